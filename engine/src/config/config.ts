@@ -1,0 +1,119 @@
+/**
+ * The configuration as the engine uses it: checked, defaults filled in, `~` and `${ENV}` expanded. Keys are those of the
+ * file (snake_case), so that one name runs from the file to the code. The schema in schema.ts produces this type.
+ */
+export interface Config {
+  readonly listen: ListenConfig;
+  readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
+  readonly routes: readonly RouteConfig[];
+  /** An upstream's name, `direct` or `block`. Default: direct. */
+  readonly default: string;
+  readonly limits: Limits;
+  readonly log: { readonly level: LogLevel; readonly format: "json" | "pretty" | "auto" };
+}
+
+export type LogLevel = "trace" | "debug" | "info" | "warn" | "error" | "silent";
+
+export interface ListenConfig {
+  readonly socks5?: ListenerConfig;
+  readonly http?: ListenerConfig;
+  /** Prometheus metrics, /healthz and /readyz. */
+  readonly metrics?: { readonly address: string };
+  /** The control WebSocket; loopback only. Default 127.0.0.1:0 (a free port, written beside the token). */
+  readonly control: { readonly address: string };
+}
+
+/** In the file either `127.0.0.1:1080` or a mapping. */
+export interface ListenerConfig {
+  readonly address: string;
+  readonly auth?: Credentials;
+}
+
+export interface Credentials {
+  readonly username: string;
+  readonly password: Secret;
+}
+
+/**
+ * A secret as it stands in the file: literal text (after `${ENV}` expansion), a file's first line, or an entry of the
+ * operating system's keychain. It is read when it is needed (secrets.ts), never logged, never sent over the control contract.
+ */
+export type Secret = { readonly text: string } | { readonly file: string } | { readonly keychain: string };
+
+export type UpstreamType = "ssh" | "socks5" | "http";
+export type UpstreamConfig = SshUpstreamConfig | Socks5UpstreamConfig | HttpUpstreamConfig;
+
+interface UpstreamCommon {
+  /** `host` or `host:port`; for ssh, `host` may be an alias of ~/.ssh/config. */
+  readonly address: string;
+  /** ssh: connections. socks5 and http: warm connections kept ready. Default 1. */
+  readonly pool_size: number;
+  readonly strategy: "round-robin" | "least-connections";
+  /** The upstream that this one is reached through. */
+  readonly via?: string;
+}
+
+export interface SshUpstreamConfig extends UpstreamCommon {
+  readonly type: "ssh";
+  readonly user?: string;
+  readonly identity_file?: readonly string[];
+  readonly passphrase?: Secret;
+  readonly password?: Secret;
+  /** A socket path, or false for no agent. Default: $SSH_AUTH_SOCK, or IdentityAgent of ~/.ssh/config. */
+  readonly agent?: string | false;
+  readonly known_hosts_file: readonly string[];
+  /** strict: only known keys. accept-new (default): a host never seen is trusted and remembered. off: any key. */
+  readonly host_key_check: "strict" | "accept-new" | "off";
+  /** Take values not given here from ~/.ssh/config. Default true. */
+  readonly ssh_config: boolean;
+  readonly ssh_config_file: string;
+  /** Seconds between keepalives; the peer is dead after keepalive_count_max without an answer. Defaults 5 and 3. */
+  readonly keepalive_interval: number;
+  readonly keepalive_count_max: number;
+}
+
+export interface Socks5UpstreamConfig extends UpstreamCommon {
+  readonly type: "socks5";
+  readonly auth?: Credentials;
+  /** Use UDP ASSOCIATE. Default true. */
+  readonly udp: boolean;
+}
+
+export interface HttpUpstreamConfig extends UpstreamCommon {
+  readonly type: "http";
+  readonly auth?: Credentials;
+  /** TLS to the proxy. Default false. */
+  readonly tls: boolean;
+  /** PEM file of further authorities to trust. */
+  readonly tls_ca_file?: string;
+  /** Name to verify in the proxy's certificate. Default: the host of `address`. */
+  readonly tls_server_name?: string;
+}
+
+export interface RouteConfig {
+  /** A CIDR, an address, a name, `*.suffix`, each with an optional `:port` or `:low-high`; `*` matches all. */
+  readonly match: string;
+  readonly to: string;
+}
+
+/** Everything a peer can make grow or wait has a limit here. Durations are in seconds in the file (fractions allowed). */
+export interface Limits {
+  /** Connections per listener, flows included. */
+  readonly max_connections: number;
+  /** Accept to the end of the application's request. */
+  readonly handshake_timeout: number;
+  /** Connecting to an upstream: TCP, TLS, SSH handshake and authentication together. */
+  readonly connect_timeout: number;
+  /** Request to "connected", everything included. */
+  readonly dial_timeout: number;
+  /** A flow without a byte in either direction. 0: for ever. */
+  readonly idle_timeout: number;
+  /** One direction has ended and the other has been without a byte for this long. */
+  readonly half_close_timeout: number;
+  /** A UDP association without a datagram. */
+  readonly udp_idle_timeout: number;
+  /** From the signal to the end of what still runs. */
+  readonly drain_timeout: number;
+  /** Received and not yet read by the application, in all SSH channels of one upstream connection, in MiB. */
+  readonly ssh_receive_budget: number;
+}

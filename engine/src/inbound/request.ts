@@ -1,0 +1,66 @@
+import type { Duplex } from "node:stream";
+import type { Endpoint } from "../endpoint.ts";
+import type { DialError } from "../errors.ts";
+
+export type InboundKind = "socks5" | "http" | "tun" | "share";
+
+/** An application that wants a connection. It hears nothing until accept() or reject(), exactly one of which is called once. */
+export interface ConnectRequest {
+  readonly inbound: InboundKind;
+  readonly source: Endpoint;
+  readonly target: Endpoint;
+  /** Calls back, at most once, when the application goes away before the answer. Replaces an earlier callback. */
+  onCancel(callback: () => void): void;
+  /** Tells the application that it is connected. Returns its side: paused, half-open allowed, early bytes put back. */
+  accept(): Duplex;
+  /** Tells the application why not, in the inbound's own words, and ends its connection. */
+  reject(error: DialError): void;
+}
+
+/** An application's UDP side: one per application source. The engine sets the callbacks in associate(). */
+export interface DatagramPort {
+  readonly inbound: InboundKind;
+  readonly source: Endpoint;
+  /** A datagram from the application to `target`. `payload` stays valid. */
+  onDatagram: (target: Endpoint, payload: Buffer) => void;
+  /** The application's side ended; called once. */
+  onClose: () => void;
+  /** Hands the application a datagram that came from `source`. */
+  deliver(source: Endpoint, payload: Buffer): void;
+  close(): void;
+}
+
+/** What an inbound hands its connections to. */
+export interface InboundHandler {
+  connect(request: ConnectRequest): void;
+  associate(port: DatagramPort): void;
+  /** False when no route can carry a datagram, so that UDP ASSOCIATE is refused in SOCKS5's own words. */
+  udpAvailable(): boolean;
+}
+
+/** A listening inbound. */
+export interface Inbound {
+  readonly kind: InboundKind;
+  /** Where it listens, with the port that the system chose where 0 was asked for. */
+  readonly address: Endpoint;
+  /** Connections that have not become a flow yet: handshaking, or waiting for their dial. */
+  readonly pending: number;
+  /** Stops accepting, and ends connections that are still in their handshake. Flows are the engine's to end. */
+  close(): Promise<void>;
+}
+
+export interface InboundCredentials {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** The settings shared by every inbound that listens on TCP. */
+export interface ListenOptions {
+  readonly address: Endpoint;
+  /** Where set, an application must present these. */
+  readonly credentials?: InboundCredentials | undefined;
+  /** Connections accepted at one time, flows included; one more is closed at once. */
+  readonly maxConnections: number;
+  /** From accept to the end of the application's request. */
+  readonly handshakeTimeoutMs: number;
+}

@@ -1,0 +1,2 @@
+export { DialError, type DialErrorCode, type DialStep } from "./errors.ts";
+export { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";

@@ -1,0 +1,18 @@
+/** A question that only a person can answer, while an upstream connects. */
+export type Prompt =
+  | { readonly kind: "passphrase"; readonly upstream: string; readonly file: string }
+  | { readonly kind: "password"; readonly upstream: string; readonly user: string; readonly host: string }
+  | {
+      readonly kind: "keyboard-interactive";
+      readonly upstream: string;
+      readonly title: string;
+      readonly instructions: string;
+      readonly prompt: string;
+      readonly echo: boolean;
+    };
+
+/** Asks. Absent where nobody is there to answer: then the method that needs the answer is skipped. */
+export interface Prompter {
+  /** @returns the answer, or undefined when the person declines or the signal fires. */
+  ask(prompt: Prompt, signal: AbortSignal): Promise<string | undefined>;
+}

@@ -1,0 +1,82 @@
+import js from "@eslint/js";
+import tseslint from "typescript-eslint";
+
+/** Imports run one way: wire ← engine, relay ← cli, electron. A layer names what it may not know. */
+function layer(files, forbidden, reason) {
+  return {
+    files,
+    rules: {
+      "no-restricted-imports": [
+        "error",
+        { patterns: forbidden.map((regex) => ({ regex, message: reason })) },
+      ],
+    },
+  };
+}
+
+const io =
+  "^(node:)?(net|tls|dgram|http|https|http2|fs|fs/promises|child_process|dns|dns/promises|worker_threads)$";
+
+export default tseslint.config(
+  { ignores: ["**/node_modules/**", "**/dist/**", "**/build/Release/**", "**/.cache/**"] },
+  js.configs.recommended,
+  { rules: { "no-control-regex": "off" } },
+  {
+    files: ["**/*.ts"],
+    extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
+    languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    rules: {
+      "@typescript-eslint/switch-exhaustiveness-check": [
+        "error",
+        { considerDefaultExhaustiveForUnions: true },
+      ],
+      "@typescript-eslint/consistent-type-imports": "error",
+      "@typescript-eslint/consistent-type-definitions": "off",
+      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
+      "@typescript-eslint/no-non-null-assertion": "off",
+      "@typescript-eslint/no-confusing-void-expression": ["error", { ignoreArrowShorthand: true }],
+      "@typescript-eslint/unified-signatures": "off",
+      "@typescript-eslint/prefer-nullish-coalescing": "off",
+      "@typescript-eslint/require-await": "off",
+      "@typescript-eslint/no-dynamic-delete": "off",
+      "@typescript-eslint/no-empty-function": "off",
+      // node:test's own functions return promises that the runner awaits.
+      "@typescript-eslint/no-floating-promises": [
+        "error",
+        {
+          allowForKnownSafeCalls: [
+            {
+              from: "package",
+              package: "node:test",
+              name: ["test", "it", "describe", "suite", "before", "after", "beforeEach", "afterEach"],
+            },
+          ],
+        },
+      ],
+      "max-params": "off",
+      "@typescript-eslint/max-params": ["error", { max: 4 }],
+    },
+  },
+  {
+    files: ["**/*.mjs", "**/*.js"],
+    languageOptions: {
+      globals: { process: "readonly", console: "readonly", performance: "readonly", URL: "readonly" },
+    },
+  },
+  layer(
+    ["wire/src/**/*.ts"],
+    ["^@sockeye/", io],
+    "wire is codecs without I/O: it knows no other part of the project and no socket",
+  ),
+  layer(
+    ["engine/src/**/*.ts"],
+    ["^@sockeye/(cli|relay|electron|renderer)", "^electron$"],
+    "the engine knows neither its faces nor Electron",
+  ),
+  layer(
+    ["engine/src/router/**/*.ts"],
+    ["^electron$", "^@sockeye/(cli|relay)", io],
+    "the router decides; it opens nothing",
+  ),
+  { files: ["**/*.test.ts"], rules: { "no-restricted-imports": "off" } },
+);
