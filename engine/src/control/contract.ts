@@ -203,12 +203,12 @@ export const MAX_CONFIG_CHARACTERS = 900_000;
 const configText = z.string().max(MAX_CONFIG_CHARACTERS);
 
 export const logRecord = z.object({
-  /** Counts up by one per record, so that a gap can be seen. */
-  seq: z.int(),
+  /** Counts up by one per record. (`seq` among the fields is the flow's number.) */
+  id: z.int(),
   time: z.number(),
   level: z.enum(["trace", "debug", "info", "warn", "error"]),
   message: z.string(),
-  /** Everything else: upstream, target, request_id, duration_ms, … */
+  /** Everything else: upstream, target, seq, request_id, duration_ms, … */
   fields: z.record(z.string(), z.unknown()),
 });
 export type LogRecord = z.infer<typeof logRecord>;

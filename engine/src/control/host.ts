@@ -108,3 +108,13 @@ export interface Engine extends ControlHost {
    */
   stop(options?: { readonly now?: boolean }): Promise<void>;
 }
+
+/** What engine.ts exports to the command line. */
+export interface EngineApi {
+  startEngine(options: EngineOptions): Promise<Engine>;
+  /**
+   * Tests one upstream of a configuration without starting listeners, and closes all that it opened. For `sockeye test`.
+   * @throws {ControlError} invalid-config; unknown-upstream.
+   */
+  testUpstream(options: EngineOptions, upstream: string, test: TestOptions): Promise<UpstreamTestResult>;
+}
