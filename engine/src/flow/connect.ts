@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import { formatEndpoint } from "../endpoint.ts";
 import { abortReason, DialError, type DialStep } from "../errors.ts";
 import type { ConnectRequest } from "../inbound/request.ts";
-import type { Log } from "../observe/log.ts";
+import type { LogFields, Logger } from "../observe/log.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { Decision, Router } from "../router/route.ts";
 import type { Dialer } from "../upstream/dialer.ts";
@@ -13,7 +13,7 @@ import type { FlowTable } from "./table.ts";
 export interface FlowContext {
   readonly table: FlowTable;
   readonly observer: Observer;
-  readonly log: Log;
+  readonly log: Logger;
   router(): Router;
   /** The dialer of a configured upstream or of `direct`; undefined for a name that a reload has just removed. */
   dialer(name: string): Dialer | undefined;
@@ -27,6 +27,7 @@ export interface FlowContext {
  * otherwise hears why not. Never throws; the flow is in the table from here until its last byte.
  */
 export function connect(context: FlowContext, request: ConnectRequest): void {
+  if (request.inbound === "socks5" || request.inbound === "http") context.observer.inboundConnection(request.inbound);
   const decision = context.router().route(request.target);
   context.routed(decision);
   if (decision.to === "block") {
@@ -97,7 +98,7 @@ class Connecting {
     }
     this.#context.observer.dialed(upstream, this.#flow.ageMs, "ok");
     this.#flow.open(this.#request.accept(), stream, (error) => this.#done(error));
-    if (this.#context.log.isLevelEnabled("debug")) this.#context.log.debug(this.#fields(), "connected");
+    if (this.#context.log.enabled("debug")) this.#context.log.debug(this.#fields(), "connected");
   }
 
   #timedOut(): void {
@@ -111,7 +112,7 @@ class Connecting {
   #done(error: Error | undefined): void {
     this.#context.table.remove(this.#flow, error);
     const { log } = this.#context;
-    if (!log.isLevelEnabled("debug")) return;
+    if (!log.enabled("debug")) return;
     const bytes = { bytes_up: this.#flow.bytesUp, bytes_down: this.#flow.bytesDown };
     log.debug({ ...this.#fields(), ...bytes, ...(error && { error: error.message }) }, error ? "flow cut" : "flow ended");
   }
@@ -119,11 +120,11 @@ class Connecting {
   #logFailure(failure: DialError): void {
     const { log } = this.#context;
     const level = failure.code === "cancelled" ? "debug" : failure.code === "internal" ? "error" : "warn";
-    if (!log.isLevelEnabled(level)) return;
+    if (!log.enabled(level)) return;
     log[level]({ ...this.#fields(), code: failure.code, step: failure.step, error: failure.message }, "dial failed");
   }
 
-  #fields(): Record<string, unknown> {
+  #fields(): LogFields {
     return {
       upstream: this.#flow.decision.to,
       target: formatEndpoint(this.#request.target),

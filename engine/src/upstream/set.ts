@@ -1,6 +1,6 @@
 import type { Config, Limits, Secret, UpstreamConfig } from "../config/config.ts";
 import type { ConfigDiff } from "../config/diff.ts";
-import type { Log } from "../observe/log.ts";
+import type { Logger } from "../observe/log.ts";
 import type { Dialer } from "./dialer.ts";
 import { createDirectUpstream } from "./direct.ts";
 import { createHttpUpstream } from "./http.ts";
@@ -13,7 +13,7 @@ import type { Upstream, UpstreamEvents } from "./upstream.ts";
 export interface UpstreamEnvironment {
   readonly limits: Limits;
   readonly events: UpstreamEvents;
-  readonly log: Log;
+  readonly log: Logger;
   readonly prompter: Prompter | undefined;
   /** Where host keys that were trusted on first use are remembered. */
   readonly trustStorePath: string;
