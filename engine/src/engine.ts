@@ -2,10 +2,9 @@ import { randomBytes } from "node:crypto";
 import { homedir } from "node:os";
 import type { Config, Limits, LogLevel } from "./config/config.ts";
 import { diffConfig } from "./config/diff.ts";
-import type { ParseResult } from "./config/load.ts";
 import { defaultPaths } from "./config/paths.ts";
 import type { ConfigProblem } from "./config/problem.ts";
-import { ConfigSource } from "./config/running.ts";
+import { accepted, ConfigSource } from "./config/running.ts";
 import { readSecret } from "./config/secrets.ts";
 import { type ConfigWatch, watchConfig } from "./config/watch.ts";
 import {
@@ -28,7 +27,7 @@ import type { InboundHandler } from "./inbound/request.ts";
 import { type ObserveEndpoint, startObserveEndpoint } from "./observe/endpoint.ts";
 import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
-import type { Decision, Router } from "./router/route.ts";
+import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
 import { UpstreamSet } from "./upstream/set.ts";
 import { sshCrypto } from "./upstream/ssh/crypto.ts";
@@ -43,7 +42,7 @@ export type { Engine, EngineOptions } from "./control/host.ts";
  */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const source = new ConfigSource(options);
-  const { config, warnings } = accepted(await readConfig(source));
+  const { config, warnings } = accepted(await source.read());
   const engine = new RunningEngine(options, source, config);
   try {
     await engine.start(warnings);
@@ -63,7 +62,7 @@ export async function testUpstream(
   name: string,
   test: TestOptions,
 ): Promise<UpstreamTestResult> {
-  const { config } = accepted(await readConfig(new ConfigSource(options)));
+  const { config } = accepted(await new ConfigSource(options).read());
   const log = createLogger({ level: options.overrides?.logLevel ?? "silent", format: "auto" });
   const events: UpstreamEvents = { onStateChange: () => {}, onReconnect: () => {} };
   const upstreams = new UpstreamSet(environment(config.limits, events, log, options));
@@ -93,8 +92,6 @@ class RunningEngine implements Engine {
   readonly #stopping = Promise.withResolvers<undefined>();
   #config: Config;
   #router: Router;
-  /** How often each rule won, by its position; the default's is last. */
-  #hits: number[];
   #phase: EngineStatus["phase"] = "starting";
   #endpoint: ObserveEndpoint | undefined;
   #control: ControlServer | undefined;
@@ -116,7 +113,6 @@ class RunningEngine implements Engine {
     this.#upstreams = new UpstreamSet(environment(this.#limits, this.#upstreamEvents(), this.#log, options));
     this.#listeners = new Listeners(this.#inboundHandler(), (secret) => this.#readSecret(secret));
     this.#router = createRouter(config.routes, config.default);
-    this.#hits = newHits(config);
     this.#next = config;
   }
 
@@ -304,7 +300,7 @@ class RunningEngine implements Engine {
   async #reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }> {
     if (this.#phase !== "running") throw new ControlError("unavailable", `the engine is ${this.#phase}`);
     try {
-      const { config, warnings } = accepted(await readConfig(this.#source));
+      const { config, warnings } = accepted(await this.#source.read());
       await this.#apply(config);
       this.#problems = undefined;
       return { warnings };
@@ -327,7 +323,6 @@ class RunningEngine implements Engine {
     this.#upstreams.apply(next, diff, next.limits.drain_timeout * 1000);
     for (const name of diff.upstreams.removed) this.#metrics.forget(name);
     this.#router = createRouter(next.routes, next.default);
-    if (diff.routesChanged) this.#hits = newHits(next);
     if (diff.logChanged && this.#phase === "running") this.#log.setLevel(next.log.level);
     if (diff.listen.control === "changed" && this.#phase === "running") {
       this.#log.warn("listen.control changes at the next start");
@@ -358,7 +353,6 @@ class RunningEngine implements Engine {
       router: () => this.#router,
       dialer: (name) => this.#upstreams.get(name),
       dialTimeoutMs: () => this.#limits.dial_timeout * 1000,
-      routed: (decision) => this.#countHit(decision),
       requestId: (flow) => `${this.#instance}-${flow}`,
     };
     return {
@@ -366,11 +360,6 @@ class RunningEngine implements Engine {
       associate: (port) => associate(context, port),
       udpAvailable: () => [...this.#upstreams].some((upstream) => upstream.udp !== undefined),
     };
-  }
-
-  #countHit(decision: Decision): void {
-    const index = decision.rule ?? this.#hits.length - 1;
-    this.#hits[index]!++;
   }
 
   #upstreamEvents(): UpstreamEvents {
@@ -436,10 +425,6 @@ function emptyLike(config: Config): Config {
   return { ...config, listen: { control: config.listen.control }, upstreams: {} };
 }
 
-function newHits(config: Config): number[] {
-  return Array.from({ length: config.routes.length + 1 }, () => 0);
-}
-
 function hasSsh(config: Config): boolean {
   return Object.values(config.upstreams).some((upstream) => upstream.type === "ssh");
 }
@@ -450,24 +435,6 @@ function chainOf(to: string, config: Config): string[] {
   const chain: string[] = [];
   for (let name: string | undefined = to; name !== undefined; name = config.upstreams[name]?.via) chain.unshift(name);
   return chain;
-}
-
-async function readConfig(source: ConfigSource): Promise<ParseResult> {
-  try {
-    return await source.read();
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const why = code === "ENOENT" ? "it does not exist" : code === "EACCES" ? "permission denied" : message;
-    throw new ControlError("no-config-file", `can't read ${source.file ?? "the configuration"}: ${why}`, { cause: error });
-  }
-}
-
-function accepted(parsed: ParseResult): Extract<ParseResult, { config: Config }> {
-  if ("config" in parsed) return parsed;
-  const count = parsed.errors.length;
-  throw new ControlError("invalid-config", count === 1 ? "the configuration has an error" : `the configuration has ${count} errors`, {
-    problems: parsed.errors,
-  });
 }
 
 function unknownUpstream(name: string, config: Config): ControlError {

@@ -1,4 +1,5 @@
 import { homedir } from "node:os";
+import { ControlError } from "../control/contract.ts";
 import type { EngineOptions } from "../control/host.ts";
 import type { Config } from "./config.ts";
 import { type ParseResult, parseConfig, readConfigText } from "./load.ts";
@@ -18,9 +19,16 @@ export class ConfigSource {
     this.#overrides = options.overrides ?? {};
   }
 
-  /** @throws the system's error when the file can't be read. */
+  /** @throws {ControlError} `no-config-file` with a sentence when the file can't be read. */
   async read(): Promise<ParseResult> {
-    return this.check(this.file === undefined ? this.#text : await readConfigText(this.file));
+    if (this.file === undefined) return this.check(this.#text);
+    try {
+      return this.check(await readConfigText(this.file));
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const why = code === "ENOENT" ? "it does not exist" : code === "EACCES" ? "permission denied" : message;
+      throw new ControlError("no-config-file", `can't read ${this.file}: ${why}`, { cause: error });
+    }
   }
 
   /** A text as if it were the file. */
@@ -43,4 +51,15 @@ export class ConfigSource {
       log: { level: logLevel ?? config.log.level, format: logFormat ?? config.log.format },
     };
   }
+}
+
+/**
+ * The configuration, where the text had no errors.
+ * @throws {ControlError} `invalid-config` with every problem.
+ */
+export function accepted(parsed: ParseResult): Extract<ParseResult, { config: Config }> {
+  if ("config" in parsed) return parsed;
+  const { length } = parsed.errors;
+  const sentence = length === 1 ? "the configuration has an error" : `the configuration has ${length} errors`;
+  throw new ControlError("invalid-config", sentence, { problems: [...parsed.errors] });
 }

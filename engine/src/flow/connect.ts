@@ -18,7 +18,6 @@ export interface FlowContext {
   /** The dialer of a configured upstream or of `direct`; undefined for a name that a reload has just removed. */
   dialer(name: string): Dialer | undefined;
   dialTimeoutMs(): number;
-  routed(decision: Decision): void;
   requestId(flow: number): string;
 }
 
@@ -29,7 +28,6 @@ export interface FlowContext {
 export function connect(context: FlowContext, request: ConnectRequest): void {
   if (request.inbound === "socks5" || request.inbound === "http") context.observer.inboundConnection(request.inbound);
   const decision = context.router().route(request.target);
-  context.routed(decision);
   if (decision.to === "block") {
     context.observer.dialed("block", 0, "blocked");
     request.reject(new DialError("blocked", `${formatEndpoint(request.target)} is blocked by ${ruleName(decision)}`));

@@ -14,7 +14,6 @@ export function associate(context: FlowContext, port: DatagramPort): void {
   const routes = new Map<string, PortAssociation>();
   port.onDatagram = (target, payload) => {
     const decision = context.router().route(target);
-    context.routed(decision);
     let association = routes.get(decision.to);
     if (!association) {
       association = open(context, port, target, decision);
