@@ -105,7 +105,7 @@ class Builder {
       address: file.address.slice(at + 1),
       ...(at > 0 && { user: file.address.slice(0, at) }),
       ...(identity_file && { identity_file: identity_file.map((path) => this.#path(path)) }),
-      ...(agent !== undefined && { agent: agent === false ? false : this.#path(agent) }),
+      ...(agent !== undefined && { agent: agent === false ? false : this.#inHome(agent) }),
       ...((password ?? password_file) && { password: this.#secret(password, password_file) }),
       ...((passphrase ?? passphrase_file) && { passphrase: this.#secret(passphrase, passphrase_file) }),
       known_hosts_file: (file.known_hosts_file ?? defaultKnownHostsFiles).map((path) => this.#path(path)),
@@ -123,9 +123,14 @@ class Builder {
   }
 
   #path(path: string): string {
-    const { home, directory } = this.#places;
-    if (path === "~" || path.startsWith("~/") || path.startsWith("~\\")) return resolve(home, path.slice(2));
-    return directory === undefined ? path : resolve(directory, path);
+    const { directory } = this.#places;
+    const absolute = this.#inHome(path);
+    return directory === undefined ? absolute : resolve(directory, absolute);
+  }
+
+  /** `~` alone is expanded: an agent may be the name of a pipe. */
+  #inHome(path: string): string {
+    return path === "~" || /^~[/\\]/.test(path) ? resolve(this.#places.home, path.slice(2)) : path;
   }
 }
 

@@ -65,7 +65,7 @@ export async function readConfigText(path: string): Promise<string> {
   const chunks: Buffer[] = [];
   let total = 0;
   while (total <= MAX_FILE_BYTES) {
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(64 * 1024), 0, 64 * 1024, total);
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(64 * 1024));
     if (bytesRead === 0) break;
     chunks.push(buffer.subarray(0, bytesRead));
     total += bytesRead;
