@@ -6,7 +6,7 @@ import { defaultPaths } from "./config/paths.ts";
 import type { ConfigProblem } from "./config/problem.ts";
 import { accepted, ConfigSource } from "./config/running.ts";
 import { readSecret } from "./config/secrets.ts";
-import { type ConfigWatch, watchConfig } from "./config/watch.ts";
+import { type ConfigChange, type ConfigWatch, watchConfig } from "./config/watch.ts";
 import {
   CONTRACT_VERSION,
   type ControlExplanation,
@@ -124,7 +124,9 @@ class RunningEngine implements Engine {
     for (const warning of warnings) this.#warn(`${warning.message} (line ${warning.line})`);
     const crypto = sshCrypto();
     if (crypto.kind === "javascript" && hasSsh(this.#config)) {
-      this.#warn(`SSH encrypts without our native code, at about half its speed: ${crypto.reason ?? "not built"}`);
+      this.#warn(
+        `SSH encrypts without our native code, at about half its speed: ${crypto.reason ?? "not built"}`,
+      );
     }
     const paths = currentPaths();
     this.#control = await unlessBusy(
@@ -137,7 +139,9 @@ class RunningEngine implements Engine {
         log: this.#log,
       }),
     );
-    if (this.#source.file !== undefined) this.#watch = watchConfig(this.#source.file, this.#watchHandler());
+    if (this.#source.file !== undefined) {
+      this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change));
+    }
     this.#phase = "running";
     this.#log.info({ listeners: this.status().listeners.map((at) => `${at.kind} ${at.address}`) }, "running");
   }
@@ -307,7 +311,10 @@ class RunningEngine implements Engine {
     } catch (error) {
       const failure = asControlError(error);
       this.#problems = failure.problems ?? [{ line: 0, column: 0, path: "", message: failure.message }];
-      this.#log.error({ problems: this.#problems }, "the configuration was not reloaded; what ran before still runs");
+      this.#log.error(
+        { problems: this.#problems },
+        "the configuration was not reloaded; what ran before still runs",
+      );
       throw failure;
     }
   }
@@ -366,7 +373,10 @@ class RunningEngine implements Engine {
     return {
       onStateChange: (upstream, connected) => {
         this.#metrics.connectionStatus(upstream, connected);
-        this.#log[connected ? "info" : "warn"]({ upstream }, connected ? "upstream connected" : "upstream not connected");
+        this.#log[connected ? "info" : "warn"](
+          { upstream },
+          connected ? "upstream connected" : "upstream not connected",
+        );
       },
       onReconnect: (upstream) => {
         this.#metrics.reconnected(upstream);
@@ -375,8 +385,19 @@ class RunningEngine implements Engine {
     };
   }
 
-  #watchHandler(): Parameters<typeof watchConfig>[1] {
-    return { onChange: () => void this.reload().catch(() => {}) };
+  #fileChanged(change: ConfigChange): void {
+    const file = this.#source.file;
+    switch (change.kind) {
+      case "changed":
+        void this.reload().catch(() => {});
+        return;
+      case "deleted":
+        this.#log.warn({ file }, "the configuration file is gone; what ran before still runs");
+        return;
+      case "unreadable":
+        this.#log.warn({ file, err: change.error }, "the configuration file can't be read; what ran before still runs");
+        return;
+    }
   }
 
   #readSecret(secret: Parameters<typeof readSecret>[0]): Promise<string> {
@@ -433,7 +454,8 @@ function hasSsh(config: Config): boolean {
 function chainOf(to: string, config: Config): string[] {
   if (to === "block") return [];
   const chain: string[] = [];
-  for (let name: string | undefined = to; name !== undefined; name = config.upstreams[name]?.via) chain.unshift(name);
+  for (let name: string | undefined = to; name !== undefined; name = config.upstreams[name]?.via)
+    chain.unshift(name);
   return chain;
 }
 
@@ -448,11 +470,15 @@ async function unlessBusy<T>(listening: Promise<T>): Promise<T> {
   try {
     return await listening;
   } catch (error) {
-    throw new ControlError("unavailable", error instanceof Error ? error.message : String(error), { cause: error });
+    throw new ControlError("unavailable", error instanceof Error ? error.message : String(error), {
+      cause: error,
+    });
   }
 }
 
 function asControlError(error: unknown): ControlError {
   if (error instanceof ControlError) return error;
-  return new ControlError("internal", error instanceof Error ? error.message : String(error), { cause: error });
+  return new ControlError("internal", error instanceof Error ? error.message : String(error), {
+    cause: error,
+  });
 }

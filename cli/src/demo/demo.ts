@@ -37,7 +37,10 @@ export async function startDemo(): Promise<Demo> {
   const knownHosts = join(directory, "known_hosts");
   await writeFile(knownHosts, `[127.0.0.1]:${ssh.port} ${ssh.hostKey}\n`);
 
-  const listen = { socks5: `127.0.0.1:${await freePort(SOCKS_PORT)}`, http: `127.0.0.1:${await freePort(HTTP_PORT)}` };
+  const listen = {
+    socks5: `127.0.0.1:${await freePort(SOCKS_PORT)}`,
+    http: `127.0.0.1:${await freePort(HTTP_PORT)}`,
+  };
   const auth = (password: string) => ({ username: USER, password });
   const sshUpstream = {
     type: "ssh",
@@ -59,7 +62,9 @@ export async function startDemo(): Promise<Demo> {
   const routes = names.map((name) => ({ match: `${name}${DEMO_SUFFIX}`, to: name }));
   return {
     // JSON is YAML.
-    engine: { configText: JSON.stringify({ listen, upstreams, routes, default: "direct", log: { level: "warn" } }) },
+    engine: {
+      configText: JSON.stringify({ listen, upstreams, routes, default: "direct", log: { level: "warn" } }),
+    },
     lines: names.map((upstream, i) => {
       const proxy = i % 2 === 0 ? `socks5h://${listen.socks5}` : `http://${listen.http}`;
       return { upstream, command: `curl --proxy ${proxy} http://${upstream}${DEMO_SUFFIX}/` };

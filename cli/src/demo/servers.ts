@@ -11,14 +11,22 @@ export interface DemoServer {
 }
 
 /** A SOCKS5 proxy on loopback with a username and a password: the engine's own inbound, answering by itself. */
-export async function startDemoSocksServer(world: DemoWorld, user: string, password: string): Promise<DemoServer> {
+export async function startDemoSocksServer(
+  world: DemoWorld,
+  user: string,
+  password: string,
+): Promise<DemoServer> {
   const options = listenOptions(user, password);
   const inbound = await listenSocks5(options, forwardTo(world, "the demo SOCKS5 proxy"));
   return { port: inbound.address.port, close: () => inbound.close() };
 }
 
 /** An HTTP proxy on loopback with Basic authentication. */
-export async function startDemoHttpServer(world: DemoWorld, user: string, password: string): Promise<DemoServer> {
+export async function startDemoHttpServer(
+  world: DemoWorld,
+  user: string,
+  password: string,
+): Promise<DemoServer> {
   const options = listenOptions(user, password);
   const inbound = await listenHttp(options, forwardTo(world, "the demo HTTP proxy"));
   return { port: inbound.address.port, close: () => inbound.close() };
@@ -43,6 +51,8 @@ async function forward(world: DemoWorld, upstream: string, request: ConnectReque
     socket.pause();
     new Splice(request.accept(), socket, () => {});
   } catch (error) {
-    request.reject(new DialError("refused", `the demo can't reach it: ${(error as Error).message}`, { cause: error }));
+    request.reject(
+      new DialError("refused", `the demo can't reach it: ${(error as Error).message}`, { cause: error }),
+    );
   }
 }

@@ -11,7 +11,11 @@ export interface DemoSshServer extends DemoServer {
 }
 
 /** A bastion: an SSH server on loopback that lets one user in by password and forwards connections. */
-export async function startDemoSshServer(world: DemoWorld, user: string, password: string): Promise<DemoSshServer> {
+export async function startDemoSshServer(
+  world: DemoWorld,
+  user: string,
+  password: string,
+): Promise<DemoSshServer> {
   const hostKey = ssh2.utils.generateKeyPairSync("ed25519");
   const clients = new Set<ssh2.Connection>();
   const server = new ssh2.Server({ hostKeys: [hostKey.private] }, (client) => {
@@ -19,7 +23,8 @@ export async function startDemoSshServer(world: DemoWorld, user: string, passwor
     client.on("error", () => {});
     client.on("close", () => clients.delete(client));
     client.on("authentication", (context) => {
-      const accepted = context.method === "password" && context.username === user && same(context.password, password);
+      const accepted =
+        context.method === "password" && context.username === user && same(context.password, password);
       if (accepted) context.accept();
       else context.reject(["password"]);
     });

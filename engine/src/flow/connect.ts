@@ -26,11 +26,14 @@ export interface FlowContext {
  * otherwise hears why not. Never throws; the flow is in the table from here until its last byte.
  */
 export function connect(context: FlowContext, request: ConnectRequest): void {
-  if (request.inbound === "socks5" || request.inbound === "http") context.observer.inboundConnection(request.inbound);
+  if (request.inbound === "socks5" || request.inbound === "http")
+    context.observer.inboundConnection(request.inbound);
   const decision = context.router().route(request.target);
   if (decision.to === "block") {
     context.observer.dialed("block", 0, "blocked");
-    request.reject(new DialError("blocked", `${formatEndpoint(request.target)} is blocked by ${ruleName(decision)}`));
+    request.reject(
+      new DialError("blocked", `${formatEndpoint(request.target)} is blocked by ${ruleName(decision)}`),
+    );
     return;
   }
   const dialer = context.dialer(decision.to);
@@ -112,14 +115,20 @@ class Connecting {
     const { log } = this.#context;
     if (!log.enabled("debug")) return;
     const bytes = { bytes_up: this.#flow.bytesUp, bytes_down: this.#flow.bytesDown };
-    log.debug({ ...this.#fields(), ...bytes, ...(error && { error: error.message }) }, error ? "flow cut" : "flow ended");
+    log.debug(
+      { ...this.#fields(), ...bytes, ...(error && { error: error.message }) },
+      error ? "flow cut" : "flow ended",
+    );
   }
 
   #logFailure(failure: DialError): void {
     const { log } = this.#context;
     const level = failure.code === "cancelled" ? "debug" : failure.code === "internal" ? "error" : "warn";
     if (!log.enabled(level)) return;
-    log[level]({ ...this.#fields(), code: failure.code, step: failure.step, error: failure.message }, "dial failed");
+    log[level](
+      { ...this.#fields(), code: failure.code, step: failure.step, error: failure.message },
+      "dial failed",
+    );
   }
 
   #fields(): LogFields {

@@ -27,7 +27,8 @@ export function associate(context: FlowContext, port: DatagramPort): void {
     association.send(target, payload);
   };
   port.onClose = () => {
-    for (const association of [...routes.values()]) association.close(new DialError("closed", "the application ended it"));
+    for (const association of [...routes.values()])
+      association.close(new DialError("closed", "the application ended it"));
   };
 }
 
@@ -75,7 +76,9 @@ class PortAssociation implements UdpReceiver {
     context.table.add(this.#flow);
   }
 
-  async open(associate: (receiver: UdpReceiver, signal: AbortSignal) => Promise<UdpAssociation>): Promise<void> {
+  async open(
+    associate: (receiver: UdpReceiver, signal: AbortSignal) => Promise<UdpAssociation>,
+  ): Promise<void> {
     const upstream = this.#flow.decision.to;
     const timeoutMs = this.#context.dialTimeoutMs();
     const deadline = setTimeout(() => {

@@ -46,8 +46,12 @@ export class Listeners {
       const listener = config.listen[kind];
       return listener ? [{ kind, config: listener, signature: signatureOf(listener, config.limits) }] : [];
     });
-    const changed = wanted.filter(({ kind, signature }) => this.#listening.get(kind)?.signature !== signature);
-    const moved = changed.filter(({ kind, config: to }) => this.#listening.get(kind)?.config.address !== to.address);
+    const changed = wanted.filter(
+      ({ kind, signature }) => this.#listening.get(kind)?.signature !== signature,
+    );
+    const moved = changed.filter(
+      ({ kind, config: to }) => this.#listening.get(kind)?.config.address !== to.address,
+    );
     const reopened = changed.filter((opening) => !moved.includes(opening));
 
     const opened = new Map<ListenerKind, Listening>();
