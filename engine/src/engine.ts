@@ -17,6 +17,7 @@ import {
   type UpstreamNumbers,
 } from "./control/contract.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
+import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
 import { connect, type FlowContext } from "./flow/connect.ts";
@@ -219,20 +220,9 @@ class RunningEngine implements Engine {
   }
 
   upstreams(): UpstreamInfo[] {
-    return [...this.#upstreams].map((upstream) => {
-      const config = this.#config.upstreams[upstream.name];
-      const { state, latencyMs, lastError, pool } = upstream.status();
-      return {
-        name: upstream.name,
-        type: upstream.type,
-        address: config?.address ?? "",
-        ...(config?.via !== undefined && { via: config.via }),
-        state,
-        ...(latencyMs !== undefined && { latencyMs }),
-        ...(lastError && { lastError }),
-        pool,
-      };
-    });
+    return [...this.#upstreams].map((upstream) =>
+      describeUpstream(upstream, this.#config.upstreams[upstream.name]),
+    );
   }
 
   *flows(): Iterable<FlowInfo> {
@@ -250,15 +240,7 @@ class RunningEngine implements Engine {
   }
 
   explain(target: Endpoint): ControlExplanation {
-    const explanation = this.#router.explain(target);
-    return {
-      target: explanation.target,
-      to: explanation.to,
-      ...(explanation.rule !== undefined && { rule: explanation.rule }),
-      matched: explanation.matched,
-      reason: explanation.reason,
-      chain: chainOf(explanation.to, this.#config),
-    };
+    return describeExplanation(this.#router.explain(target), this.#config);
   }
 
   async testUpstream(
@@ -395,7 +377,10 @@ class RunningEngine implements Engine {
         this.#log.warn({ file }, "the configuration file is gone; what ran before still runs");
         return;
       case "unreadable":
-        this.#log.warn({ file, err: change.error }, "the configuration file can't be read; what ran before still runs");
+        this.#log.warn(
+          { file, err: change.error },
+          "the configuration file can't be read; what ran before still runs",
+        );
         return;
     }
   }
@@ -448,21 +433,6 @@ function emptyLike(config: Config): Config {
 
 function hasSsh(config: Config): boolean {
   return Object.values(config.upstreams).some((upstream) => upstream.type === "ssh");
-}
-
-/** The upstreams that carry a target, nearest to us first. */
-function chainOf(to: string, config: Config): string[] {
-  if (to === "block") return [];
-  const chain: string[] = [];
-  for (let name: string | undefined = to; name !== undefined; name = config.upstreams[name]?.via)
-    chain.unshift(name);
-  return chain;
-}
-
-function unknownUpstream(name: string, config: Config): ControlError {
-  const known = Object.keys(config.upstreams);
-  const there = known.length === 0 ? "the configuration has none" : `there are ${known.join(", ")}`;
-  return new ControlError("unknown-upstream", `no upstream is called "${name}"; ${there}`);
 }
 
 /** An address that can't be bound is the caller's to hear about, in the words of whoever tried. */
