@@ -38,7 +38,10 @@ describe(`${BYTES / 1024 / 1024} MB, checksummed`, { skip: skipWithoutPeers(), t
       it(`${inbound} → ${upstream}: up, and down`, async () => {
         await sut.reconfigure({ upstreams: peers.upstreams, default: upstream });
         const up = await connectThrough(inbound, sut[inbound], { host: "127.0.0.1", port: sink.port });
-        const [, answer] = await Promise.all([pipeline(patternChunks(BYTES), up, { end: true }), readText(up)]);
+        const [, answer] = await Promise.all([
+          pipeline(patternChunks(BYTES), up, { end: true }),
+          readText(up),
+        ]);
         assert.equal(answer.trim(), expected);
         const down = await connectThrough(inbound, sut[inbound], { host: "127.0.0.1", port: source.port });
         down.end();

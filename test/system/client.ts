@@ -34,7 +34,9 @@ async function socksConnect(socket: Socket, target: Endpoint): Promise<void> {
   const method = await readExactly(socket, 2);
   if (method[1] !== 0) throw new Refused(method[1]!);
   const name = Buffer.from(target.host);
-  socket.write(Buffer.concat([Buffer.of(5, 1, 0, 3, name.length), name, Buffer.of(target.port >> 8, target.port & 255)]));
+  socket.write(
+    Buffer.concat([Buffer.of(5, 1, 0, 3, name.length), name, Buffer.of(target.port >> 8, target.port & 255)]),
+  );
   const head = await readExactly(socket, 4);
   if (head[1] !== 0) {
     socket.destroy();

@@ -21,7 +21,8 @@ export async function startEngineUnderTest(config: object): Promise<EngineUnderT
   process.env["XDG_RUNTIME_DIR"] = folder;
   const configFile = join(folder, "config.yaml");
   const listen = { socks5: "127.0.0.1:0", http: "127.0.0.1:0" };
-  const write = (settings: object) => writeFile(configFile, JSON.stringify({ listen, log: { level: "silent" }, ...settings }));
+  const write = (settings: object) =>
+    writeFile(configFile, JSON.stringify({ listen, log: { level: "silent" }, ...settings }));
   await write(config);
   const engine = await startEngine({ configFile, version: "0.0.0-test" });
   const addressOf = (kind: string) => {

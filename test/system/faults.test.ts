@@ -27,7 +27,7 @@ async function engineAt(kind: (typeof kinds)[number], port: number): Promise<Eng
   const ssh = { user: "nobody", password: "x", host_key_check: "off", ssh_config: false, agent: false };
   const upstream = kind === "ssh" ? { ...common, ...ssh } : common;
   const sut = await startEngineUnderTest({ upstreams: { it: upstream }, default: "it", limits });
-  opened.push(() => sut[Symbol.asyncDispose]());
+  opened.push(async () => sut[Symbol.asyncDispose]());
   return sut;
 }
 
@@ -60,7 +60,11 @@ async function settled(sut: EngineUnderTest): Promise<void> {
 const faults: { name: string; serve: (socket: Socket) => void; code: RegExp }[] = [
   { name: "accepts and says nothing", serve: () => {}, code: /^timeout$/ },
   { name: "closes at once", serve: (socket) => socket.destroy(), code: /^(closed|protocol|refused)$/ },
-  { name: "resets at once", serve: (socket) => socket.resetAndDestroy(), code: /^(closed|protocol|refused)$/ },
+  {
+    name: "resets at once",
+    serve: (socket) => socket.resetAndDestroy(),
+    code: /^(closed|protocol|refused)$/,
+  },
   {
     name: "answers garbage",
     serve: (socket) => socket.write(Buffer.alloc(4096, 0xc3)),
@@ -122,7 +126,7 @@ describe("a flow that is cut", { skip: skipWithout("danted") }, () => {
       upstreams: { it: { type: "socks5", address: `127.0.0.1:${dante.port}` } },
       default: "it",
     });
-    opened.push(() => sut[Symbol.asyncDispose]());
+    opened.push(async () => sut[Symbol.asyncDispose]());
     const socket = await connectThrough("socks5", sut.socks5, echo);
     socket.write("are you there?");
     await once(socket, "data");
@@ -138,12 +142,15 @@ describe("a flow that is cut", { skip: skipWithout("danted") }, () => {
   it("ends a client that vanished half-closed, after half_close_timeout", async () => {
     const stuck = await badServer((socket) => socket.resume());
     const sut = await startEngineUnderTest({ upstreams: {}, limits });
-    opened.push(() => sut[Symbol.asyncDispose]());
+    opened.push(async () => sut[Symbol.asyncDispose]());
     const socket = await connectThrough("socks5", sut.socks5, { host: "127.0.0.1", port: stuck.port });
     socket.end("the last word");
     await sleep(200);
     assert.equal([...sut.engine.flows()][0]?.state, "half-closed");
-    await once(socket.on("error", () => {}), "close");
+    await once(
+      socket.on("error", () => {}),
+      "close",
+    );
     await settled(sut);
     const [flow] = [...sut.engine.endedFlows()];
     assert.equal(flow?.error?.code, "timeout");

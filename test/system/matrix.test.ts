@@ -33,7 +33,9 @@ describe("every inbound through every upstream and every chain of two", { skip: 
   let webPort: number;
 
   before(async () => {
-    sockets.on("connection", (socket) => socket.on("message", (data: Buffer) => socket.send(`echo: ${data.toString()}`)));
+    sockets.on("connection", (socket) =>
+      socket.on("message", (data: Buffer) => socket.send(`echo: ${data.toString()}`)),
+    );
     web.listen(0, "0.0.0.0");
     await once(web, "listening");
     webPort = (web.address() as AddressInfo).port;
@@ -61,7 +63,10 @@ describe("every inbound through every upstream and every chain of two", { skip: 
     for (const inbound of inbounds) {
       it(`${inbound} → ${name}: curl gets a page and posts a body`, async () => {
         const url = `http://${hostOf(name)}:${webPort}/`;
-        const proxy = inbound === "socks5" ? `socks5h://127.0.0.1:${sut.socks5.port}` : `http://127.0.0.1:${sut.http.port}`;
+        const proxy =
+          inbound === "socks5"
+            ? `socks5h://127.0.0.1:${sut.socks5.port}`
+            : `http://127.0.0.1:${sut.http.port}`;
         const got = await run("curl", ["-sS", "--max-time", "20", "--proxy", proxy, `${url}body`], {
           encoding: "buffer",
           maxBuffer: 1 << 24,
@@ -78,7 +83,10 @@ describe("every inbound through every upstream and every chain of two", { skip: 
 
       it(`${inbound} → ${name}: a WebSocket, and a server that speaks first`, async () => {
         await webSocketEcho(inbound, hostOf(name));
-        const socket = await connectThrough(inbound, sut[inbound], { host: hostOf(name), port: speakFirst.port });
+        const socket = await connectThrough(inbound, sut[inbound], {
+          host: hostOf(name),
+          port: speakFirst.port,
+        });
         const [greeting] = (await once(socket, "data")) as [Buffer];
         assert.match(greeting.toString(), /^220 I speak first/);
         socket.destroy();
@@ -88,7 +96,8 @@ describe("every inbound through every upstream and every chain of two", { skip: 
 
   it("leaves no flow behind", async () => {
     const deadline = Date.now() + 5000;
-    while (sut.engine.status().flows.active > 0 && Date.now() < deadline) await new Promise((r) => setTimeout(r, 20));
+    while (sut.engine.status().flows.active > 0 && Date.now() < deadline)
+      await new Promise((r) => setTimeout(r, 20));
     assert.equal(sut.engine.status().flows.active, 0);
     assert.equal(sut.engine.status().flows.failed, 0);
   });
