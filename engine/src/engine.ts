@@ -112,7 +112,11 @@ class RunningEngine implements Engine {
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
     this.#upstreams = new UpstreamSet(environment(this.#limits, this.#upstreamEvents(), this.#log, options));
-    this.#listeners = new Listeners(this.#inboundHandler(), (secret) => this.#readSecret(secret));
+    this.#listeners = new Listeners(
+      this.#inboundHandler(),
+      (secret) => this.#readSecret(secret),
+      (error) => this.#log.error(error.message),
+    );
     this.#router = createRouter(config.routes, config.default);
     this.#next = config;
   }
