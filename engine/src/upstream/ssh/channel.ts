@@ -180,8 +180,13 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
     this.#grant();
   }
 
-  override _read(): void {
+  override _read(): void {}
+
+  /** Every way to take what has waited comes through here; _read comes before the taking, and not each time. */
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size);
     this.#grant();
+    return chunk;
   }
 
   /** Opens the window again by what the reader has taken, once that is worth a message. */
