@@ -168,6 +168,14 @@ test("no more is sent than the window allows, in packets no larger than the serv
   assert.deepEqual(Buffer.concat(received), data);
 });
 
+test("a write larger than what waits for the socket goes out whole", async () => {
+  let got = 0;
+  await using f = await fixture({ onData: (_, data) => (got += data.length) }, 64 * MB);
+  const stream = await f.open();
+  stream.write(Buffer.alloc(20 * MB));
+  await until(() => got === 20 * MB, "all of it");
+});
+
 test("many small writes become few packets", async () => {
   const sizes: number[] = [];
   await using f = await fixture({ onData: (_, data) => sizes.push(data.length) });

@@ -125,7 +125,7 @@ export class ChannelMux {
     if (channel.sendSome(SOCKET_QUEUE_BYTES)) this.#queue(channel);
     const pending = senderOf(this.inside._protocol._cipher)?.pending ?? this.inside._sock.writableLength;
     if (pending >= BATCH_BYTES) this.#write();
-    else this.#scheduleWrite();
+    if (pending < BATCH_BYTES || this.#turns.length > 0) this.#scheduleWrite();
   }
 
   #queue(channel: ChannelEnd): void {
@@ -176,6 +176,7 @@ export class ChannelMux {
   readonly #writeNow = (): void => {
     this.#writeScheduled = false;
     this.#write();
+    this.#takeTurns();
   };
 
   readonly #flush = (): void => {
@@ -204,7 +205,11 @@ export class ChannelMux {
   /** The socket took what it had, or new keys are in use: the channels that wait have their turns. */
   readonly #onDrain = (): void => {
     this.#waitingForDrain = false;
-    if (this.lost) return;
+    this.#takeTurns();
+  };
+
+  #takeTurns(): void {
+    if (this.#turns.length === 0 || this.lost) return;
     while (this.#turns.length > 0 && this.#maySend()) {
       const round = this.#turns;
       this.#turns = [];
@@ -219,7 +224,7 @@ export class ChannelMux {
         }
       }
     }
-  };
+  }
 
   readonly #onLost = (): void => {
     if (this.#lost) return;
