@@ -531,7 +531,7 @@ test("aliases that repeat each other, or themselves, end at a cap", () => {
   for (const text of [bomb.join("\n"), "upstreams: &a { b: *a }", "listen: &a [*a, *a]"]) {
     const started = performance.now();
     assert.ok(
-      errorsOf(text).some((error) => /aliases/.test(error)),
+      errorsOf(text).some((error) => error.includes("aliases")),
       text.slice(0, 40),
     );
     assert.ok(performance.now() - started < 2000);
@@ -541,7 +541,9 @@ test("aliases that repeat each other, or themselves, end at a cap", () => {
 test("deep nesting is an error, not a crash", () => {
   for (const opening of ["[", "{a: ", "- "]) assert.ok(errorsOf(opening.repeat(20_000)).length > 0, opening);
   assert.ok(
-    errorsOf(`listen: ${"[".repeat(100)}${"]".repeat(100)}`).some((error) => /nested too deeply/.test(error)),
+    errorsOf(`listen: ${"[".repeat(100)}${"]".repeat(100)}`).some((error) =>
+      error.includes("nested too deeply"),
+    ),
   );
 });
 
