@@ -8,7 +8,7 @@ import { parseConfig } from "./load.ts";
 
 const rules = (count: number) =>
   Array.from({ length: count }, (_, i) => `  - { match: host${i}.example.com, to: a }\n`).join("");
-const text = `upstreams: { a: { address: "\${HOST}" } }\nroutes:\n${rules(4000)}`;
+const text = `upstreams: { a: { address: "\${HOST}" } }\nroutes:\n${rules(300)}# ${"long ".repeat(30_000)}\n`;
 
 test("a long text gives in its own thread what it gives in this one, while this one goes on", async () => {
   let ticks = 0;
@@ -19,7 +19,7 @@ test("a long text gives in its own thread what it gives in this one, while this 
   assert.ok(ticks > 5, `${ticks} ticks`);
   assert.deepEqual(aside, parseConfig(text, { env, home: "/h" }));
   assert.ok("config" in aside);
-  assert.equal(aside.config.routes.length, 4000);
+  assert.equal(aside.config.routes.length, 300);
 });
 
 test("a long text's errors come back with their places", async () => {
@@ -30,7 +30,7 @@ test("a long text's errors come back with their places", async () => {
     result.errors.map(({ line, path }) => [line, path]),
     [
       [1, "upstreams.a.address"],
-      [4003, "colour"],
+      [304, "colour"],
     ],
   );
 });

@@ -91,6 +91,6 @@ test("what is not told as changed has the same way as before, and what is, has n
       }
       assert.equal(diffConfig(old, old).isEmpty, true);
     }),
-    { numRuns: 300 },
+    { numRuns: 100 },
   );
 });

@@ -161,6 +161,6 @@ test("any edits give a file that says what they said", () => {
         assert.ok(edited.includes(comment), edited);
       }
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
