@@ -65,15 +65,22 @@ export interface SshUpstreamConfig extends UpstreamCommon {
   readonly password?: Secret;
   /** A socket path, or false for no agent. Default: $SSH_AUTH_SOCK, or IdentityAgent of ~/.ssh/config. */
   readonly agent?: string | false;
-  readonly known_hosts_file: readonly string[];
-  /** strict: only known keys. accept-new (default): a host never seen is trusted and remembered. off: any key. */
-  readonly host_key_check: "strict" | "accept-new" | "off";
+  /** Default: UserKnownHostsFile of ~/.ssh/config, else ~/.ssh/known_hosts. */
+  readonly known_hosts_file?: readonly string[];
+  /**
+   * strict: only known keys. accept-new: a host never seen is trusted and remembered. off: any key.
+   * Default: StrictHostKeyChecking of ~/.ssh/config, else accept-new.
+   */
+  readonly host_key_check?: "strict" | "accept-new" | "off";
   /** Take values not given here from ~/.ssh/config. Default true. */
   readonly ssh_config: boolean;
   readonly ssh_config_file: string;
-  /** Seconds between keepalives; the peer is dead after keepalive_count_max without an answer. Defaults 5 and 3. */
-  readonly keepalive_interval: number;
-  readonly keepalive_count_max: number;
+  /**
+   * Seconds between keepalives; the peer is dead after keepalive_count_max without an answer.
+   * Defaults: ServerAliveInterval and ServerAliveCountMax of ~/.ssh/config, else 5 and 3.
+   */
+  readonly keepalive_interval?: number;
+  readonly keepalive_count_max?: number;
 }
 
 export interface Socks5UpstreamConfig extends UpstreamCommon {

@@ -9,7 +9,7 @@ export interface ConfigProblem {
   /** One plain sentence that says what would be right. Never holds a secret. */
   readonly message: string;
   /** A remedy, where there is one worth a second sentence. */
-  readonly hint?: string;
+  readonly hint?: string | undefined;
 }
 
 /** Keys and list positions from the root. */
