@@ -5,6 +5,7 @@ import ssh2, { type Client } from "ssh2";
 import type { Secret, SshUpstreamConfig } from "../../config/config.ts";
 import { formatEndpoint } from "../../endpoint.ts";
 import { abortReason, DialError, type DialStep } from "../../errors.ts";
+import type { Logger } from "../../observe/log.ts";
 import type { Dialer } from "../dialer.ts";
 import type { Prompter } from "../prompter.ts";
 import { Authentication } from "./auth.ts";
@@ -15,11 +16,7 @@ import { HostKeyCheck, type TrustStore } from "./host-keys.ts";
 import type { CredentialMemory } from "./identity.ts";
 import { ProxyCommandStream } from "./proxy-command.ts";
 
-export interface Log {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
+export type Log = Pick<Logger, "debug" | "info" | "warn">;
 
 /** What all connections of one upstream share, hops included. */
 export interface SshContext {
