@@ -112,7 +112,11 @@ class RunningEngine implements Engine {
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
     this.#upstreams = new UpstreamSet(environment(this.#limits, this.#upstreamEvents(), this.#log, options));
-    this.#listeners = new Listeners(this.#inboundHandler(), (secret) => this.#readSecret(secret));
+    this.#listeners = new Listeners(
+      this.#inboundHandler(),
+      (secret) => this.#readSecret(secret),
+      (error) => this.#log.error(error.message),
+    );
     this.#router = createRouter(config.routes, config.default);
     this.#next = config;
   }
@@ -129,15 +133,11 @@ class RunningEngine implements Engine {
         `SSH encrypts without our native code, at about half its speed: ${crypto.reason ?? "not built"}`,
       );
     }
-    const paths = currentPaths();
     this.#control = await unlessBusy(
-      startControlServer({
-        host: this,
+      startControlServer(this, {
         address: parseEndpoint(this.#config.listen.control.address),
-        runtimeDirectory: paths.runtimeDirectory,
-        name: this.#options.controlName ?? String(process.pid),
         version: this.#options.version,
-        log: this.#log,
+        name: this.#options.controlName,
       }),
     );
     if (this.#source.file !== undefined) {

@@ -3,7 +3,7 @@ import { dirname } from "node:path";
 import type { z } from "zod";
 import { buildConfig } from "./build.ts";
 import type { Config } from "./config.ts";
-import { type ConfigProblem, formatPath } from "./problem.ts";
+import { type ConfigProblem, MAX_PROBLEMS, formatPath } from "./problem.ts";
 import { checkReferences } from "./references.ts";
 import { fileSchema } from "./schema.ts";
 import { type Finding, describeIssue } from "./sentences.ts";
@@ -24,9 +24,6 @@ export interface ParseOptions {
 export type ParseResult =
   | { readonly config: Config; readonly warnings: readonly ConfigProblem[] }
   | { readonly errors: readonly ConfigProblem[]; readonly warnings: readonly ConfigProblem[] };
-
-/** Of a file wrong in more places, the first that many are told, and as many warnings. */
-const MAX_PROBLEMS = 1000;
 
 /**
  * Checks a configuration and finds every error in it at once, in the order of the file. Never throws for what the text holds.

@@ -22,3 +22,6 @@ export function formatPath(path: Path): string {
     return text === "" ? part : `${text}.${part}`;
   }, "");
 }
+
+/** Of a file wrong in more places, the first that many are told. */
+export const MAX_PROBLEMS = 1000;

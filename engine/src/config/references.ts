@@ -2,7 +2,7 @@ import { isIPv6 } from "node:net";
 import { type Endpoint, parseEndpoint } from "../endpoint.ts";
 import { type Pattern, parsePattern } from "../router/pattern.ts";
 import { findShadowedRules } from "../router/shadow.ts";
-import { type Path } from "./problem.ts";
+import { MAX_PROBLEMS, type Path } from "./problem.ts";
 import { type Finding, valueAt } from "./sentences.ts";
 import { didYouMean } from "./suggest.ts";
 
@@ -86,11 +86,15 @@ function checkTargets(root: unknown, upstreams: Mapping): Finding[] {
     key: "to",
   }));
   targets.push({ path: ["default"], key: "default" });
-  return targets.flatMap(({ path, key }): Finding[] => {
+  const known = [...names, ...reserved];
+  const findings: Finding[] = [];
+  for (const { path, key } of targets) {
     const target = textOf(valueAt(root, path));
-    if (target === undefined || reserved.includes(target) || Object.hasOwn(upstreams, target)) return [];
-    return [{ path, part: "value", message: unknownUpstream(key, target, [...names, ...reserved]) }];
-  });
+    if (target === undefined || reserved.includes(target) || Object.hasOwn(upstreams, target)) continue;
+    findings.push({ path, part: "value", message: unknownUpstream(key, target, known) });
+    if (findings.length === MAX_PROBLEMS) break;
+  }
+  return findings;
 }
 
 function unknownUpstream(key: string, name: string, known: readonly string[]): string {

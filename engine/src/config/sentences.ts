@@ -13,7 +13,7 @@ export interface Finding {
 
 /** One issue of the schema as findings: unknown keys are one issue and many findings. */
 export function describeIssue(issue: z.core.$ZodIssue, root: unknown): Finding[] {
-  const path = issue.path.filter((part) => typeof part !== "symbol");
+  const path = placeOf(issue, root);
   if (issue.code === "unrecognized_keys") {
     return issue.keys.map((key) => ({
       path: [...path, key],
@@ -24,6 +24,13 @@ export function describeIssue(issue: z.core.$ZodIssue, root: unknown): Finding[]
   const given = valueAt(root, path);
   if (given === undefined) return [{ path, part: "value", message: missingSentence(path) }];
   return [{ path, part: "value", message: wrongValueSentence(issue, path, given) }];
+}
+
+/** An issue's path; where a listener is written in short, its `address` is the listener itself. */
+function placeOf(issue: z.core.$ZodIssue, root: unknown): Path {
+  const path = issue.path.filter((part) => typeof part !== "symbol");
+  const parent = valueAt(root, path.slice(0, -1));
+  return parent === undefined || (typeof parent === "object" && parent !== null) ? path : path.slice(0, -1);
 }
 
 function wrongValueSentence(issue: z.core.$ZodIssue, path: Path, given: unknown): string {
@@ -113,7 +120,7 @@ function subject(path: Path): string {
 }
 
 function isSecret(path: Path): boolean {
-  return path.some((part) => part === "password" || part === "passphrase");
+  return path.some((part) => part === "password" || part === "passphrase" || part === "auth");
 }
 
 function show(value: unknown): string {

@@ -1,13 +1,18 @@
-/** The word of `words` that was probably meant: at most a third of its letters differ. Undefined when none is near. */
+/** A suggestion is a courtesy: it looks at so many words and no more. */
+const MAX_COMPARED = 1000;
+
+/** The word of `words` that was probably meant: it begins alike, or at most a third of its letters differ. Undefined when none is near. */
 export function closest(word: string, words: Iterable<string>): string | undefined {
   const longest = 64;
   if (word.length > longest) return undefined;
   let best: string | undefined;
   let bestDistance = Infinity;
+  let compared = 0;
   for (const candidate of words) {
+    if (++compared > MAX_COMPARED) break;
+    if (candidate.length > longest) continue;
+    const distance = distanceBetween(word.toLowerCase(), candidate.toLowerCase());
     const allowed = Math.max(1, Math.floor(Math.max(word.length, candidate.length) / 3));
-    if (candidate.length > longest || Math.abs(candidate.length - word.length) > allowed) continue;
-    const distance = editDistance(word.toLowerCase(), candidate.toLowerCase());
     if (distance <= allowed && distance < bestDistance) {
       best = candidate;
       bestDistance = distance;
@@ -26,6 +31,12 @@ export function didYouMean(word: string, words: Iterable<string>): string {
 export function enumerate(words: readonly string[], conjunction = "and"): string {
   if (words.length < 2) return words.join("");
   return `${words.slice(0, -1).join(", ")} ${conjunction} ${words.at(-1)!}`;
+}
+
+/** A beginning is nearer than any misspelling: `user` means `username`. */
+function distanceBetween(word: string, candidate: string): number {
+  const [short, long] = word.length < candidate.length ? [word, candidate] : [candidate, word];
+  return short.length >= 3 && long.startsWith(short) ? 0.5 : editDistance(word, candidate);
 }
 
 /** Insertions, deletions, substitutions and swaps of neighbours (optimal string alignment). */

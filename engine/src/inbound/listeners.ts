@@ -24,11 +24,18 @@ interface Opening {
 export class Listeners {
   readonly #handler: InboundHandler;
   readonly #readSecret: (secret: Secret) => Promise<string>;
+  readonly #onError: (error: Error) => void;
   readonly #listening = new Map<ListenerKind, Listening>();
 
-  constructor(handler: InboundHandler, readSecret: (secret: Secret) => Promise<string>) {
+  /** @param onError told when a listener could not accept a connection, as when descriptors run out. */
+  constructor(
+    handler: InboundHandler,
+    readSecret: (secret: Secret) => Promise<string>,
+    onError: (error: Error) => void,
+  ) {
     this.#handler = handler;
     this.#readSecret = readSecret;
+    this.#onError = onError;
   }
 
   *[Symbol.iterator](): IterableIterator<Inbound> {
@@ -104,6 +111,7 @@ export class Listeners {
       credentials,
       maxConnections: limits.max_connections,
       handshakeTimeoutMs: limits.handshake_timeout * 1000,
+      onError: this.#onError,
     };
     const listen = kind === "socks5" ? listenSocks5 : listenHttp;
     return { inbound: await listen(options, this.#handler), config, signature };

@@ -1,19 +1,18 @@
 import type { Config, Limits, Secret, UpstreamConfig } from "../config/config.ts";
 import type { ConfigDiff } from "../config/diff.ts";
-import type { Logger } from "../observe/log.ts";
 import type { Dialer } from "./dialer.ts";
-import { createDirectUpstream } from "./direct.ts";
+import { createDirectUpstream } from "./direct-upstream.ts";
 import { createHttpUpstream } from "./http.ts";
 import type { Prompter } from "./prompter.ts";
 import { createSocks5Upstream } from "./socks5.ts";
 import { createSshUpstream } from "./ssh/upstream.ts";
-import type { Upstream, UpstreamEvents } from "./upstream.ts";
+import type { Upstream, UpstreamEvents, UpstreamLog } from "./upstream.ts";
 
 /** What every upstream is given, whatever its kind. */
 export interface UpstreamEnvironment {
   readonly limits: Limits;
   readonly events: UpstreamEvents;
-  readonly log: Logger;
+  readonly log: UpstreamLog;
   readonly prompter: Prompter | undefined;
   /** Where host keys that were trusted on first use are remembered. */
   readonly trustStorePath: string;
@@ -70,11 +69,11 @@ export class UpstreamSet {
 
   /** One upstream that is in no set: a test of a configuration that is not saved. The caller closes it. */
   create(name: string, config: UpstreamConfig, via: Dialer): Upstream {
-    const { limits, events, log, readSecret, prompter, trustStorePath } = this.#environment;
-    const common = { name, limits, events, log, readSecret, via };
+    const { prompter, trustStorePath, ...shared } = this.#environment;
+    const common = { ...shared, name, via };
     switch (config.type) {
       case "ssh":
-        return createSshUpstream({ ...common, config, prompter, trustStorePath });
+        return createSshUpstream({ ...common, config, trustStorePath, ...(prompter && { prompter }) });
       case "socks5":
         return createSocks5Upstream({ ...common, config });
       case "http":

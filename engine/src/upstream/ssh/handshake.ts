@@ -5,9 +5,9 @@ import ssh2, { type Client } from "ssh2";
 import type { Secret, SshUpstreamConfig } from "../../config/config.ts";
 import { formatEndpoint } from "../../endpoint.ts";
 import { abortReason, DialError, type DialStep } from "../../errors.ts";
-import type { Logger } from "../../observe/log.ts";
 import type { Dialer } from "../dialer.ts";
 import type { Prompter } from "../prompter.ts";
+import type { UpstreamLog } from "../upstream.ts";
 import { Authentication } from "./auth.ts";
 import { preferredAlgorithms } from "./crypto.ts";
 import { Deadline } from "./deadline.ts";
@@ -15,8 +15,6 @@ import type { SshHost } from "./host.ts";
 import { HostKeyCheck, type TrustStore } from "./host-keys.ts";
 import type { CredentialMemory } from "./identity.ts";
 import { ProxyCommandStream } from "./proxy-command.ts";
-
-export type Log = Pick<Logger, "debug" | "info" | "warn">;
 
 /** What all connections of one upstream share, hops included. */
 export interface SshContext {
@@ -31,7 +29,7 @@ export interface SshContext {
   readonly prompter: Prompter | undefined;
   readonly memory: CredentialMemory;
   readonly trustStore: TrustStore;
-  readonly log: Log;
+  readonly log: UpstreamLog;
 }
 
 export interface HandshakeOptions {
@@ -114,7 +112,7 @@ interface ClientParts {
   readonly authentication: Authentication;
   readonly deadline: Deadline;
   readonly onStep: (step: DialStep) => void;
-  readonly log: Log;
+  readonly log: UpstreamLog;
 }
 
 async function connectClient(parts: ClientParts): Promise<Handshake> {

@@ -4,9 +4,9 @@ import { DialError, type DialStep } from "../../errors.ts";
 import type { Dialer } from "../dialer.ts";
 import type { Prompter } from "../prompter.ts";
 import { SessionPool } from "../session-pool.ts";
-import type { TestOptions, Upstream, UpstreamEvents, UpstreamTestResult } from "../upstream.ts";
+import type { TestOptions, Upstream, UpstreamEvents, UpstreamLog, UpstreamTestResult } from "../upstream.ts";
 import { connectSsh } from "./connection.ts";
-import type { Log, SshContext } from "./handshake.ts";
+import type { SshContext } from "./handshake.ts";
 import { TrustStore } from "./host-keys.ts";
 import { CredentialMemory } from "./identity.ts";
 
@@ -23,7 +23,7 @@ export interface SshUpstreamOptions {
   readonly prompter?: Prompter | undefined;
   /** The known_hosts file of our own, for hosts first met by us. */
   readonly trustStorePath: string;
-  readonly log: Log;
+  readonly log: UpstreamLog;
 }
 
 /** Nothing is opened before the first dial. */

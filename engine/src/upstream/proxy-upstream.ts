@@ -1,0 +1,255 @@
+import type { Duplex } from "node:stream";
+import type { Limits, Secret, UpstreamConfig, UpstreamType } from "../config/config.ts";
+import { parseEndpoint, type Endpoint } from "../endpoint.ts";
+import { abortReason, DialError } from "../errors.ts";
+import { ConnectDeadlines } from "./connect-deadlines.ts";
+import type { Dialer, DialOptions } from "./dialer.ts";
+import { isDirect } from "./direct-upstream.ts";
+import { NoAnswerError } from "./exchange.ts";
+import { GivenStreams } from "./given-streams.ts";
+import { runTest } from "./step-clock.ts";
+import type {
+  TestOptions,
+  Upstream,
+  UpstreamEvents,
+  UpstreamLog,
+  UpstreamStatus,
+  UpstreamTestResult,
+} from "./upstream.ts";
+import { WarmPool } from "./warm-pool.ts";
+
+/** What an upstream of the kinds socks5 and http is made from. */
+export interface ProxyUpstreamOptions<Config extends UpstreamConfig> {
+  readonly name: string;
+  readonly config: Config;
+  readonly limits: Limits;
+  /** What the proxy is reached through: the machine's own network, or another upstream. */
+  readonly via: Dialer;
+  readonly events: UpstreamEvents;
+  /** Read once, when it is first needed, and kept while the upstream lives. */
+  readonly readSecret: (secret: Secret) => Promise<string>;
+  readonly log: UpstreamLog;
+}
+
+/** What differs between the kinds of proxy. */
+export interface ProxyProtocol {
+  readonly type: UpstreamType;
+  readonly defaultPort: number;
+  /** Round trips that prepare() takes, so that its time tells the latency; 0 where it sends nothing. */
+  readonly prepareRoundTrips: number;
+  /**
+   * Makes a fresh connection to the proxy ready for a request: TLS, greeting, authentication.
+   * @throws {DialError} and has destroyed the stream then.
+   */
+  prepare(stream: Duplex, options: DialOptions): Promise<Duplex>;
+  /**
+   * Asks for a connection to `target` on a ready one.
+   * @throws {DialError} and has destroyed the stream then; NoAnswerError where the proxy had gone before.
+   */
+  connect(stream: Duplex, target: Endpoint, options: DialOptions): Promise<unknown>;
+}
+
+/** Attaches what a request asked for to a ready connection. Destroys the connection when it throws. */
+type Ask<Result> = (stream: Duplex) => Promise<Result>;
+
+/** An upstream that makes one connection to its proxy for each flow, some of them ahead of time. */
+export class ProxyUpstream implements Upstream {
+  readonly name: string;
+  readonly type: UpstreamType;
+  /** The proxy itself. */
+  readonly address: Endpoint;
+  protected readonly via: Dialer;
+  readonly #protocol: ProxyProtocol;
+  readonly #events: UpstreamEvents;
+  readonly #log: UpstreamLog;
+  readonly #poolSize: number;
+  readonly #connectTimeoutMs: number;
+  readonly #pool: WarmPool;
+  readonly #given = new GivenStreams();
+  readonly #attempts: ConnectDeadlines;
+  #health: "unknown" | "good" | "failing" = "unknown";
+  /** It worked once, so that the next success after a failure is a reconnection. */
+  #hadWorked = false;
+  #lastError: UpstreamStatus["lastError"];
+  #latencyMs: number | undefined;
+
+  constructor(options: ProxyUpstreamOptions<UpstreamConfig>, protocol: ProxyProtocol) {
+    this.name = options.name;
+    this.type = protocol.type;
+    this.address = parseEndpoint(options.config.address, protocol.defaultPort);
+    this.via = options.via;
+    this.#protocol = protocol;
+    this.#events = options.events;
+    this.#log = options.log;
+    this.#poolSize = options.config.pool_size;
+    this.#connectTimeoutMs = options.limits.connect_timeout * 1000;
+    this.#attempts = new ConnectDeadlines(this.#connectTimeoutMs);
+    this.#pool = new WarmPool({
+      size: this.#poolSize,
+      connectTimeoutMs: this.#connectTimeoutMs,
+      open: (signal) => this.#reachProxy({ signal }),
+    });
+  }
+
+  dial(target: Endpoint, options: DialOptions): Promise<Duplex> {
+    return this.request(async (stream) => {
+      await this.#protocol.connect(stream, target, options);
+      return stream;
+    }, options);
+  }
+
+  /**
+   * Gets a ready connection, warm or fresh, and asks on it. A warm one that turns out to be dead before the proxy answered
+   * a byte is replaced once. The connection counts as given out from then on.
+   * @throws {DialError} with scope `upstream` for all that comes before the request.
+   */
+  protected async request<Result>(ask: Ask<Result>, options: DialOptions): Promise<Result> {
+    if (this.#isClosing()) throw this.#closedError();
+    if (options.signal.aborted) throw abortReason(options.signal);
+    this.#given.begin();
+    try {
+      const warm = this.#pool.take();
+      if (warm) {
+        try {
+          return await this.#askOn(warm, ask);
+        } catch (error) {
+          if (!(error instanceof NoAnswerError) || this.#isClosing()) throw error;
+          this.#log.debug({ upstream: this.name }, "a warm connection was dead; dialling afresh");
+        }
+      }
+      const wasGood = this.#health === "good";
+      const fresh = await this.#openFor(options);
+      if (warm && wasGood) this.#events.onReconnect(this.name);
+      return await this.#askOn(fresh, ask);
+    } finally {
+      this.#given.end();
+    }
+  }
+
+  async #askOn<Result>(stream: Duplex, ask: Ask<Result>): Promise<Result> {
+    // From here it is cut when the upstream is closed, request or not.
+    this.#given.add(stream);
+    return ask(stream);
+  }
+
+  /** A fresh connection for a dial: it ends with the dial's signal, the connect time-out, or the upstream. */
+  async #openFor(options: DialOptions): Promise<Duplex> {
+    const attempt = this.#attempts.begin(options.signal);
+    try {
+      return await this.#reachProxy({ ...options, signal: attempt.signal });
+    } finally {
+      attempt.end();
+    }
+  }
+
+  /** Connects as far as "ready", and takes note of how it went. */
+  async #reachProxy(options: DialOptions): Promise<Duplex> {
+    try {
+      const stream = await this.#connectProxy(options);
+      this.#noteSuccess();
+      return stream;
+    } catch (error) {
+      throw this.#noteFailure(error);
+    }
+  }
+
+  async #connectProxy(options: DialOptions): Promise<Duplex> {
+    const started = performance.now();
+    const raw = await this.via.dial(this.address, this.#optionsForVia(options));
+    const connected = performance.now();
+    const stream = await this.#protocol.prepare(raw, options);
+    const rounds = this.#protocol.prepareRoundTrips;
+    const prepareMs = performance.now() - connected;
+    // A name's resolution is in the first figure and TLS's arithmetic in the second: the smaller is nearer the round trip.
+    this.#noteLatency(rounds === 0 ? connected - started : Math.min(connected - started, prepareMs / rounds));
+    return stream;
+  }
+
+  /** Another upstream's own steps would be taken for ours: its whole dial is the step in which we reach the proxy. */
+  #optionsForVia(options: DialOptions): DialOptions {
+    if (isDirect(this.via) || !options.onStep) return options;
+    options.onStep("tcp");
+    return { signal: options.signal, ...(options.flow !== undefined && { flow: options.flow }) };
+  }
+
+  #noteSuccess(): void {
+    const before = this.#health;
+    this.#health = "good";
+    this.#pool.proxyReached();
+    if (before === "good") return;
+    if (before === "failing" && this.#hadWorked) this.#events.onReconnect(this.name);
+    this.#hadWorked = true;
+    this.#events.onStateChange(this.name, true);
+  }
+
+  #noteFailure(error: unknown): DialError {
+    const failed =
+      error instanceof DialError ? error : new DialError("internal", String(error), { cause: error });
+    if (failed.code === "cancelled" || this.#isClosing()) return failed;
+    const seen = failed.asUpstreamFailure(`upstream ${this.name}`);
+    this.#lastError = { code: seen.code, message: seen.message, at: Date.now() };
+    if (this.#health === "failing") return seen;
+    this.#log.warn({ upstream: this.name, code: seen.code }, seen.message);
+    this.#health = "failing";
+    this.#events.onStateChange(this.name, false);
+    return seen;
+  }
+
+  #noteLatency(ms: number): void {
+    this.#latencyMs = this.#latencyMs === undefined ? ms : this.#latencyMs * 0.875 + ms * 0.125;
+  }
+
+  status(): UpstreamStatus {
+    const connecting = this.#attempts.size + this.#pool.connecting;
+    const pool = {
+      size: this.#poolSize,
+      ready: this.#pool.ready,
+      connecting,
+      active: this.#given.size,
+    };
+    return {
+      state: this.#state(pool),
+      ...(this.#latencyMs !== undefined && { latencyMs: this.#latencyMs }),
+      ...(this.#lastError && { lastError: this.#lastError }),
+      pool,
+    };
+  }
+
+  #state(pool: UpstreamStatus["pool"]): UpstreamStatus["state"] {
+    if (this.#health === "failing") return "failing";
+    if (pool.ready > 0 || pool.active > 0) return "connected";
+    return pool.connecting > 0 ? "connecting" : "idle";
+  }
+
+  test(options: TestOptions): Promise<UpstreamTestResult> {
+    return runTest(options, async (steps) => {
+      const attempt = new ConnectDeadlines(this.#connectTimeoutMs).begin(options.signal);
+      try {
+        const stream = await this.#connectProxy({ ...steps, signal: attempt.signal });
+        if (options.target) await this.#protocol.connect(stream, options.target, steps);
+        stream.destroy();
+      } finally {
+        attempt.end();
+      }
+    });
+  }
+
+  refresh(): void {
+    this.#pool.refresh();
+  }
+
+  async close(drainMs: number): Promise<void> {
+    this.#pool.close();
+    await this.#given.drain(drainMs);
+    this.#attempts.abortAll(this.#closedError());
+    this.#given.cut();
+  }
+
+  #isClosing(): boolean {
+    return this.#given.closing;
+  }
+
+  #closedError(): DialError {
+    return new DialError("closed", `upstream ${this.name} is closed`, { scope: "upstream" });
+  }
+}
