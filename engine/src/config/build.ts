@@ -86,16 +86,8 @@ class Builder {
   }
 
   #ssh(file: FileSsh): SshUpstreamConfig {
-    const {
-      password,
-      password_file,
-      passphrase,
-      passphrase_file,
-      identity_file,
-      agent,
-      known_hosts_file,
-      ...rest
-    } = file;
+    const { password, password_file, passphrase, passphrase_file, identity_file, agent, ...others } = file;
+    const { known_hosts_file, ...rest } = others;
     const at = file.address.lastIndexOf("@");
     return {
       ssh_config: true,
