@@ -60,7 +60,14 @@ export default tseslint.config(
   {
     files: ["**/*.mjs", "**/*.js"],
     languageOptions: {
-      globals: { process: "readonly", console: "readonly", performance: "readonly", URL: "readonly" },
+      globals: {
+        process: "readonly",
+        console: "readonly",
+        performance: "readonly",
+        URL: "readonly",
+        setTimeout: "readonly",
+        clearTimeout: "readonly",
+      },
     },
   },
   layer(
@@ -78,5 +85,5 @@ export default tseslint.config(
     ["^electron$", "^@sockeye/(cli|relay)", io],
     "the router decides; it opens nothing",
   ),
-  { files: ["**/*.test.ts"], rules: { "no-restricted-imports": "off" } },
+  { files: ["**/*.test.{ts,mjs}"], rules: { "no-restricted-imports": "off" } },
 );

@@ -1,47 +1,78 @@
 // `npm test [-- PATTERN …]`: the checks, then every test file, then one plain line that counts them.
 // With patterns, only the test files whose path contains one of them, without the checks.
+//
+// Each file runs in a process of its own that this script owns, so that a crash on import, a test that never ends and a
+// handle that is left open are failures with a name, and none of them stops the run.
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
-import { run } from "node:test";
-import { spec } from "node:test/reporters";
+import { availableParallelism } from "node:os";
+import { relative } from "node:path";
+import { endRunningFiles, runFile } from "./test-file.mjs";
+
+/** Tests wait for sockets more than they compute. */
+const CONCURRENCY = availableParallelism() + 1;
+
+const totals = { passed: 0, failed: 0, skipped: 0 };
+const skips = [];
 
 const patterns = process.argv.slice(2);
-const testFiles = globSync("{wire,engine,cli,native,test,bench}/**/*.test.ts", {
-  exclude: (path) => path.includes("node_modules"),
-})
-  .filter((path) => patterns.length === 0 || patterns.some((pattern) => path.includes(pattern)))
-  .sort();
-
-let passed = 0;
-let failed = 0;
-let skipped = 0;
-
-if (patterns.length === 0) {
-  const { status } = spawnSync(process.execPath, ["scripts/check.mjs"], { stdio: "inherit" });
-  if (status === 0) passed += 1;
-  else failed += 1;
-}
-if (testFiles.length === 0) {
+const files = findTestFiles(patterns);
+if (files.length === 0) {
   console.error(`no test file matches ${patterns.join(", ")}`);
   process.exit(2);
 }
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => {
+    endRunningFiles();
+    process.exit(130);
+  });
+}
 
-const skips = [];
-const events = run({ files: testFiles, concurrency: 2, timeout: 10 * 60_000 });
-events.on("test:pass", (event) => {
-  if (event.details.type === "suite" || testFiles.some((file) => event.name.endsWith(file))) return;
-  if (event.skip === undefined) passed += 1;
-  else {
-    skipped += 1;
-    skips.push(`${event.name}: ${typeof event.skip === "string" ? event.skip : "no reason given"}`);
+if (patterns.length === 0) {
+  const { status } = spawnSync(process.execPath, ["scripts/check.mjs"], { stdio: "inherit" });
+  totals[status === 0 ? "passed" : "failed"] += 1;
+}
+const queue = files.values();
+await Promise.all(
+  Array.from({ length: CONCURRENCY }, async () => {
+    for (const file of queue) report(file, await runFile(file));
+  }),
+);
+for (const skip of skips) console.log(`SKIPPED ${skip}`);
+const { passed, failed, skipped } = totals;
+console.log(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
+process.exitCode = failed === 0 ? 0 : 1;
+
+/** System tests first: they take longest. */
+function findTestFiles(wanted) {
+  const found = globSync("{wire,engine,cli,native,test,bench,scripts}/**/*.test.{ts,mjs}", {
+    exclude: (path) => path.includes("node_modules"),
+  }).map((path) => path.replaceAll("\\", "/"));
+  return found
+    .filter((path) => wanted.length === 0 || wanted.some((pattern) => path.includes(pattern)))
+    .sort((a, b) => Number(b.startsWith("test/")) - Number(a.startsWith("test/")) || a.localeCompare(b));
+}
+
+/** One line for a file that passed; everything known about one that did not. */
+function report(file, result) {
+  totals.passed += result.passed;
+  totals.failed += result.failures.length;
+  totals.skipped += result.skips.length;
+  skips.push(...result.skips.map((skip) => `${file}: ${skip}`));
+  const counts = `${result.passed} passed${result.skips.length > 0 ? `, ${result.skips.length} skipped` : ""}`;
+  const time = `${result.seconds.toFixed(1)} s`;
+  if (result.failures.length === 0) {
+    console.log(`ok      ${file} (${counts}, ${time})`);
+    return;
   }
-});
-events.on("test:fail", (event) => {
-  if (event.details.type !== "suite") failed += 1;
-});
-events.on("end", () => {
-  for (const skip of skips) console.log(`SKIPPED ${skip}`);
-  process.exitCode = failed === 0 ? 0 : 1;
-  process.stdout.write(`\n${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}\n`);
-});
-events.compose(new spec()).pipe(process.stdout, { end: false });
+  console.log(`FAILED  ${file} (${counts}, ${result.failures.length} failed, ${time})`);
+  if (result.output.trim() !== "") console.log(indent(`--- its output\n${result.output.trimEnd()}\n---`));
+  for (const failure of result.failures) {
+    const place = failure.place === "" ? "" : ` (${relative(process.cwd(), failure.place)})`;
+    console.log(indent(`✖ ${failure.name}${place}\n${indent(failure.error ?? "no reason given")}`));
+  }
+}
+
+function indent(text) {
+  return text.replaceAll(/^/gm, "    ");
+}

@@ -22,8 +22,8 @@ export function skipWithoutRoot(): string | false {
   return process.getuid?.() === 0 ? false : "needs root, to make a throwaway system user";
 }
 
-/** Daemons live in sbin, which is not in everybody's PATH. */
-function findProgram(program: string): string | undefined {
+/** The path of a program of the machine. Daemons live in sbin, which is not in everybody's PATH. */
+export function findProgram(program: string): string | undefined {
   const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/sbin", "/usr/local/sbin"];
   return folders
     .map((folder) => join(folder, program))

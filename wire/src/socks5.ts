@@ -2,6 +2,7 @@
  * What both sides of SOCKS5 share: constants, addresses and the UDP header (RFC 1928 §§4–7).
  * Bytes in, values out; nothing here does I/O.
  */
+import { isUtf8 } from "node:buffer";
 
 export const SOCKS_VERSION = 0x05;
 
@@ -24,11 +25,13 @@ export const Reply = {
   addressTypeNotSupported: 0x08,
 } as const;
 
-/** A peer's bytes are not SOCKS5. */
+/** A peer's bytes are not SOCKS, or ask for what is not offered. */
 export class Socks5Error extends Error {
   override readonly name = "Socks5Error";
   readonly code:
     | "version"
+    | "method"
+    | "command"
     | "address-type"
     | "address"
     | "auth-version"
@@ -83,9 +86,7 @@ export function readAddress(
       const length = bytes[offset + 1]!;
       const end = offset + 2 + length + 2;
       if (bytes.length < end) return undefined;
-      const host = bytes.toString("latin1", offset + 2, offset + 2 + length);
-      if (length === 0 || /[\0-\x20\x7f]/.test(host))
-        throw new Socks5Error("address", "the name is empty or has control bytes");
+      const host = readName(bytes.subarray(offset + 2, offset + 2 + length));
       return { address: { host, port: bytes.readUInt16BE(end - 2) }, end };
     }
     default:
@@ -94,15 +95,27 @@ export function readAddress(
 }
 
 /**
- * ATYP, address and port.
- * @throws {Socks5Error} `too-long` for a name of more than 255 bytes.
+ * A host name: ASCII as a rule, and UTF-8 where a client passes on what a person typed.
+ * @throws {Socks5Error} `address` when it is empty, has control bytes or spaces, or is not UTF-8.
+ */
+export function readName(bytes: Buffer): string {
+  const name = bytes.toString("utf8");
+  if (name.length === 0) throw new Socks5Error("address", "the name is empty");
+  if (/[\0-\x20\x7f]/.test(name)) throw new Socks5Error("address", "the name has control bytes or spaces");
+  if (!isUtf8(bytes)) throw new Socks5Error("address", "the name is not UTF-8");
+  return name;
+}
+
+/**
+ * ATYP, address and port. What is not an IP address is written as a name.
+ * @throws {Socks5Error} `too-long` for a name that is empty or has more than 255 bytes.
  */
 export function writeAddress(address: SocksAddress): Buffer {
   const ipv4 = parseIPv4(address.host);
   if (ipv4) return Buffer.from([TYPE_IPV4, ...ipv4, address.port >> 8, address.port & 0xff]);
   const ipv6 = address.host.includes(":") ? parseIPv6(address.host) : undefined;
   if (ipv6) return Buffer.concat([Buffer.from([TYPE_IPV6]), ipv6, portBytes(address.port)]);
-  const name = Buffer.from(address.host, "latin1");
+  const name = Buffer.from(address.host, "utf8");
   if (name.length > 255 || name.length === 0) {
     throw new Socks5Error("too-long", `a name in SOCKS5 has 1 to 255 bytes; this one has ${name.length}`);
   }
@@ -133,7 +146,8 @@ function portBytes(port: number): Buffer {
 }
 
 function parseIPv4(host: string): number[] | undefined {
-  const match = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(host);
+  // A leading zero means octal to some resolvers: then it is left to them, as a name.
+  const match = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/.exec(host);
   if (!match) return undefined;
   const bytes = match.slice(1).map(Number);
   return bytes.every((byte) => byte <= 255) ? bytes : undefined;

@@ -8,6 +8,7 @@ export interface Config {
   readonly routes: readonly RouteConfig[];
   /** An upstream's name, `direct` or `block`. Default: direct. */
   readonly default: string;
+  readonly tun: TunConfig;
   readonly limits: Limits;
   readonly log: { readonly level: LogLevel; readonly format: "json" | "pretty" | "auto" };
 }
@@ -44,7 +45,10 @@ export type UpstreamType = "ssh" | "socks5" | "http";
 export type UpstreamConfig = SshUpstreamConfig | Socks5UpstreamConfig | HttpUpstreamConfig;
 
 interface UpstreamCommon {
-  /** `host` or `host:port`; for ssh, `host` may be an alias of ~/.ssh/config. */
+  /**
+   * socks5 and http: always `host:port` (the default port filled in). ssh: `host` or `host:port`; the port is absent unless
+   * the file gives it, and `host` may be an alias of ~/.ssh/config. `user@` has been moved to `user`.
+   */
   readonly address: string;
   /** ssh: connections. socks5 and http: warm connections kept ready. Default 1. */
   readonly pool_size: number;
@@ -61,15 +65,22 @@ export interface SshUpstreamConfig extends UpstreamCommon {
   readonly password?: Secret;
   /** A socket path, or false for no agent. Default: $SSH_AUTH_SOCK, or IdentityAgent of ~/.ssh/config. */
   readonly agent?: string | false;
-  readonly known_hosts_file: readonly string[];
-  /** strict: only known keys. accept-new (default): a host never seen is trusted and remembered. off: any key. */
-  readonly host_key_check: "strict" | "accept-new" | "off";
+  /** Default: UserKnownHostsFile of ~/.ssh/config, else ~/.ssh/known_hosts. */
+  readonly known_hosts_file?: readonly string[];
+  /**
+   * strict: only known keys. accept-new: a host never seen is trusted and remembered. off: any key.
+   * Default: StrictHostKeyChecking of ~/.ssh/config, else accept-new.
+   */
+  readonly host_key_check?: "strict" | "accept-new" | "off";
   /** Take values not given here from ~/.ssh/config. Default true. */
   readonly ssh_config: boolean;
   readonly ssh_config_file: string;
-  /** Seconds between keepalives; the peer is dead after keepalive_count_max without an answer. Defaults 5 and 3. */
-  readonly keepalive_interval: number;
-  readonly keepalive_count_max: number;
+  /**
+   * Seconds between keepalives; the peer is dead after keepalive_count_max without an answer.
+   * Defaults: ServerAliveInterval and ServerAliveCountMax of ~/.ssh/config, else 5 and 3.
+   */
+  readonly keepalive_interval?: number;
+  readonly keepalive_count_max?: number;
 }
 
 export interface Socks5UpstreamConfig extends UpstreamCommon {
@@ -94,6 +105,15 @@ export interface RouteConfig {
   /** A CIDR, an address, a name, `*.suffix`, each with an optional `:port` or `:low-high`; `*` matches all. */
   readonly match: string;
   readonly to: string;
+}
+
+/** Checked, and kept for the version that has the TUN device; `enabled` is always false here. */
+export interface TunConfig {
+  readonly enabled: false;
+  /** What the device captures. */
+  readonly cidrs: readonly string[];
+  /** Taken out of `cidrs`. */
+  readonly exclude: readonly string[];
 }
 
 /** Everything a peer can make grow or wait has a limit here. Durations are in seconds in the file (fractions allowed). */

@@ -11,7 +11,7 @@ import { runTest } from "./step-clock.ts";
 import type {
   TestOptions,
   Upstream,
-  UpstreamEvents,
+  UpstreamEvents, UpstreamLog,
   UpstreamStatus,
   UpstreamTestResult,
 } from "./upstream.ts";
@@ -28,12 +28,6 @@ export interface ProxyUpstreamOptions<Config extends UpstreamConfig> {
   /** Read once, when it is first needed, and kept while the upstream lives. */
   readonly readSecret: (secret: Secret) => Promise<string>;
   readonly log: UpstreamLog;
-}
-
-export interface UpstreamLog {
-  debug(fields: object, message: string): void;
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
 }
 
 /** What differs between the kinds of proxy. */

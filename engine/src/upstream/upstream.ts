@@ -63,3 +63,10 @@ export interface UpstreamEvents {
   /** A connection that had been up was made again. */
   onReconnect(upstream: string): void;
 }
+
+/** Where an upstream tells what happens to it; the engine's logger is one. */
+export interface UpstreamLog {
+  debug(fields: Readonly<Record<string, unknown>>, message: string): void;
+  info(fields: Readonly<Record<string, unknown>>, message: string): void;
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void;
+}

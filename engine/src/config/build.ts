@@ -1,0 +1,128 @@
+import { resolve } from "node:path";
+import { formatEndpoint, parseEndpoint } from "../endpoint.ts";
+import type {
+  Config,
+  Credentials,
+  ListenerConfig,
+  Secret,
+  SshUpstreamConfig,
+  UpstreamConfig,
+} from "./config.ts";
+import { defaultControlAddress, defaultLimits, defaultPorts, defaultSshConfigFile } from "./defaults.ts";
+import type { FileAuth, FileConfig, FileUpstream } from "./schema.ts";
+
+/** Where paths in the file begin. */
+export interface Places {
+  /** `~`. */
+  readonly home: string;
+  /** The directory of relative paths; without it they stay relative. */
+  readonly directory: string | undefined;
+}
+
+/** A checked file as the engine uses it: defaults, ports and paths filled in. */
+export function buildConfig(file: FileConfig, places: Places): Config {
+  const build = new Builder(places);
+  const { socks5, http, metrics, control = defaultControlAddress } = file.listen ?? {};
+  // Without a prototype, so that no name of a route means anything that the file does not say.
+  const upstreams = Object.create(null) as Record<string, UpstreamConfig>;
+  for (const [name, upstream] of Object.entries(file.upstreams ?? {}))
+    upstreams[name] = build.upstream(upstream);
+  return {
+    listen: {
+      ...(socks5 && { socks5: build.listener(socks5) }),
+      ...(http && { http: build.listener(http) }),
+      ...(metrics !== undefined && { metrics: { address: metrics } }),
+      control: { address: control },
+    },
+    upstreams,
+    routes: file.routes ?? [],
+    default: file.default ?? "direct",
+    tun: { enabled: false, cidrs: file.tun?.cidrs ?? [], exclude: file.tun?.exclude ?? [] },
+    limits: { ...defaultLimits, ...file.limits },
+    log: { level: file.log?.level ?? "info", format: file.log?.format ?? "auto" },
+  };
+}
+
+type FileSsh = Extract<FileUpstream, { type: "ssh" }>;
+
+class Builder {
+  readonly #places: Places;
+
+  constructor(places: Places) {
+    this.#places = places;
+  }
+
+  listener({ address, auth }: { address: string; auth?: FileAuth }): ListenerConfig {
+    return { address, ...(auth && { auth: this.#credentials(auth) }) };
+  }
+
+  upstream(file: FileUpstream): UpstreamConfig {
+    switch (file.type) {
+      case "ssh":
+        return this.#ssh(file);
+      case "socks5": {
+        const { auth, ...rest } = file;
+        return {
+          udp: true,
+          ...commonDefaults,
+          ...rest,
+          address: formatEndpoint(parseEndpoint(file.address, defaultPorts.socks5)),
+          ...(auth && { auth: this.#credentials(auth) }),
+        };
+      }
+      case "http": {
+        const { auth, tls_ca_file, tls = false, ...rest } = file;
+        const port = tls ? defaultPorts.httpWithTls : defaultPorts.http;
+        return {
+          ...commonDefaults,
+          ...rest,
+          tls,
+          address: formatEndpoint(parseEndpoint(file.address, port)),
+          ...(auth && { auth: this.#credentials(auth) }),
+          ...(tls_ca_file !== undefined && { tls_ca_file: this.#path(tls_ca_file) }),
+        };
+      }
+    }
+  }
+
+  #ssh(file: FileSsh): SshUpstreamConfig {
+    const { password, password_file, passphrase, passphrase_file, identity_file, agent, ...others } = file;
+    const { known_hosts_file, ...rest } = others;
+    const at = file.address.lastIndexOf("@");
+    return {
+      ssh_config: true,
+      ...commonDefaults,
+      ...rest,
+      address: file.address.slice(at + 1),
+      ...(at > 0 && { user: file.address.slice(0, at) }),
+      ...(identity_file && { identity_file: identity_file.map((path) => this.#path(path)) }),
+      ...(agent !== undefined && { agent: agent === false ? false : this.#inHome(agent) }),
+      ...((password ?? password_file) && { password: this.#secret(password, password_file) }),
+      ...((passphrase ?? passphrase_file) && { passphrase: this.#secret(passphrase, passphrase_file) }),
+      ...(known_hosts_file && { known_hosts_file: known_hosts_file.map((path) => this.#path(path)) }),
+      ssh_config_file: this.#path(file.ssh_config_file ?? defaultSshConfigFile),
+    };
+  }
+
+  #credentials({ username, password, password_file }: FileAuth): Credentials {
+    return { username, password: this.#secret(password, password_file) };
+  }
+
+  /** One of the two is given; references.ts sees to it. */
+  #secret(inline: Secret | undefined, file: string | undefined): Secret {
+    return inline ?? { file: this.#path(file!) };
+  }
+
+  #path(path: string): string {
+    const { directory } = this.#places;
+    const absolute = this.#inHome(path);
+    return directory === undefined ? absolute : resolve(directory, absolute);
+  }
+
+  /** `~` alone is expanded: an agent may be the name of a pipe. */
+  #inHome(path: string): string {
+    return path === "~" || /^~[/\\]/.test(path) ? resolve(this.#places.home, path.slice(2)) : path;
+  }
+}
+
+const commonDefaults = { pool_size: 1, strategy: "round-robin" } as const;

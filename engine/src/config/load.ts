@@ -1,0 +1,82 @@
+import { open } from "node:fs/promises";
+import { dirname } from "node:path";
+import type { z } from "zod";
+import { buildConfig } from "./build.ts";
+import type { Config } from "./config.ts";
+import { type ConfigProblem, MAX_PROBLEMS, formatPath } from "./problem.ts";
+import { checkReferences } from "./references.ts";
+import { fileSchema } from "./schema.ts";
+import { type Finding, describeIssue } from "./sentences.ts";
+import { MAX_FILE_BYTES, type Source, readSource } from "./source.ts";
+
+export type { ConfigProblem } from "./problem.ts";
+export { MAX_FILE_BYTES } from "./source.ts";
+
+export interface ParseOptions {
+  /** For `${NAME}`. */
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** For `~`. */
+  readonly home: string;
+  /** The file's path: relative paths in it begin at its directory. */
+  readonly fileName?: string;
+}
+
+export type ParseResult =
+  | { readonly config: Config; readonly warnings: readonly ConfigProblem[] }
+  | { readonly errors: readonly ConfigProblem[]; readonly warnings: readonly ConfigProblem[] };
+
+/**
+ * Checks a configuration and finds every error in it at once, in the order of the file. Never throws for what the text holds.
+ * Warnings are told whether or not there are errors.
+ */
+export function parseConfig(text: string, options: ParseOptions): ParseResult {
+  const source = readSource(text.startsWith("\uFEFF") ? text.slice(1) : text, options.env);
+  if (!source.readable) return { errors: inOrder(source.problems), warnings: [] };
+  const root = withoutEmptyBlocks(source.value);
+  const parsed = fileSchema.safeParse(root);
+  const references = checkReferences(root);
+  const issues = parsed.success ? [] : describeIssues(parsed.error.issues, root);
+  const findings = [...issues, ...references.errors].slice(0, MAX_PROBLEMS);
+  const errors = inOrder([...source.problems, ...locate(findings, source)]);
+  const warnings = inOrder(locate(references.warnings.slice(0, MAX_PROBLEMS), source));
+  if (errors.length > 0 || !parsed.success) return { errors: errors.slice(0, MAX_PROBLEMS), warnings };
+  const directory = options.fileName === undefined ? undefined : dirname(options.fileName);
+  return { config: buildConfig(parsed.data, { home: options.home, directory }), warnings };
+}
+
+/** The file's text; no more of it is read than parseConfig accepts, and one byte, so that it is seen to be too large. */
+export async function readConfigText(path: string): Promise<string> {
+  await using file = await open(path, "r");
+  const chunks: Buffer[] = [];
+  let total = 0;
+  while (total <= MAX_FILE_BYTES) {
+    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(64 * 1024));
+    if (bytesRead === 0) break;
+    chunks.push(buffer.subarray(0, bytesRead));
+    total += bytesRead;
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+/** `routes:` with every rule commented out is a key with an empty value, and means the same as no key. */
+function withoutEmptyBlocks(root: unknown): unknown {
+  if (root === null || root === undefined) return {};
+  if (typeof root !== "object" || Array.isArray(root)) return root;
+  const blocks = Object.entries(root).filter(([, block]) => block !== null);
+  return Object.assign(Object.create(null), Object.fromEntries(blocks)) as unknown;
+}
+
+function describeIssues(issues: readonly z.core.$ZodIssue[], root: unknown): Finding[] {
+  return issues.slice(0, MAX_PROBLEMS).flatMap((issue) => describeIssue(issue, root));
+}
+
+function locate(findings: readonly Finding[], source: Source): ConfigProblem[] {
+  const known = findings.filter(
+    ({ path }) => source.unknown.size === 0 || !source.unknown.has(formatPath(path)),
+  );
+  return known.map(({ path, part, message }) => source.problemAt(path, message, { part }));
+}
+
+function inOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {
+  return problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
+}

@@ -1,0 +1,264 @@
+import { isIPv6 } from "node:net";
+import { type Endpoint, parseEndpoint } from "../endpoint.ts";
+import { type Pattern, parsePattern } from "../router/pattern.ts";
+import { findShadowedRules } from "../router/shadow.ts";
+import { MAX_PROBLEMS, type Path } from "./problem.ts";
+import { type Finding, valueAt } from "./sentences.ts";
+import { didYouMean } from "./suggest.ts";
+
+/**
+ * What no single value shows: names that must exist, ways that must not turn in a circle, listeners in each other's way.
+ * Works on the plain value of the file, of which any part may be wrong, so that these faults are told with the others.
+ */
+export function checkReferences(root: unknown): { errors: Finding[]; warnings: Finding[] } {
+  const upstreams = mappingOf(valueAt(root, ["upstreams"]));
+  const errors = [
+    ...checkNames(upstreams),
+    ...checkVia(upstreams),
+    ...checkTargets(root, upstreams),
+    ...checkSecrets(root, upstreams),
+    ...checkListeners(root),
+  ];
+  const warnings = [...warnOfRoutes(root), ...warnOfListeners(root), ...warnOfHostKeys(upstreams)];
+  return { errors, warnings };
+}
+
+type Mapping = Readonly<Record<string, unknown>>;
+
+const reserved = ["direct", "block"];
+
+function checkNames(upstreams: Mapping): Finding[] {
+  return Object.keys(upstreams).flatMap((name): Finding[] => {
+    const path = ["upstreams", name];
+    if (reserved.includes(name)) {
+      return [
+        { path, part: "key", message: `${name} has a meaning of its own; give the upstream another name` },
+      ];
+    }
+    if (/^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$/u.test(name)) return [];
+    const message =
+      "the name of an upstream is 1 to 64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit";
+    return [{ path, part: "key", message }];
+  });
+}
+
+function checkVia(upstreams: Mapping): Finding[] {
+  const viaOf = (name: string) => textOf(valueAt(upstreams, [name, "via"]));
+  const findings: Finding[] = [];
+  const settled = new Set<string>();
+  for (const name of Object.keys(upstreams)) {
+    const via = viaOf(name);
+    if (via !== undefined && !Object.hasOwn(upstreams, via)) {
+      const message = reserved.includes(via)
+        ? "via names an upstream; leave it out to connect directly"
+        : unknownUpstream("via", via, Object.keys(upstreams));
+      findings.push({ path: ["upstreams", name, "via"], part: "value", message });
+    }
+    const way: string[] = [];
+    let step: string | undefined = name;
+    while (
+      step !== undefined &&
+      Object.hasOwn(upstreams, step) &&
+      !settled.has(step) &&
+      !way.includes(step)
+    ) {
+      way.push(step);
+      step = viaOf(step);
+    }
+    const start = step === undefined ? -1 : way.indexOf(step);
+    if (start !== -1) {
+      const circle = [...way.slice(start), step!];
+      findings.push({
+        path: ["upstreams", circle[0]!, "via"],
+        part: "value",
+        message: `via goes in a circle: ${circle.join(" → ")}`,
+      });
+    }
+    for (const passed of way) settled.add(passed);
+  }
+  return findings;
+}
+
+function checkTargets(root: unknown, upstreams: Mapping): Finding[] {
+  const names = Object.keys(upstreams);
+  const targets: { path: Path; key: string }[] = listOf(valueAt(root, ["routes"])).map((_, i) => ({
+    path: ["routes", i, "to"],
+    key: "to",
+  }));
+  targets.push({ path: ["default"], key: "default" });
+  const known = [...names, ...reserved];
+  const findings: Finding[] = [];
+  for (const { path, key } of targets) {
+    const target = textOf(valueAt(root, path));
+    if (target === undefined || reserved.includes(target) || Object.hasOwn(upstreams, target)) continue;
+    findings.push({ path, part: "value", message: unknownUpstream(key, target, known) });
+    if (findings.length === MAX_PROBLEMS) break;
+  }
+  return findings;
+}
+
+function unknownUpstream(key: string, name: string, known: readonly string[]): string {
+  return `${key} names ${name}, which is not among the upstreams${didYouMean(name, known)}`;
+}
+
+function checkSecrets(root: unknown, upstreams: Mapping): Finding[] {
+  const findings: Finding[] = [];
+  for (const [name, upstream] of Object.entries(upstreams)) {
+    const path = ["upstreams", name];
+    findings.push(...checkBoth(upstream, path, "password"), ...checkBoth(upstream, path, "passphrase"));
+    findings.push(...checkUser(upstream, path), ...checkAuth(valueAt(upstream, ["auth"]), [...path, "auth"]));
+    findings.push(...checkColon(upstream, path));
+  }
+  for (const listener of ["socks5", "http"]) {
+    const path = ["listen", listener, "auth"];
+    findings.push(...checkAuth(valueAt(root, path), path));
+  }
+  findings.push(...checkColon(valueAt(root, ["listen", "http"]), ["listen", "http"], "http"));
+  return findings;
+}
+
+function checkBoth(mapping: unknown, path: Path, key: string): Finding[] {
+  const both = valueAt(mapping, [key]) !== undefined && valueAt(mapping, [`${key}_file`]) !== undefined;
+  if (!both) return [];
+  return [{ path: [...path, `${key}_file`], part: "key", message: `give ${key} or ${key}_file, not both` }];
+}
+
+function checkAuth(auth: unknown, path: Path): Finding[] {
+  const none = valueAt(auth, ["password"]) === undefined && valueAt(auth, ["password_file"]) === undefined;
+  if (none && Object.keys(mappingOf(auth)).length > 0) {
+    return [{ path, part: "key", message: "auth has no password; write password or password_file" }];
+  }
+  return checkBoth(auth, path, "password");
+}
+
+/** RFC 7617 §2: the first colon ends the username. */
+function checkColon(mapping: unknown, path: Path, type = valueAt(mapping, ["type"])): Finding[] {
+  const username = textOf(valueAt(mapping, ["auth", "username"]));
+  if (type !== "http" || username?.includes(":") !== true) return [];
+  return [
+    {
+      path: [...path, "auth", "username"],
+      part: "value",
+      message: "a username can hold no colon in HTTP, where a colon ends it",
+    },
+  ];
+}
+
+function checkUser(upstream: unknown, path: Path): Finding[] {
+  const user = textOf(valueAt(upstream, ["user"]));
+  const address = textOf(valueAt(upstream, ["address"]));
+  const at = address?.lastIndexOf("@") ?? -1;
+  if (user === undefined || address === undefined || at <= 0 || address.slice(0, at) === user) return [];
+  const message = `the address names the user ${address.slice(0, at)}, and user names ${user}; give one of them`;
+  return [{ path: [...path, "user"], part: "value", message }];
+}
+
+interface Listener {
+  readonly name: string;
+  readonly path: Path;
+  readonly endpoint: Endpoint;
+}
+
+function listenersIn(root: unknown): Listener[] {
+  return ["socks5", "http", "metrics", "control"].flatMap((name): Listener[] => {
+    const inline: Path = ["listen", name];
+    const path = textOf(valueAt(root, inline)) === undefined ? [...inline, "address"] : inline;
+    const address = textOf(valueAt(root, path));
+    if (address === undefined) return [];
+    try {
+      return [{ name, path, endpoint: parseEndpoint(address) }];
+    } catch {
+      return []; // The schema tells of it.
+    }
+  });
+}
+
+function checkListeners(root: unknown): Finding[] {
+  const listeners = listenersIn(root);
+  return listeners.flatMap((listener, i): Finding[] => {
+    const { name, path, endpoint } = listener;
+    const findings: Finding[] = [];
+    const rival = listeners.slice(0, i).find((earlier) => collide(earlier.endpoint, endpoint));
+    if (rival) {
+      const message = `${name} and ${rival.name} listen on the same address; give one of them another port`;
+      findings.push({ path, part: "value", message });
+    }
+    if (name === "control" && !isLoopback(endpoint.host)) {
+      const message = `control listens on this machine alone; write 127.0.0.1:${endpoint.port}`;
+      findings.push({ path, part: "value", message });
+    }
+    return findings;
+  });
+}
+
+function collide(a: Endpoint, b: Endpoint): boolean {
+  if (a.port !== b.port || a.port === 0) return false;
+  const [hostA, hostB] = [listenHost(a.host), listenHost(b.host)];
+  if (hostA === hostB || hostA === "::" || hostB === "::") return true;
+  return (hostA === "0.0.0.0" && !isIPv6(hostB)) || (hostB === "0.0.0.0" && !isIPv6(hostA));
+}
+
+function listenHost(host: string): string {
+  return host.toLowerCase() === "localhost" ? "127.0.0.1" : host.toLowerCase();
+}
+
+function isLoopback(host: string): boolean {
+  return /^127\.\d+\.\d+\.\d+$/.test(listenHost(host)) || host === "::1";
+}
+
+function warnOfRoutes(root: unknown): Finding[] {
+  const matches = listOf(valueAt(root, ["routes"])).map((route) => textOf(valueAt(route, ["match"])));
+  return findShadowedRules(matches.map(readPattern)).map(({ rule, by }) => ({
+    path: ["routes", rule, "match"],
+    part: "value",
+    message: `rule ${rule + 1} can never match, because rule ${by + 1} (${matches[by]!}) comes first and covers it`,
+  }));
+}
+
+function readPattern(match: string | undefined): Pattern | undefined {
+  try {
+    return match === undefined ? undefined : parsePattern(match);
+  } catch {
+    return undefined; // The schema tells of it.
+  }
+}
+
+function warnOfListeners(root: unknown): Finding[] {
+  const listeners = listenersIn(root).filter(({ name }) => name === "socks5" || name === "http");
+  const open = listeners.filter(
+    ({ name, endpoint }) =>
+      !isLoopback(endpoint.host) && valueAt(root, ["listen", name, "auth"]) === undefined,
+  );
+  const findings = open.map(({ name, path }): Finding => {
+    const message = `whoever reaches ${name} can use every upstream; add auth, or listen on 127.0.0.1`;
+    return { path, part: "value", message };
+  });
+  const listen = mappingOf(valueAt(root, ["listen"]));
+  if (listen["socks5"] === undefined && listen["http"] === undefined) {
+    const message = "no application can connect; add listen: { socks5: 127.0.0.1:1080 }";
+    findings.push({ path: ["listen"], part: "key", message });
+  }
+  return findings;
+}
+
+function warnOfHostKeys(upstreams: Mapping): Finding[] {
+  return Object.keys(upstreams)
+    .filter((name) => valueAt(upstreams, [name, "host_key_check"]) === "off")
+    .map((name) => ({
+      path: ["upstreams", name, "host_key_check"],
+      part: "value",
+      message: `with host_key_check off, anyone on the way can pose as ${name}; accept-new is safer`,
+    }));
+}
+
+function mappingOf(value: unknown): Mapping {
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Mapping) : {};
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}

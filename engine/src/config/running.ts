@@ -1,0 +1,65 @@
+import { homedir } from "node:os";
+import { ControlError } from "../control/contract.ts";
+import type { EngineOptions } from "../control/host.ts";
+import type { Config } from "./config.ts";
+import { type ParseResult, parseConfig, readConfigText } from "./load.ts";
+
+/**
+ * Where a running engine's configuration comes from: a file, or a text given in its place, with the command's flags on
+ * top, at each reload too.
+ */
+export class ConfigSource {
+  readonly file: string | undefined;
+  readonly #text: string;
+  readonly #overrides: NonNullable<EngineOptions["overrides"]>;
+
+  constructor(options: EngineOptions) {
+    this.file = options.configFile;
+    this.#text = options.configText ?? "";
+    this.#overrides = options.overrides ?? {};
+  }
+
+  /** @throws {ControlError} `no-config-file` with a sentence when the file can't be read. */
+  async read(): Promise<ParseResult> {
+    if (this.file === undefined) return this.check(this.#text);
+    try {
+      return this.check(await readConfigText(this.file));
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      const why = code === "ENOENT" ? "it does not exist" : code === "EACCES" ? "permission denied" : message;
+      throw new ControlError("no-config-file", `can't read ${this.file}: ${why}`, { cause: error });
+    }
+  }
+
+  /** A text as if it were the file. */
+  check(text: string): ParseResult {
+    const fileName = this.file === undefined ? {} : { fileName: this.file };
+    const parsed = parseConfig(text, { env: process.env, home: homedir(), ...fileName });
+    return "config" in parsed ? { ...parsed, config: this.#override(parsed.config) } : parsed;
+  }
+
+  #override(config: Config): Config {
+    const { socks5, http, metrics, logLevel, logFormat } = this.#overrides;
+    return {
+      ...config,
+      listen: {
+        ...config.listen,
+        ...(socks5 !== undefined && { socks5: { ...config.listen.socks5, address: socks5 } }),
+        ...(http !== undefined && { http: { ...config.listen.http, address: http } }),
+        ...(metrics !== undefined && { metrics: { address: metrics } }),
+      },
+      log: { level: logLevel ?? config.log.level, format: logFormat ?? config.log.format },
+    };
+  }
+}
+
+/**
+ * The configuration, where the text had no errors.
+ * @throws {ControlError} `invalid-config` with every problem.
+ */
+export function accepted(parsed: ParseResult): Extract<ParseResult, { config: Config }> {
+  if ("config" in parsed) return parsed;
+  const { length } = parsed.errors;
+  const sentence = length === 1 ? "the configuration has an error" : `the configuration has ${length} errors`;
+  throw new ControlError("invalid-config", sentence, { problems: [...parsed.errors] });
+}

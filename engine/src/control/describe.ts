@@ -1,0 +1,40 @@
+import type { Config, UpstreamConfig } from "../config/config.ts";
+import type { Explanation } from "../router/route.ts";
+import type { Upstream } from "../upstream/upstream.ts";
+import { type ControlExplanation, ControlError, type UpstreamInfo } from "./contract.ts";
+
+/** An upstream as the contract shows it; `config` is absent for `direct`. */
+export function describeUpstream(upstream: Upstream, config: UpstreamConfig | undefined): UpstreamInfo {
+  const { state, latencyMs, lastError, pool } = upstream.status();
+  return {
+    name: upstream.name,
+    type: upstream.type,
+    address: config?.address ?? "",
+    ...(config?.via !== undefined && { via: config.via }),
+    state,
+    ...(latencyMs !== undefined && { latencyMs }),
+    ...(lastError && { lastError }),
+    pool,
+  };
+}
+
+/** The router's reasons, with the upstreams that would carry the target. */
+export function describeExplanation(explanation: Explanation, config: Config): ControlExplanation {
+  const { target, to, rule, matched, reason } = explanation;
+  return { target, to, ...(rule !== undefined && { rule }), matched, reason, chain: chainOf(to, config) };
+}
+
+/** The upstreams that carry a target, nearest to us first; none for `block`. */
+function chainOf(to: string, config: Config): string[] {
+  if (to === "block") return [];
+  const chain: string[] = [];
+  for (let name: string | undefined = to; name !== undefined; name = config.upstreams[name]?.via)
+    chain.unshift(name);
+  return chain;
+}
+
+export function unknownUpstream(name: string, config: Config): ControlError {
+  const known = Object.keys(config.upstreams);
+  const there = known.length === 0 ? "the configuration has none" : `there are ${known.join(", ")}`;
+  return new ControlError("unknown-upstream", `no upstream is called "${name}"; ${there}`);
+}

@@ -1,0 +1,171 @@
+import { randomBytes } from "node:crypto";
+import {
+  chmodSync,
+  linkSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  unlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import * as z from "zod";
+import { ControlError } from "./contract.ts";
+
+/**
+ * Where running engines are found: a folder of the user's own with a pair of files for each, `<name>.json` (address, process)
+ * and `<name>.token`, both for the owner alone. An engine that was killed leaves its pair behind; whoever looks next
+ * sees that its process is gone, and takes the pair away.
+ */
+export interface EngineEntry extends z.infer<typeof entryFile> {
+  readonly name: string;
+  readonly token: string;
+}
+
+const entryFile = z.object({
+  url: z.string(),
+  pid: z.int().positive(),
+  version: z.string(),
+  startedAt: z.number(),
+  configFile: z.string().optional(),
+});
+
+/** A name is part of a file's name. */
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+const TOKEN_BYTES = 32;
+const MAX_ENTRIES = 256;
+
+export function isEngineName(name: string): boolean {
+  return NAME.test(name);
+}
+
+/** The folder, in the runtime folder that config/paths.ts names. */
+export function engineDirectory(runtimeDirectory: string): string {
+  return join(runtimeDirectory, "engines");
+}
+
+/** 32 random bytes in letters that a header, a subprotocol and a file can all hold. */
+export function createToken(): string {
+  return randomBytes(TOKEN_BYTES).toString("base64url");
+}
+
+/**
+ * Announces an engine. The token stands before the entry that points to it.
+ * @returns the way to take both back.
+ * @throws {ControlError} unavailable: the folder is another user's, can't be written, or the name is a running engine's.
+ */
+export function announce(directory: string, entry: EngineEntry): () => void {
+  if (!isEngineName(entry.name)) {
+    throw new ControlError(
+      "unavailable",
+      `"${entry.name}" is no name for an engine: use letters, digits, ".", "_" and "-"`,
+    );
+  }
+  prepare(directory);
+  const { name, token, ...file } = entry;
+  const tokenPath = join(directory, `${name}.token`);
+  const entryPath = join(directory, `${name}.json`);
+  const holder = readEntry(directory, name);
+  if (holder !== undefined && holder.pid !== process.pid && isAlive(holder.pid)) {
+    throw new ControlError(
+      "unavailable",
+      `an engine named "${name}" is running already (process ${holder.pid})`,
+    );
+  }
+  forget(entryPath, tokenPath);
+  place(tokenPath, token);
+  place(entryPath, `${JSON.stringify(file)}\n`);
+  return () => {
+    const current = readEntry(directory, name);
+    if (current?.token === token) forget(entryPath, tokenPath);
+  };
+}
+
+/** The engines that are running, the most recent first. Entries of dead ones are removed on the way. */
+export function findEngines(directory: string): EngineEntry[] {
+  let files: string[];
+  try {
+    if (ownedByAnother(directory)) return [];
+    files = readdirSync(directory);
+  } catch {
+    return [];
+  }
+  const entries: EngineEntry[] = [];
+  for (const file of files.filter((name) => name.endsWith(".json")).slice(0, MAX_ENTRIES)) {
+    const name = file.slice(0, -".json".length);
+    const entry = readEntry(directory, name);
+    if (entry === undefined) continue;
+    if (isAlive(entry.pid)) entries.push(entry);
+    else forget(join(directory, file), join(directory, `${name}.token`));
+  }
+  return entries.sort((a, b) => b.startedAt - a.startedAt);
+}
+
+function prepare(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (ownedByAnother(directory)) throw new Error("it is not this user's own folder");
+    if (process.platform !== "win32") chmodSync(directory, 0o700);
+  } catch (error) {
+    throw new ControlError(
+      "unavailable",
+      `${directory} can't hold the control token: ${(error as Error).message}`,
+      {
+        cause: error,
+      },
+    );
+  }
+}
+
+/** A folder in a place that everybody can write to may have been put there by somebody else, or be a link. */
+function ownedByAnother(directory: string): boolean {
+  const found = lstatSync(directory);
+  return !found.isDirectory() || (process.getuid !== undefined && found.uid !== process.getuid());
+}
+
+/** Makes a file that nobody ever sees half-written or readable by others, and that replaces no other. */
+function place(path: string, text: string): void {
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
+  try {
+    writeFileSync(temporary, text, { flag: "wx", mode: 0o600 });
+    linkSync(temporary, path);
+  } catch (error) {
+    const sentence =
+      (error as NodeJS.ErrnoException).code === "EEXIST"
+        ? "another engine took this name at the same moment"
+        : (error as Error).message;
+    throw new ControlError("unavailable", `${path} can't be made: ${sentence}`, { cause: error });
+  } finally {
+    forget(temporary);
+  }
+}
+
+function readEntry(directory: string, name: string): EngineEntry | undefined {
+  try {
+    const file = entryFile.parse(JSON.parse(readFileSync(join(directory, `${name}.json`), "utf8")));
+    return { ...file, name, token: readFileSync(join(directory, `${name}.token`), "utf8").trim() };
+  } catch {
+    // Half of a pair, or no entry of ours.
+    return undefined;
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+function forget(...paths: string[]): void {
+  for (const path of paths) {
+    try {
+      unlinkSync(path);
+    } catch {
+      // Gone already.
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import type { Endpoint } from "../endpoint.ts";
+import type { LogLevel } from "../config/config.ts";
+import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
+import type { Prompter } from "../upstream/prompter.ts";
+import type {
+  ConfigProblem,
+  ControlExplanation,
+  EngineStatus,
+  FlowInfo,
+  LogRecord,
+  UpstreamInfo,
+  UpstreamNumbers,
+} from "./contract.ts";
+
+/**
+ * What the control server needs of the engine. The server pulls: it looks at these when a client is ready for more, and
+ * sends what differs from what that client has. So the engine announces nothing, and an engine that nobody watches pays
+ * nothing. Each getter is synchronous, gives a new plain value, and is called a few times a second at most.
+ */
+export interface ControlHost {
+  status(): EngineStatus;
+  /** In the order of the configuration; `direct` first. */
+  upstreams(): readonly UpstreamInfo[];
+
+  /** The live flows, in the order in which they began. Made lazily: the server stops at its limit. */
+  flows(): Iterable<FlowInfo>;
+  /** The last flows that ended (some hundreds), oldest first; failed dials among them. */
+  endedFlows(): Iterable<FlowInfo>;
+  /** @returns how many were there to close. */
+  closeFlows(ids: "all" | readonly number[]): number;
+
+  explain(target: Endpoint): ControlExplanation;
+
+  /**
+   * Tests a configured upstream or, with `config`, one that is not saved, under that name.
+   * @throws {ControlError} unknown-upstream; invalid-config with the problems of `config`.
+   */
+  testUpstream(
+    which: { readonly name: string; readonly config?: Readonly<Record<string, unknown>> | undefined },
+    options: TestOptions,
+  ): Promise<UpstreamTestResult>;
+
+  /** Where the configuration is read from; undefined when the engine was given its configuration otherwise. */
+  readonly configFile: string | undefined;
+  /** Checks a text as if it were the file. */
+  checkConfig(text: string): ConfigCheck;
+  /**
+   * Reads the file again and applies it. Flows whose upstream did not change go on.
+   * @throws {ControlError} invalid-config with problems, no-config-file; then nothing has changed.
+   */
+  reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }>;
+
+  setLogLevel(level: LogLevel): void;
+  readonly log: LogSource;
+  /** Per configured upstream, direct and block. */
+  numbers(): UpstreamNumbers[];
+}
+
+export interface ConfigCheck {
+  readonly problems: readonly ConfigProblem[];
+  readonly warnings: readonly ConfigProblem[];
+  /** The checked configuration, for showing: the server masks its secrets. Absent where there are problems. */
+  readonly config?: object | undefined;
+}
+
+/** The remembered log records, and those to come. createLogger() in observe/log.ts makes one. */
+export interface LogSource {
+  /** Oldest first, of at least this level. */
+  recent(level: LogRecord["level"]): LogRecord[];
+  /** @returns the way to stop. */
+  subscribe(level: LogRecord["level"], callback: (record: LogRecord) => void): () => void;
+}
+
+/** What `sockeye run` gives startEngine() in engine.ts. */
+export interface EngineOptions {
+  /** The file to read, watch and write. */
+  readonly configFile?: string | undefined;
+  /** Configuration text in place of a file: the demo, or no file at all (then ""). */
+  readonly configText?: string | undefined;
+  /** From flags and SOCKEYE_*: they win over the file, at each reload too. Addresses as `host:port`, already checked. */
+  readonly overrides?: {
+    readonly socks5?: string | undefined;
+    readonly http?: string | undefined;
+    readonly metrics?: string | undefined;
+    readonly logLevel?: LogLevel | undefined;
+    readonly logFormat?: "json" | "pretty" | "auto" | undefined;
+  };
+  readonly version: string;
+  /** The name under which the control endpoint is found; default: the process id. */
+  readonly controlName?: string | undefined;
+  /** Absent where nobody is there to answer. */
+  readonly prompter?: Prompter | undefined;
+}
+
+/**
+ * A running engine, from startEngine(options): Promise<Engine>, which resolves once every listener is bound.
+ * startEngine @throws {ControlError} invalid-config with problems; unavailable with a sentence when an address can't be
+ * bound. Whatever was opened is closed again then.
+ */
+export interface Engine extends ControlHost {
+  /** Resolves when the engine has stopped, by stop() or by itself; rejects when it can't go on. */
+  readonly stopped: Promise<void>;
+  /** What people should know at once: secrets that others can read, a slower cipher code in use. One sentence each. */
+  readonly warnings: readonly string[];
+  /**
+   * Stops accepting, lets flows end for `limits.drain_timeout`, cuts the rest, closes every upstream and listener.
+   * A second call with `now` cuts at once.
+   */
+  stop(options?: { readonly now?: boolean }): Promise<void>;
+}
+
+/** What engine.ts exports to the command line. */
+export interface EngineApi {
+  startEngine(options: EngineOptions): Promise<Engine>;
+  /**
+   * Tests one upstream of a configuration without starting listeners, and closes all that it opened. For `sockeye test`.
+   * @throws {ControlError} invalid-config; unknown-upstream.
+   */
+  testUpstream(options: EngineOptions, upstream: string, test: TestOptions): Promise<UpstreamTestResult>;
+}

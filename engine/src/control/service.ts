@@ -1,0 +1,159 @@
+import {
+  calls,
+  ControlError,
+  streams,
+  type CallName,
+  type CallParams,
+  type CallResult,
+  type ConfigDocument,
+  type StreamName,
+} from "./contract.ts";
+import { readConfigText, writeConfigText } from "./config-file.ts";
+import type { ControlHost } from "./host.ts";
+import { maskSecrets } from "./mask.ts";
+import type { Service, Source } from "./protocol.ts";
+import { flowsSource, listFlows, logsSource, metricsSource, stateSource, testSource } from "./sources.ts";
+import type * as z from "zod";
+
+type Handlers = { [Name in CallName]: (params: CallParams<Name>) => Promise<CallResult<Name>> };
+
+/** The contract, answered by an engine. One service serves every client. */
+export function createService(host: ControlHost): Service {
+  const handlers = createHandlers(host);
+  return {
+    call(name, params) {
+      if (!isCall(name)) return Promise.reject(unknownName(name));
+      return answer(handlers, name, params);
+    },
+    listen(name, params) {
+      if (!isStream(name)) throw unknownName(name);
+      return openSource(host, name, params);
+    },
+  };
+}
+
+async function answer<Name extends CallName>(
+  handlers: Handlers,
+  name: Name,
+  params: unknown,
+): Promise<CallResult<Name>> {
+  // The compiler can't follow that calls[name] checks just what handlers[name] takes.
+  const checked = check(calls[name].params, name, params) as CallParams<Name>;
+  return handlers[name](checked);
+}
+
+function createHandlers(host: ControlHost): Handlers {
+  // One write at a time: its check of the revision and its rename belong together.
+  let writing: Promise<unknown> = Promise.resolve();
+  return {
+    status: async () => host.status(),
+    upstreams: async () => [...host.upstreams()],
+    flows: async (filter) => listFlows(host, filter),
+    "flows.close": async ({ flows }) => {
+      const closed = host.closeFlows(flows);
+      if (closed === 0 && flows !== "all" && flows.length === 1) {
+        throw new ControlError("unknown-flow", `no flow has the number ${flows[0]}`);
+      }
+      return { closed };
+    },
+    explain: async ({ target }) => host.explain(target),
+    "config.read": async () => readDocument(host),
+    "config.validate": async ({ text }) => {
+      const { problems, warnings } = host.checkConfig(text);
+      return { problems: [...problems], warnings: [...warnings] };
+    },
+    "config.write": ({ text, revision }) => {
+      const mine = writing.then(() => writeDocument(host, text, revision));
+      writing = mine.catch(() => {});
+      return mine;
+    },
+    reload: async () => {
+      const { warnings } = await host.reload();
+      return { warnings: [...warnings] };
+    },
+    "log.level": async ({ level }) => {
+      host.setLogLevel(level);
+      return { level };
+    },
+  };
+}
+
+function openSource(host: ControlHost, name: StreamName, params: unknown): Source {
+  switch (name) {
+    case "state":
+      check(streams.state.params, name, params);
+      return stateSource(host);
+    case "flows":
+      return flowsSource(host, check(streams.flows.params, name, params));
+    case "logs":
+      return logsSource(host, check(streams.logs.params, name, params));
+    case "metrics":
+      check(streams.metrics.params, name, params);
+      return metricsSource(host);
+    case "upstream.test":
+      return testSource(host, check(streams["upstream.test"].params, name, params));
+  }
+}
+
+async function readDocument(host: ControlHost): Promise<ConfigDocument> {
+  const path = configFile(host);
+  const { text, revision } = await readConfigText(path);
+  const { problems, warnings, config } = host.checkConfig(text);
+  return {
+    path,
+    text,
+    revision,
+    problems: [...problems],
+    warnings: [...warnings],
+    ...(config === undefined ? {} : { config: maskSecrets(config) }),
+  };
+}
+
+async function writeDocument(
+  host: ControlHost,
+  text: string,
+  revision: string,
+): Promise<CallResult<"config.write">> {
+  const path = configFile(host);
+  const { problems } = host.checkConfig(text);
+  if (problems.length > 0) {
+    throw new ControlError("invalid-config", "the text has problems, so nothing was written", { problems });
+  }
+  const before = await readConfigText(path);
+  const written = await writeConfigText(path, text, revision);
+  try {
+    const { warnings } = await host.reload();
+    return { revision: written, warnings: [...warnings] };
+  } catch (error) {
+    // It could not be applied (an address in use, say): the file goes back to what runs.
+    if (before.revision !== "") await writeConfigText(path, before.text, written).catch(() => {});
+    throw error;
+  }
+}
+
+function configFile(host: ControlHost): string {
+  if (host.configFile === undefined) {
+    throw new ControlError("no-config-file", "this engine runs without a configuration file");
+  }
+  return host.configFile;
+}
+
+function isCall(name: string): name is CallName {
+  return Object.hasOwn(calls, name);
+}
+
+function isStream(name: string): name is StreamName {
+  return Object.hasOwn(streams, name);
+}
+
+function unknownName(name: string): ControlError {
+  return new ControlError("unknown-call", `nothing is called "${name.slice(0, 64)}"`);
+}
+
+function check<Schema extends z.ZodType>(schema: Schema, name: string, params: unknown): z.infer<Schema> {
+  const parsed = schema.safeParse(params ?? {});
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  const where = issue === undefined || issue.path.length === 0 ? "" : ` at ${issue.path.join(".")}`;
+  throw new ControlError("bad-request", `"${name}"${where}: ${issue?.message ?? "wrong parameters"}`);
+}

@@ -1,0 +1,215 @@
+import { DialError, type DialStep } from "../errors.ts";
+import type {
+  EngineStatus,
+  FlowFilter,
+  FlowInfo,
+  LogRecord,
+  StreamEvent,
+  StreamParams,
+  TestEvent,
+  TestParams,
+  UpstreamInfo,
+} from "./contract.ts";
+import type { ControlHost } from "./host.ts";
+import type { Source } from "./protocol.ts";
+
+/**
+ * The streams of the contract, each as the state of one client: what it has been sent. A look compares that with the
+ * engine as it is now. So a client that reads slowly gets fewer, larger steps and always the newest values, and what is
+ * kept for it does not grow while it sleeps.
+ */
+
+const STATE_INTERVAL_MS = 200;
+const FLOWS_INTERVAL_MS = 500;
+const LOGS_INTERVAL_MS = 100;
+const METRICS_INTERVAL_MS = 1_000;
+const TEST_INTERVAL_MS = 20;
+
+export function stateSource(host: ControlHost): Source {
+  let sentStatus = "";
+  let sentUpstreams = new Map<string, string>();
+  return {
+    intervalMs: STATE_INTERVAL_MS,
+    pull() {
+      const status: EngineStatus = host.status();
+      const statusText = JSON.stringify(status);
+      const upstreams = new Map<string, string>();
+      const changed: UpstreamInfo[] = [];
+      for (const upstream of host.upstreams()) {
+        const text = JSON.stringify(upstream);
+        upstreams.set(upstream.name, text);
+        if (sentUpstreams.get(upstream.name) !== text) changed.push(upstream);
+      }
+      const removed = [...sentUpstreams.keys()].filter((name) => !upstreams.has(name));
+      const event: StreamEvent<"state"> = {
+        ...(statusText === sentStatus ? {} : { status }),
+        ...(changed.length === 0 ? {} : { upstreams: changed }),
+        ...(removed.length === 0 ? {} : { removed }),
+      };
+      sentStatus = statusText;
+      sentUpstreams = upstreams;
+      return Object.keys(event).length === 0 ? {} : { event };
+    },
+    close() {},
+  };
+}
+
+/** The newest flows that match, and how many match in all. */
+export function listFlows(host: ControlHost, filter: FlowFilter): { flows: FlowInfo[]; total: number } {
+  const limit = filter.limit ?? 1_000;
+  const flows: FlowInfo[] = [];
+  let total = 0;
+  const take = (flow: FlowInfo) => {
+    if (!matches(flow, filter)) return;
+    total++;
+    flows.push(flow);
+    // Cut now and then, so that many flows cost their walk and no more memory than the answer.
+    if (flows.length >= 2 * limit) flows.splice(0, flows.length - limit);
+  };
+  if (filter.ended === true) for (const flow of host.endedFlows()) take(flow);
+  for (const flow of host.flows()) take(flow);
+  return { flows: flows.slice(-limit), total };
+}
+
+function matches(flow: FlowInfo, filter: FlowFilter): boolean {
+  if (filter.upstream !== undefined && flow.upstream !== filter.upstream) return false;
+  return filter.text === undefined || flow.target.includes(filter.text) || flow.source.includes(filter.text);
+}
+
+export function flowsSource(host: ControlHost, filter: FlowFilter): Source {
+  let sent = new Map<number, FlowInfo>();
+  let sentTotal = -1;
+  return {
+    intervalMs: FLOWS_INTERVAL_MS,
+    pull() {
+      const { flows, total } = listFlows(host, filter);
+      const now = new Map<number, FlowInfo>();
+      const changed: FlowInfo[] = [];
+      for (const flow of flows) {
+        now.set(flow.id, flow);
+        if (!sameFlow(sent.get(flow.id), flow)) changed.push(flow);
+      }
+      const removed = [...sent.keys()].filter((id) => !now.has(id));
+      const first = sentTotal === -1;
+      const quiet = changed.length === 0 && removed.length === 0 && total === sentTotal;
+      sent = now;
+      sentTotal = total;
+      if (quiet) return {};
+      const event: StreamEvent<"flows"> = {
+        ...(first || changed.length > 0 ? { changed } : {}),
+        ...(removed.length > 0 ? { removed } : {}),
+        total,
+      };
+      return { event };
+    },
+    close() {},
+  };
+}
+
+/** The fields in which a flow can change while it lives. */
+function sameFlow(a: FlowInfo | undefined, b: FlowInfo): boolean {
+  if (a === undefined) return false;
+  return (
+    a.up === b.up &&
+    a.down === b.down &&
+    a.state === b.state &&
+    a.upstream === b.upstream &&
+    a.endedAt === b.endedAt &&
+    a.error?.code === b.error?.code
+  );
+}
+
+/** Records waiting for one client; older ones are dropped for newer, and the client is told how many. */
+export const MAX_WAITING_RECORDS = 1_000;
+/** Records in one event, so that a long backlog comes in pieces. */
+const MAX_RECORDS_PER_EVENT = 250;
+
+export function logsSource(host: ControlHost, params: StreamParams<"logs">): Source {
+  const level = params.level ?? "info";
+  const wanted = (record: LogRecord) =>
+    params.upstream === undefined || record.fields["upstream"] === params.upstream;
+  const backlog = params.backlog ?? 500;
+  let waiting = backlog === 0 ? [] : host.log.recent(level).filter(wanted).slice(-backlog);
+  let dropped = 0;
+  let first = true;
+  const stop = host.log.subscribe(level, (record) => {
+    if (!wanted(record)) return;
+    waiting.push(record);
+    if (waiting.length >= 2 * MAX_WAITING_RECORDS) {
+      dropped += waiting.length - MAX_WAITING_RECORDS;
+      waiting = waiting.slice(-MAX_WAITING_RECORDS);
+    }
+  });
+  return {
+    intervalMs: LOGS_INTERVAL_MS,
+    pull() {
+      if (waiting.length === 0 && !first) return {};
+      first = false;
+      const event: StreamEvent<"logs"> = { records: waiting.slice(0, MAX_RECORDS_PER_EVENT), dropped };
+      waiting = waiting.slice(MAX_RECORDS_PER_EVENT);
+      dropped = 0;
+      return { event };
+    },
+    close: stop,
+  };
+}
+
+export function metricsSource(host: ControlHost): Source {
+  return {
+    intervalMs: METRICS_INTERVAL_MS,
+    pull() {
+      const event: StreamEvent<"metrics"> = { at: Date.now(), upstreams: host.numbers() };
+      return { event };
+    },
+    close() {},
+  };
+}
+
+const DEFAULT_TEST_TIMEOUT_MS = 30_000;
+
+/** A test's steps as they begin, then its outcome. Closing the stream ends the test. */
+export function testSource(host: ControlHost, params: TestParams): Source {
+  const waiting: TestEvent[] = [];
+  let ended = false;
+  let failure: unknown;
+  const abort = new AbortController();
+  const timeoutMs = params.timeoutMs ?? DEFAULT_TEST_TIMEOUT_MS;
+  const timer = setTimeout(() => {
+    abort.abort(new DialError("timeout", `no success within ${timeoutMs / 1000} s`, { scope: "upstream" }));
+  }, timeoutMs);
+  const { name, config, target } = params;
+  const onStep = (step: DialStep) => waiting.push({ kind: "started", step });
+  host
+    .testUpstream(
+      { name, config },
+      { signal: abort.signal, onStep, ...(target === undefined ? {} : { target }) },
+    )
+    .then(
+      ({ ok, steps, failure: failed }) => {
+        waiting.push({
+          kind: "done",
+          ok,
+          steps: [...steps],
+          ...(failed === undefined ? {} : { failure: failed }),
+        });
+      },
+      (error: unknown) => (failure = error),
+    )
+    .finally(() => {
+      ended = true;
+      clearTimeout(timer);
+    });
+  return {
+    intervalMs: TEST_INTERVAL_MS,
+    pull() {
+      const event = waiting.shift();
+      if (event !== undefined) return { event };
+      if (failure !== undefined) throw failure as Error;
+      return { ended };
+    },
+    close() {
+      clearTimeout(timer);
+      abort.abort();
+    },
+  };
+}

@@ -1,0 +1,454 @@
+import { randomBytes } from "node:crypto";
+import { homedir } from "node:os";
+import type { Config, Limits, LogLevel } from "./config/config.ts";
+import { diffConfig } from "./config/diff.ts";
+import { defaultPaths } from "./config/paths.ts";
+import type { ConfigProblem } from "./config/problem.ts";
+import { accepted, ConfigSource } from "./config/running.ts";
+import { readSecret } from "./config/secrets.ts";
+import { type ConfigChange, type ConfigWatch, watchConfig } from "./config/watch.ts";
+import {
+  CONTRACT_VERSION,
+  type ControlExplanation,
+  ControlError,
+  type EngineStatus,
+  type FlowInfo,
+  type UpstreamInfo,
+  type UpstreamNumbers,
+} from "./control/contract.ts";
+import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
+import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
+import { type ControlServer, startControlServer } from "./control/server.ts";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
+import { connect, type FlowContext } from "./flow/connect.ts";
+import { associate } from "./flow/datagrams.ts";
+import { FlowTable } from "./flow/table.ts";
+import { Listeners } from "./inbound/listeners.ts";
+import type { InboundHandler } from "./inbound/request.ts";
+import { type ObserveEndpoint, startObserveEndpoint } from "./observe/endpoint.ts";
+import { createLogger, type Logger } from "./observe/log.ts";
+import { Metrics } from "./observe/metrics.ts";
+import type { Router } from "./router/route.ts";
+import { createRouter } from "./router/router.ts";
+import { UpstreamSet } from "./upstream/set.ts";
+import { sshCrypto } from "./upstream/ssh/crypto.ts";
+import type { TestOptions, UpstreamEvents, UpstreamTestResult } from "./upstream/upstream.ts";
+
+export type { Engine, EngineOptions } from "./control/host.ts";
+
+/**
+ * Starts an engine and resolves once every listener is bound.
+ * @throws {ControlError} `invalid-config` with the problems; `unavailable` when an address can't be bound or the file can't
+ * be read. Whatever was opened is closed again then.
+ */
+export async function startEngine(options: EngineOptions): Promise<Engine> {
+  const source = new ConfigSource(options);
+  const { config, warnings } = accepted(await source.read());
+  const engine = new RunningEngine(options, source, config);
+  try {
+    await engine.start(warnings);
+  } catch (error) {
+    await engine.stop({ now: true });
+    throw error;
+  }
+  return engine;
+}
+
+/**
+ * Tests one upstream of a configuration without starting listeners, and closes all that it opened.
+ * @throws {ControlError} `invalid-config` with the problems, `unknown-upstream`, `unavailable` when the file can't be read.
+ */
+export async function testUpstream(
+  options: EngineOptions,
+  name: string,
+  test: TestOptions,
+): Promise<UpstreamTestResult> {
+  const { config } = accepted(await new ConfigSource(options).read());
+  const log = createLogger({ level: options.overrides?.logLevel ?? "silent", format: "auto" });
+  const events: UpstreamEvents = { onStateChange: () => {}, onReconnect: () => {} };
+  const upstreams = new UpstreamSet(environment(config.limits, events, log, options));
+  try {
+    upstreams.apply(config, diffConfig(emptyLike(config), config), 0);
+    const upstream = upstreams.get(name);
+    if (!upstream) throw unknownUpstream(name, config);
+    return await upstream.test(test);
+  } finally {
+    await upstreams.close();
+    log.flush();
+  }
+}
+
+class RunningEngine implements Engine {
+  readonly #options: EngineOptions;
+  readonly #source: ConfigSource;
+  /** One object for the engine's life: a reload changes its values, and every part that was given it sees them. */
+  readonly #limits: { -readonly [Key in keyof Limits]: Limits[Key] };
+  readonly #log: Logger;
+  readonly #metrics: Metrics;
+  readonly #table: FlowTable;
+  readonly #upstreams: UpstreamSet;
+  readonly #listeners: Listeners;
+  readonly #instance = randomBytes(4).toString("hex");
+  readonly #startedAt = Date.now();
+  readonly #stopping = Promise.withResolvers<undefined>();
+  #config: Config;
+  #router: Router;
+  #phase: EngineStatus["phase"] = "starting";
+  #endpoint: ObserveEndpoint | undefined;
+  #control: ControlServer | undefined;
+  #watch: ConfigWatch | undefined;
+  #problems: readonly ConfigProblem[] | undefined;
+  #warnings: string[] = [];
+  /** Reloads run one after the other. */
+  #reloading: Promise<unknown> = Promise.resolve();
+  #stop: Promise<void> | undefined;
+
+  constructor(options: EngineOptions, source: ConfigSource, config: Config) {
+    this.#options = options;
+    this.#source = source;
+    this.#config = emptyLike(config);
+    this.#limits = { ...config.limits };
+    this.#log = createLogger(config.log);
+    this.#metrics = new Metrics(options.version);
+    this.#table = new FlowTable(config.limits, this.#metrics);
+    this.#upstreams = new UpstreamSet(environment(this.#limits, this.#upstreamEvents(), this.#log, options));
+    this.#listeners = new Listeners(
+      this.#inboundHandler(),
+      (secret) => this.#readSecret(secret),
+      (error) => this.#log.error(error.message),
+    );
+    this.#router = createRouter(config.routes, config.default);
+    this.#next = config;
+  }
+
+  /** The configuration to start with. */
+  readonly #next: Config;
+
+  async start(warnings: readonly ConfigProblem[]): Promise<void> {
+    await this.#apply(this.#next);
+    for (const warning of warnings) this.#warn(`${warning.message} (line ${warning.line})`);
+    const crypto = sshCrypto();
+    if (crypto.kind === "javascript" && hasSsh(this.#config)) {
+      this.#warn(
+        `SSH encrypts without our native code, at about half its speed: ${crypto.reason ?? "not built"}`,
+      );
+    }
+    this.#control = await unlessBusy(
+      startControlServer(this, {
+        address: parseEndpoint(this.#config.listen.control.address),
+        version: this.#options.version,
+        name: this.#options.controlName,
+      }),
+    );
+    if (this.#source.file !== undefined) {
+      this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change));
+    }
+    this.#phase = "running";
+    this.#log.info({ listeners: this.status().listeners.map((at) => `${at.kind} ${at.address}`) }, "running");
+  }
+
+  get stopped(): Promise<void> {
+    return this.#stopping.promise.then(() => {});
+  }
+
+  get warnings(): readonly string[] {
+    return this.#warnings;
+  }
+
+  get configFile(): string | undefined {
+    return this.#source.file;
+  }
+
+  get log(): Logger {
+    return this.#log;
+  }
+
+  stop(options: { readonly now?: boolean } = {}): Promise<void> {
+    const drainMs = options.now === true ? 0 : this.#limits.drain_timeout * 1000;
+    if (this.#stop && drainMs === 0) void this.#table.drain(0);
+    this.#stop ??= this.#shutDown(drainMs);
+    return this.#stop;
+  }
+
+  async #shutDown(drainMs: number): Promise<void> {
+    this.#phase = "draining";
+    this.#watch?.close();
+    await this.#listeners.close();
+    if (this.#table.size > 0 && drainMs > 0) {
+      this.#log.info({ flows: this.#table.size }, `draining for at most ${drainMs / 1000} s`);
+    }
+    const cut = await this.#table.drain(drainMs);
+    await this.#upstreams.close();
+    this.#table.close();
+    await this.#endpoint?.close();
+    await this.#control?.close();
+    this.#phase = "stopped";
+    this.#log.info({ cut }, "stopped");
+    this.#log.flush();
+    this.#stopping.resolve(undefined);
+  }
+
+  status(): EngineStatus {
+    const { total, failed, up, down } = this.#table.totals;
+    const listeners: EngineStatus["listeners"] = [...this.#listeners].map((inbound) => ({
+      kind: inbound.kind === "http" ? ("http" as const) : ("socks5" as const),
+      address: formatEndpoint(inbound.address),
+      pending: inbound.pending,
+    }));
+    if (this.#endpoint) {
+      listeners.push({ kind: "metrics", address: formatEndpoint(this.#endpoint.address), pending: 0 });
+    }
+    if (this.#control) {
+      listeners.push({ kind: "control", address: formatEndpoint(this.#control.address), pending: 0 });
+    }
+    const crypto = sshCrypto();
+    return {
+      version: this.#options.version,
+      contract: CONTRACT_VERSION,
+      pid: process.pid,
+      startedAt: this.#startedAt,
+      phase: this.#phase,
+      listeners,
+      flows: { active: this.#table.size, total, failed },
+      bytes: { up, down },
+      rssBytes: process.memoryUsage.rss(),
+      logLevel: this.#log.level,
+      ...(this.#source.file !== undefined && { configFile: this.#source.file }),
+      ...(this.#problems && { configProblems: [...this.#problems] }),
+      sshCrypto: crypto.reason === undefined ? crypto.kind : `${crypto.kind}: ${crypto.reason}`,
+    };
+  }
+
+  upstreams(): UpstreamInfo[] {
+    return [...this.#upstreams].map((upstream) =>
+      describeUpstream(upstream, this.#config.upstreams[upstream.name]),
+    );
+  }
+
+  *flows(): Iterable<FlowInfo> {
+    for (const flow of this.#table) yield flow.describe();
+  }
+
+  *endedFlows(): Iterable<FlowInfo> {
+    for (const flow of this.#table.ended()) yield flow.describe();
+  }
+
+  closeFlows(ids: "all" | readonly number[]): number {
+    const flows = ids === "all" ? [...this.#table] : ids.flatMap((id) => this.#table.get(id) ?? []);
+    for (const flow of flows) flow.close();
+    return flows.length;
+  }
+
+  explain(target: Endpoint): ControlExplanation {
+    return describeExplanation(this.#router.explain(target), this.#config);
+  }
+
+  async testUpstream(
+    which: Parameters<ControlHost["testUpstream"]>[0],
+    options: TestOptions,
+  ): Promise<UpstreamTestResult> {
+    if (!which.config) {
+      const upstream = this.#upstreams.get(which.name);
+      if (!upstream) throw unknownUpstream(which.name, this.#config);
+      return upstream.test(options);
+    }
+    const config = this.#withUnsaved(which.name, which.config);
+    const upstreamConfig = config.upstreams[which.name]!;
+    const via = this.#upstreams.get(upstreamConfig.via ?? "direct") ?? this.#upstreams.direct;
+    const upstream = this.#upstreams.create(which.name, upstreamConfig, via);
+    try {
+      return await upstream.test(options);
+    } finally {
+      await upstream.close(0);
+    }
+  }
+
+  checkConfig(text: string): ConfigCheck {
+    const parsed = this.#source.check(text);
+    if ("errors" in parsed) return { problems: parsed.errors, warnings: parsed.warnings };
+    return { problems: [], warnings: parsed.warnings, config: parsed.config };
+  }
+
+  reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }> {
+    const reload = this.#reloading.then(() => this.#reload());
+    this.#reloading = reload.catch(() => {});
+    return reload;
+  }
+
+  setLogLevel(level: LogLevel): void {
+    this.#log.setLevel(level);
+  }
+
+  numbers(): UpstreamNumbers[] {
+    return this.#metrics.snapshot();
+  }
+
+  async #reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }> {
+    if (this.#phase !== "running") throw new ControlError("unavailable", `the engine is ${this.#phase}`);
+    try {
+      const { config, warnings } = accepted(await this.#source.read());
+      await this.#apply(config);
+      this.#problems = undefined;
+      return { warnings };
+    } catch (error) {
+      const failure = asControlError(error);
+      this.#problems = failure.problems ?? [{ line: 0, column: 0, path: "", message: failure.message }];
+      this.#log.error(
+        { problems: this.#problems },
+        "the configuration was not reloaded; what ran before still runs",
+      );
+      throw failure;
+    }
+  }
+
+  /** Makes the engine run on `next`. Listeners come first: they are all that can fail, and then nothing has changed. */
+  async #apply(next: Config): Promise<void> {
+    const diff = diffConfig(this.#config, next);
+    await unlessBusy(this.#listeners.apply(next));
+    if (diff.listen.metrics !== "same") await this.#replaceEndpoint(next);
+    Object.assign(this.#limits, next.limits);
+    this.#table.setTimeouts(next.limits);
+    for (const name of diff.upstreams.added) this.#metrics.declare(name);
+    this.#upstreams.apply(next, diff, next.limits.drain_timeout * 1000);
+    for (const name of diff.upstreams.removed) this.#metrics.forget(name);
+    this.#router = createRouter(next.routes, next.default);
+    if (diff.logChanged && this.#phase === "running") this.#log.setLevel(next.log.level);
+    if (diff.listen.control === "changed" && this.#phase === "running") {
+      this.#log.warn("listen.control changes at the next start");
+    }
+    this.#config = next;
+    if (this.#phase === "running" && !diff.isEmpty) {
+      this.#log.info({ upstreams: diff.upstreams, routes: diff.routesChanged }, "configuration reloaded");
+    }
+  }
+
+  async #replaceEndpoint(next: Config): Promise<void> {
+    await this.#endpoint?.close();
+    this.#endpoint = undefined;
+    if (!next.listen.metrics) return;
+    this.#endpoint = await unlessBusy(
+      startObserveEndpoint(parseEndpoint(next.listen.metrics.address), this.#metrics, {
+        unhealthy: () => [],
+        notReady: () => (this.#phase === "running" ? [] : [this.#phase]),
+      }),
+    );
+  }
+
+  #inboundHandler(): InboundHandler {
+    const context: FlowContext = {
+      table: this.#table,
+      observer: this.#metrics,
+      log: this.#log,
+      router: () => this.#router,
+      dialer: (name) => this.#upstreams.get(name),
+      dialTimeoutMs: () => this.#limits.dial_timeout * 1000,
+      requestId: (flow) => `${this.#instance}-${flow}`,
+    };
+    return {
+      connect: (request) => connect(context, request),
+      associate: (port) => associate(context, port),
+      udpAvailable: () => [...this.#upstreams].some((upstream) => upstream.udp !== undefined),
+    };
+  }
+
+  #upstreamEvents(): UpstreamEvents {
+    return {
+      onStateChange: (upstream, connected) => {
+        this.#metrics.connectionStatus(upstream, connected);
+        this.#log[connected ? "info" : "warn"](
+          { upstream },
+          connected ? "upstream connected" : "upstream not connected",
+        );
+      },
+      onReconnect: (upstream) => {
+        this.#metrics.reconnected(upstream);
+        this.#log.info({ upstream }, "upstream connected again");
+      },
+    };
+  }
+
+  #fileChanged(change: ConfigChange): void {
+    const file = this.#source.file;
+    switch (change.kind) {
+      case "changed":
+        void this.reload().catch(() => {});
+        return;
+      case "deleted":
+        this.#log.warn({ file }, "the configuration file is gone; what ran before still runs");
+        return;
+      case "unreadable":
+        this.#log.warn(
+          { file, err: change.error },
+          "the configuration file can't be read; what ran before still runs",
+        );
+        return;
+    }
+  }
+
+  #readSecret(secret: Parameters<typeof readSecret>[0]): Promise<string> {
+    return readSecret(secret, { onWarning: (message) => this.#warn(message) });
+  }
+
+  #withUnsaved(name: string, unsaved: Readonly<Record<string, unknown>>): Config {
+    // JSON is YAML, so that an upstream that is not saved goes through the very checks of the file.
+    const others = Object.fromEntries(
+      Object.keys(this.#config.upstreams)
+        .filter((other) => other !== name)
+        .map((other) => [other, { type: "socks5", address: "placeholder.invalid" }]),
+    );
+    return accepted(this.#source.check(JSON.stringify({ upstreams: { ...others, [name]: unsaved } }))).config;
+  }
+
+  #warn(sentence: string): void {
+    if (this.#warnings.includes(sentence)) return;
+    this.#warnings.push(sentence);
+    this.#log.warn(sentence);
+  }
+}
+
+function environment(
+  limits: Limits,
+  events: UpstreamEvents,
+  log: Logger,
+  options: EngineOptions,
+): ConstructorParameters<typeof UpstreamSet>[0] {
+  return {
+    limits,
+    events,
+    log,
+    prompter: options.prompter,
+    trustStorePath: currentPaths().knownHosts,
+    readSecret: (secret) => readSecret(secret, { onWarning: (message) => log.warn(message) }),
+  };
+}
+
+function currentPaths() {
+  return defaultPaths({ env: process.env, home: homedir(), platform: process.platform });
+}
+
+/** A configuration without listeners or upstreams, so that the first one is a difference like any other. */
+function emptyLike(config: Config): Config {
+  return { ...config, listen: { control: config.listen.control }, upstreams: {} };
+}
+
+function hasSsh(config: Config): boolean {
+  return Object.values(config.upstreams).some((upstream) => upstream.type === "ssh");
+}
+
+/** An address that can't be bound is the caller's to hear about, in the words of whoever tried. */
+async function unlessBusy<T>(listening: Promise<T>): Promise<T> {
+  try {
+    return await listening;
+  } catch (error) {
+    throw new ControlError("unavailable", error instanceof Error ? error.message : String(error), {
+      cause: error,
+    });
+  }
+}
+
+function asControlError(error: unknown): ControlError {
+  if (error instanceof ControlError) return error;
+  return new ControlError("internal", error instanceof Error ? error.message : String(error), {
+    cause: error,
+  });
+}

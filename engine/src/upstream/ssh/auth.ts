@@ -1,0 +1,304 @@
+/** Proving who we are (RFC 4252): agent, identity files, password, keyboard-interactive (RFC 4256), in this order. */
+import type { AnyAuthMethod, AuthenticationType, NextAuthHandler, ParsedKey } from "ssh2";
+import type { Secret } from "../../config/config.ts";
+import { formatEndpoint } from "../../endpoint.ts";
+import { DialError } from "../../errors.ts";
+import type { Prompt, Prompter } from "../prompter.ts";
+import { AgentKeys } from "./agent-keys.ts";
+import { type CredentialMemory, publicKeyOf, readIdentity, type Identity } from "./identity.ts";
+import type { SshHost } from "./host.ts";
+
+export interface AuthOptions {
+  /** The upstream's name, for prompts. */
+  readonly upstream: string;
+  readonly host: SshHost;
+  readonly readSecret: (secret: Secret) => Promise<string>;
+  readonly prompter?: Prompter | undefined;
+  readonly memory: CredentialMemory;
+  readonly signal: AbortSignal;
+  /** Told when a person is being asked, and when the answer is there: the handshake's deadline then stands still. */
+  readonly onPrompt: (open: boolean) => void;
+}
+
+type Method = "publickey" | "password" | "keyboard-interactive";
+
+/** One thing to try. `prepare` does what takes time, and gives nothing where there is nothing to offer. */
+interface Candidate {
+  readonly method: Method;
+  readonly label: string;
+  prepare(): Promise<AnyAuthMethod | undefined>;
+}
+
+/** One connection's authentication: what ssh2 asks for the next method, and afterwards the story of why it failed. */
+export class Authentication {
+  readonly #options: AuthOptions;
+  readonly #untried: Candidate[];
+  readonly #tried: string[] = [];
+  readonly #skipped: string[] = [];
+  #offered: readonly string[] = [];
+  /** ssh2 does not pass on what the server answers to an agent's key: until the next answer, `#offered` may be old. */
+  #offerIsStale = false;
+  #usedPassword: string | undefined;
+  #agentKeys: AgentKeys | undefined;
+
+  constructor(options: AuthOptions) {
+    this.#options = options;
+    this.#untried = this.#candidates();
+  }
+
+  /** ssh2's `authHandler`. The first call finds out what the server takes (method `none`, RFC 4252 §5.2). */
+  readonly next = (
+    offered: AuthenticationType[] | null,
+    _partial: boolean | null,
+    use: NextAuthHandler,
+  ): void => {
+    if (offered === null && this.#tried.length === 0) {
+      use({ type: "none", username: this.#options.host.user });
+      return;
+    }
+    if (offered !== null) this.#offered = offered;
+    this.#choose().then(
+      (method) => {
+        if (!this.#options.signal.aborted) answer(use, method);
+      },
+      (error: unknown) => {
+        this.#skipped.push((error as Error).message);
+        answer(use, undefined);
+      },
+    );
+  };
+
+  /** Keeps what was accepted, for the next connection. */
+  succeeded(): void {
+    if (this.#usedPassword !== undefined) this.#options.memory.keepPassword(this.#who(), this.#usedPassword);
+  }
+
+  /** Adds something that went wrong on the way, for the final sentence. */
+  note(reason: string): void {
+    this.#skipped.push(reason);
+  }
+
+  /** The `auth` error: what was tried, what was skipped and why, and what the server takes. */
+  failure(cause?: unknown): DialError {
+    const { host } = this.#options;
+    const agent = this.#agentKeys?.describe();
+    const tried = this.#tried.map((label) => (label === "agent" && agent !== undefined ? agent : label));
+    const parts = [
+      `${formatEndpoint(host.server)} did not accept ${host.user}`,
+      tried.length === 0 ? "nothing of ours could be tried" : `tried ${tried.join(", ")}`,
+      ...(this.#offered.length === 0 ? [] : [`the server takes ${this.#offered.join(", ")}`]),
+      ...(this.#skipped.length === 0 ? [] : [`left out: ${this.#skipped.join("; ")}`]),
+    ];
+    if (tried.includes("password") || tried.includes("keyboard-interactive")) {
+      this.#options.memory.forgetPassword(this.#who());
+    }
+    return new DialError("auth", parts.join("; "), { step: "auth", scope: "upstream", cause });
+  }
+
+  #candidates(): Candidate[] {
+    const { host } = this.#options;
+    const candidates: Candidate[] = [];
+    if (host.agent !== undefined) {
+      const socket = host.agent;
+      candidates.push({
+        method: "publickey",
+        label: "agent",
+        prepare: async () => this.#prepareAgent(socket),
+      });
+    }
+    for (const file of host.identityFiles) {
+      candidates.push({ method: "publickey", label: file, prepare: async () => this.#prepareKey(file) });
+    }
+    candidates.push(
+      { method: "password", label: "password", prepare: async () => this.#preparePassword() },
+      {
+        method: "keyboard-interactive",
+        label: "keyboard-interactive",
+        prepare: async () => this.#prepareInteractive(),
+      },
+    );
+    return candidates;
+  }
+
+  /** The first thing not yet tried that the server takes now: after a partial success it may take another method. */
+  async #choose(): Promise<AnyAuthMethod | undefined> {
+    for (;;) {
+      const index = this.#untried.findIndex(
+        ({ method }) => this.#offerIsStale || this.#offered.includes(method),
+      );
+      if (index === -1) return undefined;
+      const candidate = this.#untried.splice(index, 1)[0]!;
+      const method = await candidate.prepare();
+      if (method === undefined) continue;
+      this.#tried.push(candidate.label);
+      this.#offerIsStale = method.type === "agent";
+      return method;
+    }
+  }
+
+  async #prepareAgent(socket: string): Promise<AnyAuthMethod | undefined> {
+    const { host } = this.#options;
+    const publicKeys = await Promise.all(host.identityFiles.map(publicKeyOf));
+    const preferred = publicKeys.filter((key) => key !== undefined);
+    try {
+      this.#agentKeys = await AgentKeys.load(socket, preferred, host.identitiesOnly);
+    } catch (error) {
+      this.#skipped.push(`the agent at ${socket} (${(error as Error).message})`);
+      return undefined;
+    }
+    if (this.#agentKeys.count === 0) {
+      this.#skipped.push(`the agent at ${socket} (it holds no key to use here)`);
+      return undefined;
+    }
+    return { type: "agent", username: host.user, agent: this.#agentKeys };
+  }
+
+  async #prepareKey(file: string): Promise<AnyAuthMethod | undefined> {
+    const publicKey = await publicKeyOf(file);
+    // The agent's turn has come before: nobody is asked for the passphrase of a key that was refused already.
+    if (publicKey !== undefined && this.#agentKeys?.holds(publicKey)) return undefined;
+    const key = await this.#unlock(file, await readIdentity(file));
+    if (key === undefined || this.#agentKeys?.holds(key.getPublicSSH())) return undefined;
+    return { type: "publickey", username: this.#options.host.user, key };
+  }
+
+  async #unlock(file: string, identity: Identity): Promise<ParsedKey | undefined> {
+    switch (identity.kind) {
+      case "missing":
+        if (this.#options.host.identitiesChosen) this.#skipped.push(`${file} (there is no such file)`);
+        return undefined;
+      case "unreadable":
+        this.#skipped.push(`${file} (${identity.reason})`);
+        return undefined;
+      case "public":
+        // It names the agent's key of choice; there is nothing to sign with here.
+        return undefined;
+      case "plain":
+        return identity.key;
+      case "encrypted":
+        return await this.#options.memory.unlockOnce(file, async () => this.#decrypt(file, identity.parse));
+    }
+  }
+
+  async #decrypt(
+    file: string,
+    parse: (passphrase: string) => ParsedKey | undefined,
+  ): Promise<ParsedKey | undefined> {
+    const { passphrase, prompter } = this.#options.host.passphrase
+      ? { passphrase: await this.#secret(this.#options.host.passphrase), prompter: this.#options.prompter }
+      : { passphrase: undefined, prompter: this.#options.prompter };
+    if (passphrase !== undefined) {
+      const key = parse(passphrase);
+      if (key !== undefined) return key;
+      this.#skipped.push(`${file} (the passphrase given does not open it)`);
+    }
+    if (prompter === undefined) {
+      if (passphrase === undefined) {
+        this.#skipped.push(`${file} (it is encrypted, and there is nobody to ask for its passphrase)`);
+      }
+      return undefined;
+    }
+    const answer = await this.#ask({ kind: "passphrase", upstream: this.#options.upstream, file });
+    const key = answer === undefined ? undefined : parse(answer);
+    if (key === undefined) {
+      this.#skipped.push(`${file} (${answer === undefined ? "no" : "a wrong"} passphrase was given)`);
+    }
+    return key;
+  }
+
+  async #preparePassword(): Promise<AnyAuthMethod | undefined> {
+    const { host, upstream } = this.#options;
+    let password = await this.#knownPassword();
+    if (password === undefined && this.#options.prompter !== undefined) {
+      const where = host.server.host;
+      password = await this.#ask({ kind: "password", upstream, user: host.user, host: where });
+      if (password === undefined) this.#skipped.push("password (none was given)");
+    } else if (password === undefined) {
+      this.#skipped.push("password (none is configured, and there is nobody to ask)");
+    }
+    if (password === undefined) return undefined;
+    this.#usedPassword = password;
+    return { type: "password", username: host.user, password };
+  }
+
+  async #prepareInteractive(): Promise<AnyAuthMethod | undefined> {
+    const { host, prompter } = this.#options;
+    const password = await this.#knownPassword();
+    if (password === undefined && prompter === undefined) {
+      this.#skipped.push("keyboard-interactive (no password is configured, and there is nobody to ask)");
+      return undefined;
+    }
+    let automatic = password;
+    return {
+      type: "keyboard-interactive",
+      username: host.user,
+      prompt: (...request) => {
+        const [title, instructions, , prompts, finish] = request;
+        const [first] = prompts;
+        if (automatic !== undefined && prompts.length === 1 && first?.echo !== true) {
+          finish([automatic]);
+          automatic = undefined;
+          return;
+        }
+        const questions = prompts.map(({ prompt, echo }): Prompt => ({
+          kind: "keyboard-interactive",
+          upstream: this.#options.upstream,
+          title,
+          instructions,
+          prompt,
+          echo: echo === true,
+        }));
+        this.#askAll(questions).then(finish, () => finish([]));
+      },
+    };
+  }
+
+  async #askAll(questions: readonly Prompt[]): Promise<string[]> {
+    const answers: string[] = [];
+    for (const question of questions) {
+      const answer = await this.#ask(question);
+      if (answer === undefined) {
+        const asked = "prompt" in question ? question.prompt.trim() : question.kind;
+        this.#skipped.push(`keyboard-interactive ("${asked}" was not answered)`);
+        return [];
+      }
+      answers.push(answer);
+    }
+    return answers;
+  }
+
+  async #knownPassword(): Promise<string | undefined> {
+    const { host, memory } = this.#options;
+    return host.password === undefined ? memory.password(this.#who()) : await this.#secret(host.password);
+  }
+
+  /** A secret that can't be read is left out with its reason; another method may do. */
+  async #secret(secret: Secret): Promise<string | undefined> {
+    try {
+      return await this.#options.readSecret(secret);
+    } catch (error) {
+      this.#skipped.push((error as Error).message);
+      return undefined;
+    }
+  }
+
+  async #ask(prompt: Prompt): Promise<string | undefined> {
+    const { prompter, signal, onPrompt } = this.#options;
+    if (prompter === undefined || signal.aborted) return undefined;
+    onPrompt(true);
+    try {
+      return await prompter.ask(prompt, signal);
+    } finally {
+      onPrompt(false);
+    }
+  }
+
+  #who(): string {
+    return `${this.#options.host.user}@${formatEndpoint(this.#options.host.server)}`;
+  }
+}
+
+/** False tells ssh2 that nothing is left; its types forget that. */
+function answer(use: NextAuthHandler, method: AnyAuthMethod | undefined): void {
+  (use as (method: AnyAuthMethod | boolean) => void)(method ?? false);
+}

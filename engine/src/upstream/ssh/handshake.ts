@@ -1,0 +1,256 @@
+/** From nothing to an SSH client that is authenticated: the way there, the host key, the credentials. */
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import ssh2, { type Client } from "ssh2";
+import type { Secret, SshUpstreamConfig } from "../../config/config.ts";
+import { formatEndpoint } from "../../endpoint.ts";
+import { abortReason, DialError, type DialStep } from "../../errors.ts";
+import type { Dialer } from "../dialer.ts";
+import type { Prompter } from "../prompter.ts";
+import type { UpstreamLog } from "../upstream.ts";
+import { Authentication } from "./auth.ts";
+import { preferredAlgorithms } from "./crypto.ts";
+import { Deadline } from "./deadline.ts";
+import type { SshHost } from "./host.ts";
+import { HostKeyCheck, type TrustStore } from "./host-keys.ts";
+import type { CredentialMemory } from "./identity.ts";
+import { ProxyCommandStream } from "./proxy-command.ts";
+
+/** What all connections of one upstream share, hops included. */
+export interface SshContext {
+  /** The upstream's name. */
+  readonly name: string;
+  readonly config: SshUpstreamConfig;
+  /** Seconds. */
+  readonly connectTimeout: number;
+  readonly receiveBudgetBytes: number;
+  readonly via: Dialer;
+  readonly readSecret: (secret: Secret) => Promise<string>;
+  readonly prompter: Prompter | undefined;
+  readonly memory: CredentialMemory;
+  readonly trustStore: TrustStore;
+  readonly log: UpstreamLog;
+}
+
+export interface HandshakeOptions {
+  readonly signal: AbortSignal;
+  readonly onStep?: ((step: DialStep) => void) | undefined;
+}
+
+export interface Handshake {
+  readonly client: Client;
+  readonly transport: Duplex;
+  /** Takes over the client's errors from the handshake: from here on they end the connection. */
+  readonly onError: (listener: (error: Error) => void) => void;
+}
+
+export type OpenTransport = (
+  options: HandshakeOptions & { onStep: (step: DialStep) => void },
+) => Promise<Duplex>;
+
+/**
+ * Opens the transport and carries the handshake through, within the host's connect timeout.
+ * @throws {DialError} scope upstream; everything opened is closed again.
+ */
+export async function shakeHands(
+  host: SshHost,
+  context: SshContext,
+  openTransport: OpenTransport,
+  options: HandshakeOptions,
+): Promise<Handshake> {
+  const where = formatEndpoint(host.server);
+  const deadline = new Deadline(
+    options.signal,
+    host.connectTimeoutMs,
+    (step) => `${where} did not get through ${stepName(step)} within ${host.connectTimeoutMs / 1000} s`,
+  );
+  const onStep = (step: DialStep): void => {
+    deadline.step = step;
+    options.onStep?.(step);
+  };
+  try {
+    const hostKey = await HostKeyCheck.load({
+      server: host.server,
+      alias: host.hostKeyAlias,
+      files: host.knownHostsFiles,
+      trustStore: context.trustStore,
+      mode: host.hostKeyMode,
+    });
+    const transport = await openTransport({ signal: deadline.signal, onStep });
+    if (transport instanceof Socket) {
+      transport.setNoDelay(true);
+      transport.setKeepAlive(true, 15_000);
+    }
+    const authentication = new Authentication({
+      upstream: context.name,
+      host,
+      readSecret: context.readSecret,
+      prompter: context.prompter,
+      memory: context.memory,
+      signal: deadline.signal,
+      onPrompt: deadline.pause,
+    });
+    onStep("handshake");
+    return await connectClient({
+      host,
+      transport,
+      hostKey,
+      authentication,
+      deadline,
+      onStep,
+      log: context.log,
+    });
+  } finally {
+    deadline.clear();
+  }
+}
+
+interface ClientParts {
+  readonly host: SshHost;
+  readonly transport: Duplex;
+  readonly hostKey: HostKeyCheck;
+  readonly authentication: Authentication;
+  readonly deadline: Deadline;
+  readonly onStep: (step: DialStep) => void;
+  readonly log: UpstreamLog;
+}
+
+async function connectClient(parts: ClientParts): Promise<Handshake> {
+  const { host, transport, hostKey, authentication, deadline, onStep, log } = parts;
+  const where = formatEndpoint(host.server);
+  const client = new ssh2.Client();
+  const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  let acceptedKey: Buffer | undefined;
+
+  // One listener for the client's whole life: there is no moment at which an error has nobody to go to.
+  let onError = (error: Error): void => {
+    reject(handshakeError(error, parts));
+  };
+  client.on("error", (error: Error & { level?: string }) => {
+    // An agent that fails at signing is one method less; ssh2 goes on with the next.
+    if (error.level === "agent") authentication.note(`the agent (${error.message})`);
+    else onError(error);
+  });
+  client.once("ready", () => resolve(undefined));
+  client.once("close", () => reject(closedEarly(parts)));
+  client.once("end", () => reject(closedEarly(parts)));
+  client.on("handshake", () => onStep("auth"));
+  client.on("change password", () => {
+    authentication.note("password (the server wants it to be changed first)");
+    reject(authentication.failure());
+  });
+  const onAbort = (): void => reject(abortReason(deadline.signal));
+  deadline.signal.addEventListener("abort", onAbort, { once: true });
+
+  const verify = (key: Buffer, accept: (ok: boolean) => void): void => {
+    // A new exchange of keys within the connection must show the same one.
+    if (acceptedKey !== undefined) {
+      accept(acceptedKey.equals(key));
+      return;
+    }
+    onStep("host-key");
+    hostKey.verify(key).then(
+      (verdict) => {
+        acceptedKey = Buffer.from(key);
+        if (verdict === "new") log.info({ host: where }, `the host key of ${where} is remembered`);
+        accept(true);
+      },
+      (error: unknown) => {
+        reject(error);
+        accept(false);
+      },
+    );
+  };
+
+  try {
+    if (deadline.signal.aborted) throw abortReason(deadline.signal);
+    client.connect({
+      sock: transport,
+      username: host.user,
+      ident: "Sockeye",
+      // Time limits and keepalives are ours: ssh2's know neither prompts nor sleep.
+      readyTimeout: 0,
+      keepaliveInterval: 0,
+      algorithms: { ...preferredAlgorithms(), serverHostKey: hostKey.algorithms },
+      hostVerifier: verify,
+      authHandler: authentication.next,
+    });
+    await promise;
+    authentication.succeeded();
+  } catch (error) {
+    onError = () => undefined;
+    transport.destroy();
+    throw error instanceof DialError ? error : handshakeError(error as Error, parts);
+  } finally {
+    deadline.signal.removeEventListener("abort", onAbort);
+  }
+  return {
+    client,
+    transport,
+    onError: (listener) => {
+      onError = listener;
+    },
+  };
+}
+
+/** SSH_MSG_DISCONNECT reasons (RFC 4253 §11.1). */
+const disconnectProtocolError = 2;
+const disconnectNoMoreMethods = 14;
+
+/** What ssh2 reports, by the `level` it gives, in our codes. */
+function handshakeError(error: Error & { level?: string; code?: unknown }, parts: ClientParts): DialError {
+  const where = formatEndpoint(parts.host.server);
+  const { step } = parts.deadline;
+  const failed = (code: DialError["code"], sentence: string): DialError =>
+    new DialError(code, sentence, { step, scope: "upstream", cause: error });
+  const authenticating = step === "auth";
+  switch (error.level) {
+    case "client-authentication":
+      return parts.authentication.failure(error);
+    case "client-socket":
+      return failed("closed", `the connection to ${where} broke: ${error.message}`);
+    case "handshake":
+      return failed("protocol", `no SSH handshake with ${where}: ${error.message}`);
+    case "protocol":
+      if (error.message.includes("lost before handshake")) return closedEarly(parts, error);
+      return failed("protocol", `${where} broke the SSH protocol: ${error.message}`);
+    default:
+      break;
+  }
+  if (typeof error.code === "number") {
+    const tooMany = error.code === disconnectProtocolError && /authentication failures/i.test(error.message);
+    if (authenticating && (tooMany || error.code === disconnectNoMoreMethods)) {
+      parts.authentication.note(`what would have come after (the server said: ${error.message})`);
+      return parts.authentication.failure(error);
+    }
+    return failed("closed", `${where} ended the connection: ${error.message}`);
+  }
+  return failed("protocol", `what answers at ${where} does not speak SSH: ${error.message}`);
+}
+
+function closedEarly(parts: ClientParts, cause?: unknown): DialError {
+  const { host, transport, deadline } = parts;
+  const program = transport instanceof ProxyCommandStream ? `; ${transport.describe()}` : "";
+  const sentence = `${formatEndpoint(host.server)} closed the connection during ${stepName(deadline.step)}${program}`;
+  return new DialError("closed", sentence, { step: deadline.step, scope: "upstream", cause });
+}
+
+function stepName(step: DialStep | undefined): string {
+  switch (step) {
+    case "name":
+      return "the look-up of its name";
+    case "tcp":
+      return "the TCP connect";
+    case "tls":
+      return "the TLS handshake";
+    case "handshake":
+      return "the SSH handshake";
+    case "host-key":
+      return "the check of its host key";
+    case "auth":
+      return "authentication";
+    case "dial":
+    case undefined:
+      return "the connect";
+  }
+}

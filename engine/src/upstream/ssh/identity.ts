@@ -1,0 +1,92 @@
+/** Identity files: private keys on disk, some behind a passphrase, and what was opened of them, kept in memory. */
+import { readFile, stat } from "node:fs/promises";
+import ssh2, { type ParsedKey } from "ssh2";
+
+/** A private key is a few kilobytes; whatever is larger is something else. */
+const maxIdentityBytes = 64 * 1024;
+
+export type Identity =
+  | { readonly kind: "missing" }
+  | { readonly kind: "unreadable"; readonly reason: string }
+  | { readonly kind: "public" }
+  | { readonly kind: "plain"; readonly key: ParsedKey }
+  | {
+      readonly kind: "encrypted";
+      /** Nothing where the passphrase is wrong. */
+      readonly parse: (passphrase: string) => ParsedKey | undefined;
+    };
+
+/** Never throws: what is wrong with the file is in the answer. */
+export async function readIdentity(file: string): Promise<Identity> {
+  let text: string;
+  try {
+    if ((await stat(file)).size > maxIdentityBytes) return { kind: "unreadable", reason: "it is too large" };
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    return code === "ENOENT" ? { kind: "missing" } : { kind: "unreadable", reason: message };
+  }
+  const key = parseKey(text);
+  if (!(key instanceof Error)) return key.isPrivateKey() ? { kind: "plain", key } : { kind: "public" };
+  if (!/no passphrase given/i.test(key.message)) return { kind: "unreadable", reason: key.message };
+  return {
+    kind: "encrypted",
+    parse: (passphrase) => {
+      const opened = parseKey(text, passphrase);
+      return opened instanceof Error ? undefined : opened;
+    },
+  };
+}
+
+/** The public half (RFC 4253 §6.6), from `FILE.pub`, the file itself where it is public, or an unencrypted key. */
+export async function publicKeyOf(file: string): Promise<Buffer | undefined> {
+  for (const path of [`${file}.pub`, file]) {
+    const text = await readFile(path, "utf8").catch(() => undefined);
+    const key = text === undefined ? undefined : parseKey(text);
+    if (key !== undefined && !(key instanceof Error)) return key.getPublicSSH();
+  }
+  return undefined;
+}
+
+function parseKey(text: string, passphrase?: string): ParsedKey | Error {
+  try {
+    const parsed: unknown = ssh2.utils.parseKey(text, passphrase);
+    // The type says one key; what ssh2 gives for OpenSSH's own format is a list, of one.
+    return (Array.isArray(parsed) ? parsed[0] : parsed) as ParsedKey | Error;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+/** What an upstream's connections have in common, so that a person is asked once and not at each reconnect. */
+export class CredentialMemory {
+  readonly #keys = new Map<string, ParsedKey>();
+  readonly #opening = new Map<string, Promise<ParsedKey | undefined>>();
+  readonly #passwords = new Map<string, string>();
+
+  /** The opened key of a file, or the outcome of opening it, which two connections never do at once. */
+  async unlockOnce(file: string, open: () => Promise<ParsedKey | undefined>): Promise<ParsedKey | undefined> {
+    const known = this.#keys.get(file);
+    if (known !== undefined) return known;
+    let opening = this.#opening.get(file);
+    if (opening === undefined) {
+      opening = open().finally(() => this.#opening.delete(file));
+      this.#opening.set(file, opening);
+    }
+    const key = await opening;
+    if (key !== undefined) this.#keys.set(file, key);
+    return key;
+  }
+
+  password(who: string): string | undefined {
+    return this.#passwords.get(who);
+  }
+
+  keepPassword(who: string, password: string): void {
+    this.#passwords.set(who, password);
+  }
+
+  forgetPassword(who: string): void {
+    this.#passwords.delete(who);
+  }
+}

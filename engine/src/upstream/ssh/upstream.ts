@@ -1,0 +1,107 @@
+/** An SSH server as an upstream: a pool of SSH connections, each target a direct-tcpip channel (RFC 4254 §7.2). */
+import type { Limits, Secret, SshUpstreamConfig } from "../../config/config.ts";
+import { DialError, type DialStep } from "../../errors.ts";
+import type { Dialer } from "../dialer.ts";
+import type { Prompter } from "../prompter.ts";
+import { SessionPool } from "../session-pool.ts";
+import type { TestOptions, Upstream, UpstreamEvents, UpstreamLog, UpstreamTestResult } from "../upstream.ts";
+import { connectSsh } from "./connection.ts";
+import type { SshContext } from "./handshake.ts";
+import { TrustStore } from "./host-keys.ts";
+import { CredentialMemory } from "./identity.ts";
+
+export interface SshUpstreamOptions {
+  readonly name: string;
+  readonly config: SshUpstreamConfig;
+  readonly limits: Pick<Limits, "connect_timeout" | "ssh_receive_budget">;
+  /** How the server is reached. */
+  readonly via: Dialer;
+  readonly events: UpstreamEvents;
+  /** Reads a secret at the moment it is needed; what it throws is told in the error of authentication. */
+  readonly readSecret: (secret: Secret) => Promise<string>;
+  /** Absent where nobody is there to answer. */
+  readonly prompter?: Prompter | undefined;
+  /** The known_hosts file of our own, for hosts first met by us. */
+  readonly trustStorePath: string;
+  readonly log: UpstreamLog;
+}
+
+/** Nothing is opened before the first dial. */
+export function createSshUpstream(options: SshUpstreamOptions): Upstream {
+  const { name, config, limits, events, log } = options;
+  const context: SshContext = {
+    name,
+    config,
+    connectTimeout: limits.connect_timeout,
+    receiveBudgetBytes: limits.ssh_receive_budget * 1024 * 1024,
+    via: options.via,
+    readSecret: options.readSecret,
+    prompter: options.prompter,
+    memory: new CredentialMemory(),
+    trustStore: new TrustStore(options.trustStorePath),
+    log,
+  };
+  const pool = new SessionPool({
+    size: config.pool_size,
+    strategy: config.strategy,
+    connect: async (connectOptions) => {
+      const startedAt = performance.now();
+      try {
+        const connection = await connectSsh(context, connectOptions);
+        const durationMs = Math.round(performance.now() - startedAt);
+        log.info({ upstream: name, duration_ms: durationMs }, `connected to ${config.address}`);
+        connection.onceClosed((error) => log.info({ upstream: name, code: error.code }, error.message));
+        return connection;
+      } catch (error) {
+        const code = error instanceof DialError ? error.code : "internal";
+        log.warn({ upstream: name, code }, (error as Error).message);
+        throw error;
+      }
+    },
+    onStateChange: (connected) => events.onStateChange(name, connected),
+    onReconnect: () => events.onReconnect(name),
+  });
+  return {
+    name,
+    type: "ssh",
+    dial: async (target, dialOptions) => pool.dial(target, dialOptions),
+    status: () => pool.status(),
+    test: async (testOptions) => testSsh(context, testOptions),
+    refresh: () => pool.refresh(),
+    close: async (drainMs) => pool.close(drainMs),
+  };
+}
+
+async function testSsh(context: SshContext, options: TestOptions): Promise<UpstreamTestResult> {
+  const steps: { step: DialStep; ms: number }[] = [];
+  let current: { readonly step: DialStep; readonly since: number } | undefined;
+  const finishStep = (): void => {
+    if (current !== undefined) steps.push({ step: current.step, ms: performance.now() - current.since });
+    current = undefined;
+  };
+  const onStep = (step: DialStep): void => {
+    finishStep();
+    current = { step, since: performance.now() };
+    options.onStep?.(step);
+  };
+  const { signal } = options;
+  try {
+    const connection = await connectSsh(context, { signal, onStep });
+    try {
+      if (options.target !== undefined) {
+        const stream = await connection.dial(options.target, { signal, onStep });
+        stream.destroy();
+      }
+    } finally {
+      connection.close();
+    }
+    finishStep();
+    return { ok: true, steps };
+  } catch (error) {
+    const failure = error instanceof DialError ? error : undefined;
+    const message = (error as Error).message;
+    // An error may name a step of its own, further back: a hop's, say.
+    const step = (current as { readonly step: DialStep } | undefined)?.step ?? failure?.step;
+    return { ok: false, steps, failure: { step, code: failure?.code ?? "internal", message } };
+  }
+}
