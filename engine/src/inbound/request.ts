@@ -9,9 +9,16 @@ export interface ConnectRequest {
   readonly inbound: InboundKind;
   readonly source: Endpoint;
   readonly target: Endpoint;
-  /** Calls back, at most once, when the application goes away before the answer. Replaces an earlier callback. */
+  /**
+   * Calls back, at most once, when the application goes away before the answer; soon, if it is away already. Replaces an
+   * earlier callback. accept() and reject() may still be called after it.
+   */
   onCancel(callback: () => void): void;
-  /** Tells the application that it is connected. Returns its side: paused, half-open allowed, early bytes put back. */
+  /**
+   * Tells the application that it is connected. Returns its side: paused, half-open allowed, early bytes put back. An
+   * application that went away during the dial leaves it `destroyed`; one that had ended its direction with nothing left
+   * to read leaves it `readableEnded`, and its "end" does not come again.
+   */
   accept(): Duplex;
   /** Tells the application why not, in the inbound's own words, and ends its connection. */
   reject(error: DialError): void;
@@ -23,7 +30,7 @@ export interface DatagramPort {
   readonly source: Endpoint;
   /** A datagram from the application to `target`. `payload` stays valid. */
   onDatagram: (target: Endpoint, payload: Buffer) => void;
-  /** The application's side ended; called once. */
+  /** The association ended, by the application, by a failure or by close(); called once. */
   onClose: () => void;
   /** Hands the application a datagram that came from `source`. */
   deliver(source: Endpoint, payload: Buffer): void;
@@ -63,4 +70,6 @@ export interface ListenOptions {
   readonly maxConnections: number;
   /** From accept to the end of the application's request. */
   readonly handshakeTimeoutMs: number;
+  /** Told when a connection could not be accepted, as when descriptors run out; at most once a second. For logs. */
+  readonly onError?: ((error: Error) => void) | undefined;
 }
