@@ -4,8 +4,9 @@ import { isIP, type AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
 import { formatEndpoint, type Endpoint } from "../endpoint.ts";
+import type { Logger } from "../observe/log.ts";
 import { ControlError } from "./contract.ts";
-import { announce, createToken, runtimeDirectory } from "./directory.ts";
+import { announce, createToken, engineDirectory } from "./directory.ts";
 import type { ControlHost } from "./host.ts";
 import { ServerSession, type Channel, type ServerMessage } from "./protocol.ts";
 import { createService } from "./service.ts";
@@ -24,13 +25,16 @@ export const SUBPROTOCOL = "sockeye.v1";
 const TOKEN_SUBPROTOCOL = "sockeye.token.";
 
 export interface ControlServerOptions {
+  readonly host: ControlHost;
   /** Loopback only. Port 0: a free one. */
   readonly address: Endpoint;
   readonly version: string;
   /** The name under which the command line finds it; default: the process id. */
   readonly name?: string | undefined;
-  /** Where its entry and its token are put; default: runtimeDirectory(). */
-  readonly directory?: string;
+  /** The folder for what belongs to running processes; the entry and the token go into one within it. */
+  readonly runtimeDirectory: string;
+  /** Told of connections that are refused. */
+  readonly log?: Logger;
   /** Web origins that may connect (with the token, as everybody). Default: none. */
   readonly allowedOrigins?: readonly string[];
   /** Between two pings; a client that has not answered the last is gone. Default 20,000. */
@@ -50,10 +54,8 @@ export interface ControlServer {
  * 127.0.0.1 gets nowhere.
  * @throws {ControlError} unavailable: the address is not loopback or can't be bound, or the token can't be kept.
  */
-export async function startControlServer(
-  host: ControlHost,
-  options: ControlServerOptions,
-): Promise<ControlServer> {
+export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
+  const { host } = options;
   if (!isLoopback(options.address.host)) {
     throw new ControlError(
       "unavailable",
@@ -73,7 +75,7 @@ export async function startControlServer(
   const url = `ws://${formatEndpoint(address)}/`;
   let withdraw: () => void;
   try {
-    withdraw = announce(options.directory ?? runtimeDirectory(), {
+    withdraw = announce(engineDirectory(options.runtimeDirectory), {
       name: options.name ?? String(process.pid),
       url,
       token,
@@ -91,6 +93,7 @@ export async function startControlServer(
     port: address.port,
     origins: new Set(options.allowedOrigins),
     pingIntervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS,
+    log: options.log,
   });
   return {
     address,
@@ -133,6 +136,7 @@ interface Admission {
   readonly port: number;
   readonly origins: ReadonlySet<string>;
   readonly pingIntervalMs: number;
+  readonly log: Logger | undefined;
 }
 
 /** @returns the way to end every client. */
@@ -152,6 +156,7 @@ function serve(server: Server, host: ControlHost, admission: Admission): () => v
     const status =
       sockets.clients.size >= MAX_CLIENTS ? "503 Service Unavailable" : judge(request, admission);
     if (status !== undefined) {
+      admission.log?.debug({ status, origin: request.headers.origin }, "control connection refused");
       refuse(socket, status);
       return;
     }
