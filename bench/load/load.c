@@ -14,7 +14,7 @@
 #define CHUNK (256 * 1024)
 #define EVENTS 512
 #define MAX_SAMPLES (1 << 20)
-#define OPEN_DEADLINE 60.0 /* seconds that idle may take to open its flows */
+#define OPEN_DEADLINE 30.0 /* seconds that idle may take to open its flows */
 #define IDLE_CONCURRENCY 64
 #define MAX_ERRORS 100
 

@@ -133,15 +133,11 @@ class RunningEngine implements Engine {
         `SSH encrypts without our native code, at about half its speed: ${crypto.reason ?? "not built"}`,
       );
     }
-    const paths = currentPaths();
     this.#control = await unlessBusy(
-      startControlServer({
-        host: this,
+      startControlServer(this, {
         address: parseEndpoint(this.#config.listen.control.address),
-        runtimeDirectory: paths.runtimeDirectory,
-        name: this.#options.controlName ?? String(process.pid),
         version: this.#options.version,
-        log: this.#log,
+        name: this.#options.controlName,
       }),
     );
     if (this.#source.file !== undefined) {

@@ -11,8 +11,7 @@ import { runTest } from "./step-clock.ts";
 import type {
   TestOptions,
   Upstream,
-  UpstreamEvents,
-  UpstreamLog,
+  UpstreamEvents, UpstreamLog,
   UpstreamStatus,
   UpstreamTestResult,
 } from "./upstream.ts";

@@ -20,7 +20,7 @@ export interface SshUpstreamOptions {
   /** Reads a secret at the moment it is needed; what it throws is told in the error of authentication. */
   readonly readSecret: (secret: Secret) => Promise<string>;
   /** Absent where nobody is there to answer. */
-  readonly prompter?: Prompter;
+  readonly prompter?: Prompter | undefined;
   /** The known_hosts file of our own, for hosts first met by us. */
   readonly trustStorePath: string;
   readonly log: UpstreamLog;
@@ -49,7 +49,7 @@ export function createSshUpstream(options: SshUpstreamOptions): Upstream {
       try {
         const connection = await connectSsh(context, connectOptions);
         const durationMs = Math.round(performance.now() - startedAt);
-        log.info({ upstream: name, duration_ms: durationMs }, "connected");
+        log.info({ upstream: name, duration_ms: durationMs }, `connected to ${config.address}`);
         connection.onceClosed((error) => log.info({ upstream: name, code: error.code }, error.message));
         return connection;
       } catch (error) {

@@ -1,0 +1,120 @@
+// `npm run bench [-- NAME…] [--quick] [--json]`: Sockeye beside its peers, in one run on one machine.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { Bench, Rig, Table } from "./bench.ts";
+import { connections } from "./connections.ts";
+import { delay } from "./delay.ts";
+import { interruption, startTarget } from "./load/load.ts";
+import { describeMachine } from "./machine.ts";
+import { memory } from "./memory.ts";
+import { proxy } from "./proxy.ts";
+import { asMarkdown, asText, type Report } from "./report.ts";
+import { ssh } from "./ssh.ts";
+
+const benches: readonly Bench[] = [ssh, proxy, connections, delay, memory];
+const RESULTS = join(import.meta.dirname, "RESULTS.md");
+
+const USAGE = `npm run bench [-- NAME…] [--quick] [--json]
+
+${benches.map((bench) => `  ${bench.name.padEnd(12)} ${bench.about}`).join("\n")}
+
+  --quick      one second a measure, once: to see that it works, not to quote
+  --json       the results as JSON on standard output
+
+A whole run, without --quick, writes bench/RESULTS.md.`;
+
+interface Arguments {
+  readonly chosen: readonly Bench[];
+  readonly quick: boolean;
+  readonly json: boolean;
+}
+
+/** What the command line asks for, or the sentence that says what is wrong with it. */
+function readArguments(): Arguments | string {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        quick: { type: "boolean" },
+        json: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+    if (values.help === true) {
+      console.log(USAGE);
+      process.exit(0);
+    }
+    const unknown = positionals.filter((name) => !benches.some((bench) => bench.name === name));
+    if (unknown.length > 0) return `there is no benchmark "${unknown.join('", "')}"`;
+    const chosen = benches.filter((bench) => positionals.length === 0 || positionals.includes(bench.name));
+    return { chosen, quick: values.quick ?? false, json: values.json ?? false };
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  }
+}
+
+async function runBenches({ chosen, quick, json }: Arguments): Promise<Report> {
+  const window = quick ? { seconds: 1, warmUp: 0.3 } : { seconds: 3, warmUp: 0.5 };
+  const rounds = quick ? 1 : 3;
+  const tables: Table[] = [];
+  const missing = new Set<string>();
+  await using target = await startTarget();
+  for (const bench of chosen) {
+    const rig: Rig = {
+      target,
+      window,
+      rounds,
+      quick,
+      progress: (text) => {
+        console.error(`${bench.name}: ${text}`);
+      },
+      missing: (text) => {
+        if (!missing.has(text)) console.error(`${bench.name}: NOT MEASURED: ${text}`);
+        missing.add(text);
+      },
+    };
+    for (const table of await bench.run(rig)) {
+      tables.push(table);
+      if (!json) console.log(`\n${asText(table)}`);
+    }
+  }
+  const settings = `${window.seconds} s a measure after ${window.warmUp} s or more of warm-up, ${rounds} rounds`;
+  return { machine: describeMachine(), settings, tables, missing: [...missing] };
+}
+
+const asked = readArguments();
+if (typeof asked === "string") {
+  console.error(`bench: ${asked}\n\n${USAGE}`);
+  process.exit(2);
+}
+if (process.platform !== "linux") {
+  console.error(
+    "bench: it reads processor time and memory from /proc, and its load programs use epoll: Linux only",
+  );
+  process.exit(2);
+}
+// The measure that runs is ended, and with it, in order, all that was started; a second signal does not wait.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => {
+    if (interruption.signal.aborted) process.exit(130);
+    interruption.abort();
+  });
+}
+
+let report: Report;
+try {
+  report = await runBenches(asked);
+} catch (error) {
+  const interrupted = interruption.signal.aborted;
+  console.error(
+    `bench: ${interrupted ? "interrupted" : error instanceof Error ? error.message : String(error)}`,
+  );
+  process.exit(interrupted ? 130 : 1);
+}
+if (asked.json) console.log(JSON.stringify(report, undefined, 2));
+else for (const line of report.missing) console.log(`NOT MEASURED: ${line}`);
+if (asked.chosen.length === benches.length && !asked.quick) {
+  writeFileSync(RESULTS, asMarkdown(report));
+  console.error(`bench: wrote ${RESULTS}`);
+}
