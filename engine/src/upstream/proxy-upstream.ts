@@ -11,7 +11,8 @@ import { runTest } from "./step-clock.ts";
 import type {
   TestOptions,
   Upstream,
-  UpstreamEvents, UpstreamLog,
+  UpstreamEvents,
+  UpstreamLog,
   UpstreamStatus,
   UpstreamTestResult,
 } from "./upstream.ts";
