@@ -1,6 +1,6 @@
 import { WebSocket } from "ws";
 import { ControlError } from "./contract.ts";
-import { engineDirectory, findEngines, type EngineEntry } from "./directory.ts";
+import { findEngines, runtimeDirectory, type EngineEntry } from "./directory.ts";
 import { ClientSession, type ClientMessage } from "./protocol.ts";
 import { SUBPROTOCOL } from "./server.ts";
 
@@ -10,8 +10,7 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 export interface FindOptions {
   /** The engine's name; may be left out where one runs. */
   readonly name?: string | undefined;
-  /** config/paths.ts names it. */
-  readonly runtimeDirectory: string;
+  readonly directory?: string;
 }
 
 /** No engine to talk to, or more than one and no name to choose by. */
@@ -20,8 +19,8 @@ export class NoEngineError extends Error {
 }
 
 /** @throws {NoEngineError} with a sentence that says which there are. */
-export function findEngine(options: FindOptions): EngineEntry {
-  const engines = findEngines(engineDirectory(options.runtimeDirectory));
+export function findEngine(options: FindOptions = {}): EngineEntry {
+  const engines = findEngines(options.directory ?? runtimeDirectory());
   const describe = (engine: EngineEntry) =>
     engine.configFile === undefined ? engine.name : `${engine.name} (${engine.configFile})`;
   if (options.name !== undefined) {

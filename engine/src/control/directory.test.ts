@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { announce, createToken, findEngines, type EngineEntry } from "./directory.ts";
+import { announce, createToken, findEngines, runtimeDirectory, type EngineEntry } from "./directory.ts";
 
 const root = mkdtempSync(join(tmpdir(), "sockeye-directory-"));
 after(() => rmSync(root, { recursive: true }));
@@ -129,4 +129,10 @@ test("a folder that others could read is closed to them", { skip: process.platfo
   chmodSync(directory, 0o755);
   announce(directory, entry())();
   assert.equal(statSync(directory).mode & 0o777, 0o700);
+});
+
+test("the folder follows the system's custom", { skip: process.platform === "win32" }, () => {
+  assert.equal(runtimeDirectory({ SOCKEYE_RUNTIME_DIR: "/x" }), "/x");
+  assert.equal(runtimeDirectory({ XDG_RUNTIME_DIR: "/run/user/7" }), "/run/user/7/sockeye");
+  assert.equal(runtimeDirectory({}), join(tmpdir(), `sockeye-${process.getuid!()}`));
 });

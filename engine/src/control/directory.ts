@@ -9,6 +9,7 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
+import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
 import { ControlError } from "./contract.ts";
@@ -40,9 +41,18 @@ export function isEngineName(name: string): boolean {
   return NAME.test(name);
 }
 
-/** The folder, in the runtime folder that config/paths.ts names. */
-export function engineDirectory(runtimeDirectory: string): string {
-  return join(runtimeDirectory, "engines");
+/**
+ * The folder, by the system's custom: `$SOCKEYE_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/sockeye`, `%LOCALAPPDATA%\sockeye\run`, or a
+ * folder in the one for temporary files with the user's number in its name.
+ */
+export function runtimeDirectory(env: NodeJS.ProcessEnv = process.env): string {
+  const given = env["SOCKEYE_RUNTIME_DIR"];
+  if (given) return given;
+  if (process.platform === "win32") {
+    return join(env["LOCALAPPDATA"] ?? join(userInfo().homedir, "AppData", "Local"), "sockeye", "run");
+  }
+  const xdg = env["XDG_RUNTIME_DIR"];
+  return xdg ? join(xdg, "sockeye") : join(tmpdir(), `sockeye-${process.getuid?.() ?? 0}`);
 }
 
 /** 32 random bytes in letters that a header, a subprotocol and a file can all hold. */

@@ -11,12 +11,12 @@ import { WebSocket, type ClientOptions } from "ws";
 import { createTestHost, testFlow, type TestHost } from "../../../test/peers/control-host.ts";
 import { connectControl, findEngine, NoEngineError, type ControlClient } from "./client.ts";
 import { ControlError, calls, streams, type StreamEvent } from "./contract.ts";
-import { engineDirectory, findEngines } from "./directory.ts";
+import { findEngines } from "./directory.ts";
 import { MAX_CALLS, MAX_STREAMS } from "./protocol.ts";
 import { startControlServer, type ControlServer } from "./server.ts";
 
-const runtimeDirectory = mkdtempSync(join(tmpdir(), "sockeye-control-"));
-after(() => rmSync(runtimeDirectory, { recursive: true }));
+const directory = mkdtempSync(join(tmpdir(), "sockeye-control-"));
+after(() => rmSync(directory, { recursive: true }));
 const ORIGIN = "http://localhost:5173";
 
 let host: TestHost;
@@ -27,26 +27,25 @@ let clients: ControlClient[];
 
 beforeEach(async () => {
   host = createTestHost();
-  server = await startControlServer({
-    host,
+  server = await startControlServer(host, {
     address: { host: "127.0.0.1", port: 0 },
     version: "1.2.3",
-    runtimeDirectory,
+    directory,
     allowedOrigins: [ORIGIN],
   });
   port = server.address.port;
-  token = findEngine({ runtimeDirectory }).token;
+  token = findEngine({ directory }).token;
   clients = [];
 });
 
 afterEach(async () => {
   for (const client of clients) client.close();
   await server.close();
-  assert.deepEqual(findEngines(engineDirectory(runtimeDirectory)), []);
+  assert.deepEqual(findEngines(directory), []);
 });
 
 async function connected(): Promise<ControlClient> {
-  const client = await connectControl(findEngine({ runtimeDirectory }));
+  const client = await connectControl(findEngine({ directory }));
   clients.push(client);
   return client;
 }
@@ -147,13 +146,7 @@ test("the token is never said back, and another path or a plain request gets not
 test("an address that is not loopback is refused before anything is opened", async () => {
   for (const name of ["0.0.0.0", "::", "192.168.1.1"]) {
     await assert.rejects(
-      startControlServer({
-        host,
-        address: { host: name, port: 0 },
-        version: "1",
-        runtimeDirectory,
-        name: "open",
-      }),
+      startControlServer(host, { address: { host: name, port: 0 }, version: "1", directory, name: "open" }),
       (error: unknown) => isCode("unavailable")(error) && (error as Error).message.includes("loopback only"),
     );
   }
@@ -203,7 +196,7 @@ test("wrong names and parameters are told apart, and cost the client nothing els
 test("config: read masks secrets, a write with problems or an old revision changes nothing", async () => {
   const client = await connected();
   await assert.rejects(client.call("config.read", {}), isCode("no-config-file"));
-  const path = join(runtimeDirectory, "sockeye.yaml");
+  const path = join(directory, "sockeye.yaml");
   writeFileSync(path, "default: direct\n");
   host.configFile = path;
   const read = await client.call("config.read", {});
@@ -234,7 +227,7 @@ test("config: read masks secrets, a write with problems or an old revision chang
 
 test("of two writes at the same moment with one revision, one wins and the other hears of a conflict", async () => {
   const client = await connected();
-  const path = join(runtimeDirectory, "race.yaml");
+  const path = join(directory, "race.yaml");
   writeFileSync(path, "default: direct\n");
   host.configFile = path;
   const { revision } = await client.call("config.read", {});
@@ -356,7 +349,7 @@ test("a client that leaves ends the test that it started", async () => {
 
 test("calls and streams of one client are capped, and the cap says so", async () => {
   const client = await connected();
-  const path = join(runtimeDirectory, "cap.yaml");
+  const path = join(directory, "cap.yaml");
   writeFileSync(path, "a: b\n");
   host.configFile = path;
   const outcomes = await Promise.allSettled(
@@ -513,15 +506,14 @@ test("the 33rd client is refused, and there is room again when one leaves", asyn
 });
 
 test("a client that no longer answers pings is cut", async () => {
-  const quick = await startControlServer({
-    host,
+  const quick = await startControlServer(host, {
     address: { host: "127.0.0.1", port: 0 },
     version: "1",
-    runtimeDirectory,
+    directory,
     name: "quick",
     pingIntervalMs: 50,
   });
-  const { token: quickToken } = findEngine({ runtimeDirectory, name: "quick" });
+  const { token: quickToken } = findEngine({ directory, name: "quick" });
   const headers = { authorization: `Bearer ${quickToken}` };
   const silent = new WebSocket(quick.url, { headers, autoPong: false });
   silent.on("error", () => {});
@@ -552,25 +544,24 @@ test("stopping the server tells its clients, ends what they wait for and takes t
   assert.equal((await failure).code, "closed");
   await client.closed;
   await assert.rejects(client.call("status", {}), isCode("closed"));
-  assert.throws(() => findEngine({ runtimeDirectory }), NoEngineError);
+  assert.throws(() => findEngine({ directory }), NoEngineError);
 });
 
 test("an engine is chosen by name where several run, and the sentence says which there are", async () => {
-  const other = await startControlServer({
-    host,
+  const other = await startControlServer(host, {
     address: { host: "127.0.0.1", port: 0 },
     version: "1",
-    runtimeDirectory,
+    directory,
     name: "office",
   });
-  assert.throws(() => findEngine({ runtimeDirectory }), /several engines are running.*--engine NAME.*office/);
-  assert.equal(findEngine({ runtimeDirectory, name: "office" }).url, other.url);
-  assert.throws(() => findEngine({ runtimeDirectory, name: "home" }), /no engine named "home".*office/);
+  assert.throws(() => findEngine({ directory }), /several engines are running.*--engine NAME.*office/);
+  assert.equal(findEngine({ directory, name: "office" }).url, other.url);
+  assert.throws(() => findEngine({ directory, name: "home" }), /no engine named "home".*office/);
   await other.close();
 });
 
 test("an entry at whose address nobody listens, or that holds another token, says so in a sentence", async () => {
-  const entry = findEngine({ runtimeDirectory });
+  const entry = findEngine({ directory });
   await assert.rejects(
     connectControl({ ...entry, url: "ws://127.0.0.1:1/" }),
     (error: unknown) => error instanceof NoEngineError && error.message.includes("no engine listens"),

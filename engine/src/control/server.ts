@@ -4,9 +4,8 @@ import { isIP, type AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
 import { formatEndpoint, type Endpoint } from "../endpoint.ts";
-import type { Logger } from "../observe/log.ts";
 import { ControlError } from "./contract.ts";
-import { announce, createToken, engineDirectory } from "./directory.ts";
+import { announce, createToken, runtimeDirectory } from "./directory.ts";
 import type { ControlHost } from "./host.ts";
 import { ServerSession, type Channel, type ServerMessage } from "./protocol.ts";
 import { createService } from "./service.ts";
@@ -25,16 +24,13 @@ export const SUBPROTOCOL = "sockeye.v1";
 const TOKEN_SUBPROTOCOL = "sockeye.token.";
 
 export interface ControlServerOptions {
-  readonly host: ControlHost;
   /** Loopback only. Port 0: a free one. */
   readonly address: Endpoint;
   readonly version: string;
   /** The name under which the command line finds it; default: the process id. */
   readonly name?: string | undefined;
-  /** The folder for what belongs to running processes; the entry and the token go into one within it. */
-  readonly runtimeDirectory: string;
-  /** Told of connections that are refused. */
-  readonly log?: Logger;
+  /** Where its entry and its token are put; default: runtimeDirectory(). */
+  readonly directory?: string;
   /** Web origins that may connect (with the token, as everybody). Default: none. */
   readonly allowedOrigins?: readonly string[];
   /** Between two pings; a client that has not answered the last is gone. Default 20,000. */
@@ -54,8 +50,10 @@ export interface ControlServer {
  * 127.0.0.1 gets nowhere.
  * @throws {ControlError} unavailable: the address is not loopback or can't be bound, or the token can't be kept.
  */
-export async function startControlServer(options: ControlServerOptions): Promise<ControlServer> {
-  const { host } = options;
+export async function startControlServer(
+  host: ControlHost,
+  options: ControlServerOptions,
+): Promise<ControlServer> {
   if (!isLoopback(options.address.host)) {
     throw new ControlError(
       "unavailable",
@@ -75,7 +73,7 @@ export async function startControlServer(options: ControlServerOptions): Promise
   const url = `ws://${formatEndpoint(address)}/`;
   let withdraw: () => void;
   try {
-    withdraw = announce(engineDirectory(options.runtimeDirectory), {
+    withdraw = announce(options.directory ?? runtimeDirectory(), {
       name: options.name ?? String(process.pid),
       url,
       token,
@@ -93,7 +91,6 @@ export async function startControlServer(options: ControlServerOptions): Promise
     port: address.port,
     origins: new Set(options.allowedOrigins),
     pingIntervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS,
-    log: options.log,
   });
   return {
     address,
@@ -136,7 +133,6 @@ interface Admission {
   readonly port: number;
   readonly origins: ReadonlySet<string>;
   readonly pingIntervalMs: number;
-  readonly log: Logger | undefined;
 }
 
 /** @returns the way to end every client. */
@@ -156,7 +152,6 @@ function serve(server: Server, host: ControlHost, admission: Admission): () => v
     const status =
       sockets.clients.size >= MAX_CLIENTS ? "503 Service Unavailable" : judge(request, admission);
     if (status !== undefined) {
-      admission.log?.debug({ status, origin: request.headers.origin }, "control connection refused");
       refuse(socket, status);
       return;
     }
