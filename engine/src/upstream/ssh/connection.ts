@@ -108,6 +108,8 @@ async function openTransport(
   }
 }
 
+function ignoreError(): void {}
+
 export class SshConnection implements Session {
   readonly #host: SshHost;
   readonly #client: Handshake["client"];
@@ -176,10 +178,11 @@ export class SshConnection implements Session {
   }
 
   #adopt(stream: Duplex): void {
+    // Cut with an error, a stream whose owner has not put a listener on it yet must not end the process.
+    stream.on("error", ignoreError);
+    if (stream.closed) return;
     this.#streams.add(stream);
     stream.once("close", () => this.#streams.delete(stream));
-    // Cut with an error, a stream whose owner has not put a listener on it yet must not end the process.
-    stream.on("error", () => undefined);
     if (this.#closedBy !== undefined) stream.destroy(this.#closedBy);
   }
 
