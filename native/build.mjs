@@ -1,2 +1,134 @@
 // Builds our native code with the machine's C++ compiler. No headers are downloaded: `node-api-headers` carries them.
 // A machine without a compiler still runs: each module has a slower way in JavaScript, and the engine says which is in use.
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const require = createRequire(import.meta.url);
+const force = process.argv.includes("--force");
+
+/** Each module, its sources, and what people lose without it. */
+const modules = [
+  {
+    name: "sshcrypto",
+    sources: ["sshcrypto.cc"],
+    without: "SSH upstreams will use node:crypto, which carries less",
+  },
+];
+
+for (const module of modules) {
+  const problem = build(module);
+  if (problem !== undefined)
+    console.error(`sockeye: ${module.name} was not built (${problem}): ${module.without}`);
+}
+
+/** @returns why it could not be built, in a few words; undefined when it is there and current. */
+function build({ name, sources }) {
+  const folder = join(here, name);
+  const output = join(folder, "build", "Release", `${name}.node`);
+  const stamp = `${output}.sha256`;
+  const files = sources.map((source) => join(folder, source));
+
+  let include;
+  try {
+    include = includeFolders();
+  } catch {
+    return "node-addon-api and node-api-headers are not installed";
+  }
+  const temporary = join(folder, "build", "Release", `${name}.${process.pid}.node`);
+  const [compiler, args] =
+    process.platform === "win32"
+      ? windowsCommand({ files, include, output: temporary, folder })
+      : unixCommand({ files, include, output: temporary });
+
+  const digest = createHash("sha256");
+  for (const file of files) digest.update(readFileSync(file));
+  digest.update(
+    JSON.stringify([process.platform, process.arch, compiler, args.filter((a) => a !== temporary)]),
+  );
+  const wanted = digest.digest("hex");
+  if (!force && existsSync(output) && existsSync(stamp) && readFileSync(stamp, "utf8") === wanted)
+    return undefined;
+
+  mkdirSync(dirname(output), { recursive: true });
+  const { status, error, stderr } = spawnSync(compiler, args, { cwd: folder, encoding: "utf8" });
+  if (error !== undefined) return `no C++ compiler: ${compiler} did not start`;
+  if (status !== 0) {
+    rmSync(temporary, { force: true });
+    const line = `${stderr}`.split("\n").find((text) => /error/i.test(text)) ?? `status ${status}`;
+    return `${compiler} failed: ${line.trim()}`;
+  }
+  // A running engine may hold the old file open: the new one takes its name in one step.
+  try {
+    renameSync(temporary, output);
+  } catch (cause) {
+    rmSync(temporary, { force: true });
+    return `${output} could not be replaced: ${cause.message}`;
+  }
+  writeFileSync(stamp, wanted);
+  return undefined;
+}
+
+function includeFolders() {
+  return [require("node-api-headers").include_dir, dirname(require.resolve("node-addon-api/package.json"))];
+}
+
+function unixCommand({ files, include, output }) {
+  const compiler = process.env.CXX ?? "c++";
+  const linking =
+    process.platform === "darwin"
+      ? ["-bundle", "-undefined", "dynamic_lookup"]
+      : ["-shared", "-Wl,-z,relro,-z,now"];
+  return [
+    compiler,
+    [
+      "-std=c++17",
+      "-O2",
+      "-fPIC",
+      "-fvisibility=hidden",
+      "-fstack-protector-strong",
+      "-Wall",
+      "-Wextra",
+      "-DNAPI_VERSION=8",
+      "-DNAPI_CPP_EXCEPTIONS",
+      ...include.flatMap((folder) => ["-isystem", folder]),
+      ...files,
+      ...linking,
+      ...(process.platform === "linux" ? ["-ldl"] : []),
+      "-o",
+      output,
+    ],
+  ];
+}
+
+/** From a Visual Studio prompt. Node's own functions are imported from the host program by a library made of their names. */
+function windowsCommand({ files, include, output, folder }) {
+  const definitions = require("node-api-headers").def_paths.node_api_def;
+  const library = join(folder, "build", "Release", "node_api.lib");
+  mkdirSync(dirname(library), { recursive: true });
+  spawnSync("lib", ["/nologo", `/def:${definitions}`, `/out:${library}`, "/machine:x64"], {
+    stdio: "ignore",
+  });
+  return [
+    "cl",
+    [
+      "/nologo",
+      "/std:c++17",
+      "/O2",
+      "/EHsc",
+      "/MD",
+      "/LD",
+      "/DNAPI_VERSION=8",
+      "/DNAPI_CPP_EXCEPTIONS",
+      ...include.map((directory) => `/I${directory}`),
+      ...files,
+      "/link",
+      library,
+      `/OUT:${output}`,
+    ],
+  ];
+}

@@ -134,10 +134,13 @@ class RunningEngine implements Engine {
       );
     }
     this.#control = await unlessBusy(
-      startControlServer(this, {
+      startControlServer({
+        host: this,
         address: parseEndpoint(this.#config.listen.control.address),
         version: this.#options.version,
         name: this.#options.controlName,
+        runtimeDirectory: currentPaths().runtimeDirectory,
+        log: this.#log,
       }),
     );
     if (this.#source.file !== undefined) {

@@ -1,6 +1,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { DialError } from "../errors.ts";
+import { writeAndRelease } from "./release.ts";
 
 /**
  * Carries bytes between an application and its upstream until both directions have ended.
@@ -101,7 +102,7 @@ function attach(stream: Spliced, reading: Leg): void {
 function onData(this: Spliced, chunk: Buffer): void {
   const reading = this[leg];
   reading.bytes += chunk.length;
-  if (!reading.to.write(chunk)) this.pause();
+  if (!writeAndRelease(reading.to, chunk)) this.pause();
 }
 
 function onDrain(this: Spliced): void {

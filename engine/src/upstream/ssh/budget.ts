@@ -1,0 +1,53 @@
+/** Where a channel starts when few are open: what OpenSSH gives. */
+export const FIRST_WINDOW = 2 * 1024 * 1024;
+/** As far as a channel's window grows: 32 MB carry 5 Gbit/s over 50 ms. */
+export const MAX_WINDOW = 32 * 1024 * 1024;
+/** What every channel gets, however many there are. */
+export const MIN_WINDOW = 64 * 1024;
+
+/**
+ * What the peer may make us hold, for all channels of one connection together. A window that was granted can't be taken
+ * back, so the budget counts promises (a channel's whole window), not what happens to lie in buffers: however many readers
+ * stall at once, no more than `maxBytes` and MIN_WINDOW for each channel is ever held.
+ */
+export class ReceiveBudget {
+  readonly maxBytes: number;
+  #promised = 0;
+  #channels = 0;
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes;
+  }
+
+  /** Bytes promised to the peer's channels now. */
+  get promised(): number {
+    return this.#promised;
+  }
+
+  /** A new channel's window. It gets smaller as channels get many, so that those which carry something can still grow. */
+  open(): number {
+    this.#channels++;
+    const share = this.maxBytes / (8 * this.#channels);
+    const free = this.maxBytes - this.#promised;
+    const window = Math.max(MIN_WINDOW, Math.floor(Math.min(FIRST_WINDOW, share, free)));
+    this.#promised += window;
+    return window;
+  }
+
+  /** @returns by how much a window may grow, at most by `bytes`; 0 when everything is promised. */
+  grow(bytes: number): number {
+    const granted = Math.max(0, Math.min(bytes, this.maxBytes - this.#promised));
+    this.#promised += granted;
+    return granted;
+  }
+
+  shrink(bytes: number): void {
+    this.#promised -= bytes;
+  }
+
+  /** A channel with this window is gone. */
+  close(window: number): void {
+    this.#channels--;
+    this.#promised -= window;
+  }
+}
