@@ -4,7 +4,6 @@ import { formatEndpoint, type Endpoint } from "../../endpoint.ts";
 import { DialError, type DialStep } from "../../errors.ts";
 import type { DialOptions } from "../dialer.ts";
 import type { Session } from "../session-pool.ts";
-import { channelError } from "./channel-error.ts";
 import { openDirectTcpip, ReceiveBudget } from "./channel.ts";
 import { shakeHands, type Handshake, type HandshakeOptions, type SshContext } from "./handshake.ts";
 import { resolveHop, resolveHost, type SshHost } from "./host.ts";
@@ -171,7 +170,8 @@ export class SshConnection implements Session {
       this.#adopt(stream);
       return stream;
     } catch (error) {
-      throw this.closedBy ?? channelError(error, target, this.#host.server);
+      // The connection's own end says more than the channel's.
+      throw this.closedBy ?? error;
     } finally {
       this.#opening--;
     }
