@@ -134,13 +134,10 @@ class RunningEngine implements Engine {
       );
     }
     this.#control = await unlessBusy(
-      startControlServer({
-        host: this,
+      startControlServer(this, {
         address: parseEndpoint(this.#config.listen.control.address),
         version: this.#options.version,
         name: this.#options.controlName,
-        runtimeDirectory: currentPaths().runtimeDirectory,
-        log: this.#log,
       }),
     );
     if (this.#source.file !== undefined) {

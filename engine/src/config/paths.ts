@@ -7,8 +7,6 @@ export interface Paths {
   readonly stateDirectory: string;
   /** SSH host keys trusted on first use. */
   readonly knownHosts: string;
-  /** What belongs to running processes: their control endpoints and tokens (control/directory.ts). */
-  readonly runtimeDirectory: string;
 }
 
 export interface PathSources {
@@ -28,7 +26,6 @@ export function defaultPaths(sources: PathSources): Paths {
     config: path.join(config, "config.yaml"),
     stateDirectory: state,
     knownHosts: path.join(state, "known_hosts"),
-    runtimeDirectory: runtime,
   };
 }
 
