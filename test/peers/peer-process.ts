@@ -81,6 +81,8 @@ export async function startPeerProcess(options: PeerProcessOptions): Promise<Pee
     stdio: ["ignore", "ignore", "pipe"],
     detached: true,
   });
+  const endWithUs = () => killGroup(child);
+  process.once("exit", endWithUs);
   let output = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     output = (output + text).slice(-10_000);
@@ -94,6 +96,7 @@ export async function startPeerProcess(options: PeerProcessOptions): Promise<Pee
       clearTimeout(late);
     }
     killGroup(child);
+    process.removeListener("exit", endWithUs);
     child.stderr.destroy();
     rmSync(options.folder, { recursive: true, force: true });
   };

@@ -1,6 +1,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { DialError } from "../errors.ts";
+import { writeAndRelease } from "./release.ts";
 
 /**
  * Carries bytes between an application and its upstream until both directions have ended.
@@ -94,14 +95,15 @@ function attach(stream: Spliced, reading: Leg): void {
   stream.on("data", onData);
   // 'data' alone does not restart a stream that was paused on purpose.
   stream.resume();
-  // A stream that closed before we listened tells nobody any more.
+  // What happened before we listened is told to nobody any more.
+  if (stream.readableEnded) queueMicrotask(onEnd.bind(stream));
   if (stream.closed) queueMicrotask(onClose.bind(stream));
 }
 
 function onData(this: Spliced, chunk: Buffer): void {
   const reading = this[leg];
   reading.bytes += chunk.length;
-  if (!reading.to.write(chunk)) this.pause();
+  if (!writeAndRelease(reading.to, chunk)) this.pause();
 }
 
 function onDrain(this: Spliced): void {

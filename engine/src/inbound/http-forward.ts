@@ -138,7 +138,8 @@ function join(one: Duplex, other: Duplex): void {
 function open(exchange: Exchange, extra: readonly string[]): ClientRequest | undefined {
   const { incoming, response, target, agent } = exchange;
   const chunked = extra[0] === "Transfer-Encoding";
-  const headers = ["Host", target.authority, ...endToEnd(incoming, chunked ? ["host"] : ["host", "trailer"])];
+  const rewritten = ["host", "content-length", ...(chunked ? [] : ["trailer"])];
+  const headers = ["Host", target.authority, ...endToEnd(incoming, rewritten)];
   if (incoming.headers["content-length"] !== undefined && !chunked)
     headers.push("Content-Length", incoming.headers["content-length"]);
   try {
@@ -160,17 +161,16 @@ function open(exchange: Exchange, extra: readonly string[]): ClientRequest | und
   }
 }
 
-/** The headers that go on, flat, without those of this hop, those that Connection names, and the length of a request's body. */
-function endToEnd(message: IncomingMessage, dropped: readonly string[]): string[] {
+/** The headers that go on, flat, without those of this hop, those that Connection names, and those that are written anew. */
+function endToEnd(message: IncomingMessage, rewritten: readonly string[]): string[] {
   const named = (message.headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase());
-  const isRequest = message.method !== null && message.method !== undefined;
   const headers: string[] = [];
   for (let i = 0; i < message.rawHeaders.length; i += 2) {
     const name = message.rawHeaders[i]!;
     const key = name.toLowerCase();
-    const isLength = key === "content-length";
-    if (HOP_BY_HOP.has(key) || dropped.includes(key) || (isLength && isRequest)) continue;
-    if (named.includes(key) && !isLength) continue;
+    if (HOP_BY_HOP.has(key) || rewritten.includes(key)) continue;
+    // A length frames the body; it is not Connection's to take away (RFC 9110 §7.6.1).
+    if (named.includes(key) && key !== "content-length") continue;
     headers.push(name, message.rawHeaders[i + 1]!);
   }
   return headers;
@@ -208,8 +208,9 @@ function relay({ incoming, response }: Exchange, reply: IncomingMessage): void {
   const cut = (): void => void incoming.socket.destroy();
   reply.on("error", cut);
   // A body that ends with its connection looks whole to node:http even when that connection failed.
-  const lastsUntilClose = chunked && reply.headers["transfer-encoding"] === undefined;
-  if (lastsUntilClose || incoming.httpVersionMinor === 0) reply.socket.once("error", cut);
+  const hasLength = reply.headers["content-length"] !== undefined;
+  if (hasBody && !hasLength && reply.headers["transfer-encoding"] === undefined)
+    reply.socket.once("error", cut);
   reply.pipe(response, { end: false });
 }
 

@@ -1,5 +1,5 @@
 import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type Endpoint, parseEndpoint } from "../endpoint.ts";
 import type { DialError } from "../errors.ts";
@@ -72,9 +72,12 @@ class HttpInbound implements Inbound {
     this.#server.on("connection", (socket) => this.#begin(socket));
     this.#server.on("request", (incoming, response) => this.#request(incoming, response));
     this.#server.on("checkContinue", (incoming, response) => this.#request(incoming, response));
-    this.#server.on("connect", (incoming, socket, head) => this.#connect(incoming, socket as Socket, head));
-    this.#server.on("upgrade", (incoming, socket, head) => this.#upgrade(incoming, socket as Socket, head));
-    this.#server.on("clientError", (error, socket) => this.#malformed(error, socket as Socket));
+    this.#server.on("connect", (incoming, _, head) => this.#connect(incoming, incoming.socket, head));
+    this.#server.on("upgrade", (incoming, _, head) => this.#upgrade(incoming, incoming.socket, head));
+    this.#server.on("clientError", (error, socket) => {
+      if (socket instanceof Socket) this.#malformed(error, socket);
+      else socket.destroy();
+    });
   }
 
   get pending(): number {
@@ -89,6 +92,7 @@ class HttpInbound implements Inbound {
     this.#closing = true;
     await stopListening(this.#server);
     for (const socket of this.#fresh) socket.destroy();
+    this.#fresh.clear();
     this.#server.closeIdleConnections();
   }
 
