@@ -40,7 +40,7 @@ export async function runCommandLine(
 }
 
 /** The whole tree of commands; completion is generated from it. */
-export function createProgram(context: Context): Command {
+function createProgram(context: Context): Command {
   const program = new Command("sockeye")
     .description("Sends this machine's traffic upstream: to an SSH bastion, a SOCKS5 proxy or an HTTP proxy.")
     .version(VERSION, "-V, --version")
