@@ -1,9 +1,4 @@
-import {
-  connectControl,
-  findEngine,
-  NoEngineError,
-  type ControlClient,
-} from "@sockeye/engine/control/client";
+import type { ControlClient } from "@sockeye/engine/control/client";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
 
 /**
@@ -23,6 +18,8 @@ export async function withEngine<Result>(
 }
 
 async function connected(name: string | undefined): Promise<ControlClient> {
+  // Loaded when asked for: a command line is read more often than an engine is spoken to.
+  const { connectControl, findEngine, NoEngineError } = await import("@sockeye/engine/control/client");
   try {
     return await connectControl(findEngine({ name }));
   } catch (error) {

@@ -1,4 +1,3 @@
-import { readConfiguration } from "./config-file.ts";
 import type { Register } from "./context.ts";
 import { ExitCode } from "./exit-codes.ts";
 import { jsonOption, requiredConfig, wantsJson } from "./options.ts";
@@ -15,6 +14,7 @@ export const registerCheck: Register = (program, context) => {
     .action(async (given: string | undefined, options: { json?: boolean }) => {
       const json = wantsJson(options);
       const file = requiredConfig(given ?? process.env["SOCKEYE_CONFIG"]);
+      const { readConfiguration } = await import("./config-file.ts");
       const loaded = await readConfiguration(file);
       const errors = "errors" in loaded ? loaded.errors : [];
       if (errors.length > 0) context.exitCode = ExitCode.config;

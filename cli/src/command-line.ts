@@ -1,5 +1,5 @@
 import { Command, CommanderError } from "commander";
-import { ControlError } from "@sockeye/engine/control/contract";
+import { ControlError } from "@sockeye/engine/control/control-error";
 import type { EngineApi } from "@sockeye/engine/control/host";
 import { registerCheck } from "./check.ts";
 import { registerCompletion } from "./completion.ts";
@@ -40,7 +40,7 @@ export async function runCommandLine(
 }
 
 /** The whole tree of commands; completion is generated from it. */
-export function createProgram(context: Context): Command {
+function createProgram(context: Context): Command {
   const program = new Command("sockeye")
     .description("Sends this machine's traffic upstream: to an SSH bastion, a SOCKS5 proxy or an HTTP proxy.")
     .version(VERSION, "-V, --version")
@@ -86,7 +86,8 @@ function explainUsage(error: CommanderError): number {
   if (error.code === "commander.helpDisplayed" || error.code === "commander.version") return ExitCode.ok;
   // No command was given: commander has printed the help.
   if (error.code === "commander.help") return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-  const [sentence = "", suggestion] = error.message.replace(/^error: /, "").split("\n");
+  const plain = error.message.replace(/^error: /, "").replace(" is invalid. ", " is invalid: ");
+  const [sentence = "", suggestion] = plain.split("\n");
   const asked = /^\(Did you mean (.*)\?\)$/.exec(suggestion ?? "");
   complain(asked === null ? sentence : `${sentence.replace(/\.$/, "")}; did you mean ${asked[1]}?`);
   return ExitCode.usage;

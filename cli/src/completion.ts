@@ -1,5 +1,4 @@
 import { Argument, type Command, type Option } from "commander";
-import { readConfiguration } from "./config-file.ts";
 import type { Register } from "./context.ts";
 import { chosenConfig, configOption } from "./options.ts";
 import { print } from "./output.ts";
@@ -28,6 +27,7 @@ fish:  sockeye completion fish | source                  in ~/.config/fish/confi
     .action(async (options: { config?: string }) => {
       const file = chosenConfig(options.config);
       if (file === undefined) return;
+      const { readConfiguration } = await import("./config-file.ts");
       // A shell that completes shows no errors: a file that can't be read has no names.
       const loaded = await readConfiguration(file).catch(() => undefined);
       if (loaded !== undefined && "config" in loaded) print(Object.keys(loaded.config.upstreams).join("\n"));

@@ -1,10 +1,7 @@
 import { Argument } from "commander";
-import { readConfiguration } from "./config-file.ts";
-import { describeExplanation } from "@sockeye/engine/control/describe";
-import { ControlError, type ControlExplanation } from "@sockeye/engine/control/contract";
-import { findEngine, NoEngineError } from "@sockeye/engine/control/client";
+import type { ControlExplanation } from "@sockeye/engine/control/contract";
+import { ControlError } from "@sockeye/engine/control/control-error";
 import { type Endpoint, formatEndpoint } from "@sockeye/engine/endpoint";
-import { createRouter } from "@sockeye/engine/router/router";
 import { withEngine } from "./ask.ts";
 import type { Register } from "./context.ts";
 import {
@@ -49,11 +46,13 @@ export const registerExplain: Register = (program) => {
 async function explain(target: Endpoint, options: ExplainOptions): Promise<ControlExplanation> {
   if (options.config !== undefined) return explainByFile(target, requiredConfig(options.config));
   const file = chosenConfig(undefined);
-  if (options.engine === undefined && file !== undefined && !engineRuns()) return explainByFile(target, file);
+  if (options.engine === undefined && file !== undefined && !(await engineRuns()))
+    return explainByFile(target, file);
   return withEngine(options.engine, (client) => client.call("explain", { target }));
 }
 
-function engineRuns(): boolean {
+async function engineRuns(): Promise<boolean> {
+  const { findEngine, NoEngineError } = await import("@sockeye/engine/control/client");
   try {
     findEngine();
     return true;
@@ -64,6 +63,11 @@ function engineRuns(): boolean {
 }
 
 async function explainByFile(target: Endpoint, file: string): Promise<ControlExplanation> {
+  const [{ readConfiguration }, { createRouter }, { describeExplanation }] = await Promise.all([
+    import("./config-file.ts"),
+    import("@sockeye/engine/router/router"),
+    import("@sockeye/engine/control/describe"),
+  ]);
   const loaded = await readConfiguration(file);
   if ("errors" in loaded) {
     process.stderr.write(`${describeProblems(file, loaded.text, loaded.errors, process.stderr)}\n`);

@@ -57,7 +57,7 @@ export function wantsJson(options: { readonly json?: boolean }): boolean {
 }
 
 /** @throws {InvalidArgumentError} with a sentence that says what would be right. */
-export function parseAddress(text: string): Endpoint {
+function parseAddress(text: string): Endpoint {
   try {
     return parseEndpoint(text);
   } catch (error) {

@@ -1,7 +1,7 @@
 import { scrub } from "@sockeye/engine/observe/redact";
 
 /** Colours are for terminals, and for people who have not set NO_COLOR (no-color.org). */
-export function hasColours(stream: NodeJS.WriteStream): boolean {
+function hasColours(stream: NodeJS.WriteStream): boolean {
   return stream.isTTY && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb";
 }
 

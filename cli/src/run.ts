@@ -1,7 +1,8 @@
 import { readFile } from "node:fs/promises";
 import { Option } from "commander";
-import { ControlError, type EngineStatus } from "@sockeye/engine/control/contract";
-import { isEngineName } from "@sockeye/engine/control/directory";
+import type { EngineStatus } from "@sockeye/engine/control/contract";
+import { ControlError } from "@sockeye/engine/control/control-error";
+import { isEngineName } from "@sockeye/engine/control/engine-name";
 import type { Engine, EngineOptions } from "@sockeye/engine/control/host";
 import { type Context, type Register, VERSION } from "./context.ts";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
