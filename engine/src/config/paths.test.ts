@@ -9,14 +9,12 @@ test("on Linux the XDG directories decide, and their defaults where they are uns
       config: "/home/u/.config/sockeye/config.yaml",
       stateDirectory: "/home/u/.local/state/sockeye",
       knownHosts: "/home/u/.local/state/sockeye/known_hosts",
-      runtimeDirectory: "/home/u/.local/state/sockeye",
     },
   );
   const env = { XDG_CONFIG_HOME: "/c", XDG_STATE_HOME: "/s", XDG_RUNTIME_DIR: "/run/user/1" };
   const paths = defaultPaths({ env, home: "/home/u", platform: "linux" });
   assert.equal(paths.config, "/c/sockeye/config.yaml");
   assert.equal(paths.knownHosts, "/s/sockeye/known_hosts");
-  assert.equal(paths.runtimeDirectory, "/run/user/1/sockeye");
 });
 
 test("macOS and Windows have their own places", () => {
@@ -25,6 +23,5 @@ test("macOS and Windows have their own places", () => {
   const env = { APPDATA: "C:\\Users\\u\\AppData\\Roaming", LOCALAPPDATA: "C:\\Users\\u\\AppData\\Local" };
   const windows = defaultPaths({ env, home: "C:\\Users\\u", platform: "win32" });
   assert.equal(windows.config, "C:\\Users\\u\\AppData\\Roaming\\Sockeye\\config.yaml");
-  assert.equal(windows.runtimeDirectory, "C:\\Users\\u\\AppData\\Local\\Sockeye");
   assert.deepEqual(defaultPaths({ env: {}, home: "C:\\Users\\u", platform: "win32" }), windows);
 });

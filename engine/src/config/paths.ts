@@ -1,9 +1,8 @@
 import { posix, win32 } from "node:path";
 
-/** Where Sockeye keeps what. */
+/** Where Sockeye keeps what outlives a run; a running engine's own entry is in control/directory.ts. */
 export interface Paths {
   readonly config: string;
-  /** What must outlive a restart. */
   readonly stateDirectory: string;
   /** SSH host keys trusted on first use. */
   readonly knownHosts: string;
@@ -21,7 +20,7 @@ export interface PathSources {
  */
 export function defaultPaths(sources: PathSources): Paths {
   const path = sources.platform === "win32" ? win32 : posix;
-  const { config, state, runtime } = directoriesOf(sources);
+  const { config, state } = directoriesOf(sources);
   return {
     config: path.join(config, "config.yaml"),
     stateDirectory: state,
@@ -29,24 +28,21 @@ export function defaultPaths(sources: PathSources): Paths {
   };
 }
 
-function directoriesOf({ env, home, platform }: PathSources): Record<"config" | "state" | "runtime", string> {
+function directoriesOf({ env, home, platform }: PathSources): Record<"config" | "state", string> {
   switch (platform) {
     case "darwin": {
       const directory = posix.join(home, "Library", "Application Support", "Sockeye");
-      return { config: directory, state: directory, runtime: directory };
+      return { config: directory, state: directory };
     }
     case "win32": {
       const roaming = env["APPDATA"] || win32.join(home, "AppData", "Roaming");
       const local = env["LOCALAPPDATA"] || win32.join(home, "AppData", "Local");
-      const state = win32.join(local, "Sockeye");
-      return { config: win32.join(roaming, "Sockeye"), state, runtime: state };
+      return { config: win32.join(roaming, "Sockeye"), state: win32.join(local, "Sockeye") };
     }
     default: {
       const config = posix.join(xdg(env["XDG_CONFIG_HOME"]) ?? posix.join(home, ".config"), "sockeye");
       const state = posix.join(xdg(env["XDG_STATE_HOME"]) ?? posix.join(home, ".local", "state"), "sockeye");
-      const runtimeBase = xdg(env["XDG_RUNTIME_DIR"]);
-      const runtime = runtimeBase === undefined ? state : posix.join(runtimeBase, "sockeye");
-      return { config, state, runtime };
+      return { config, state };
     }
   }
 }
