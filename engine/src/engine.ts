@@ -329,7 +329,7 @@ class RunningEngine implements Engine {
     if (!next.listen.metrics) return;
     this.#endpoint = await unlessBusy(
       startObserveEndpoint(parseEndpoint(next.listen.metrics.address), this.#metrics, {
-        unhealthy: () => [],
+        unhealthy: () => this.#listeners.missing(this.#config).map((kind) => `the ${kind} listener is gone`),
         notReady: () => (this.#phase === "running" ? [] : [this.#phase]),
       }),
     );
