@@ -6,7 +6,7 @@ import type { Bench, Rig, Table } from "./bench.ts";
 import { connections } from "./connections.ts";
 import { delay } from "./delay.ts";
 import { interruption, startTarget } from "./load/load.ts";
-import { describeMachine } from "./machine.ts";
+import { describeMachine, describeOtherLoad } from "./machine.ts";
 import { memory } from "./memory.ts";
 import { proxy } from "./proxy.ts";
 import { asMarkdown, asText, type Report } from "./report.ts";
@@ -59,6 +59,8 @@ async function runBenches({ chosen, quick, json }: Arguments): Promise<Report> {
   const rounds = quick ? 1 : 3;
   const tables: Table[] = [];
   const missing = new Set<string>();
+  const otherLoad = describeOtherLoad();
+  if (otherLoad !== undefined) console.error(`bench: ${otherLoad}`);
   await using target = await startTarget();
   for (const bench of chosen) {
     const rig: Rig = {
@@ -80,7 +82,8 @@ async function runBenches({ chosen, quick, json }: Arguments): Promise<Report> {
     }
   }
   const settings = `${window.seconds} s a measure after ${window.warmUp} s or more of warm-up, ${rounds} rounds`;
-  return { machine: describeMachine(), settings, tables, missing: [...missing] };
+  const machine = [...describeMachine(), ...(otherLoad === undefined ? [] : [otherLoad])];
+  return { machine, settings, tables, missing: [...missing] };
 }
 
 const asked = readArguments();

@@ -5,7 +5,7 @@ import { diffConfig } from "./config/diff.ts";
 import { defaultPaths } from "./config/paths.ts";
 import type { ConfigProblem } from "./config/problem.ts";
 import { accepted, ConfigSource } from "./config/running.ts";
-import { readSecret } from "./config/secrets.ts";
+import { forgetSecrets, readSecret } from "./config/secrets.ts";
 import { type ConfigChange, type ConfigWatch, watchConfig } from "./config/watch.ts";
 import {
   CONTRACT_VERSION,
@@ -286,6 +286,7 @@ class RunningEngine implements Engine {
   async #reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }> {
     if (this.#phase !== "running") throw new ControlError("unavailable", `the engine is ${this.#phase}`);
     try {
+      forgetSecrets();
       const { config, warnings } = accepted(await this.#source.read());
       await this.#apply(config);
       this.#problems = undefined;
@@ -328,7 +329,7 @@ class RunningEngine implements Engine {
     if (!next.listen.metrics) return;
     this.#endpoint = await unlessBusy(
       startObserveEndpoint(parseEndpoint(next.listen.metrics.address), this.#metrics, {
-        unhealthy: () => [],
+        unhealthy: () => this.#listeners.missing(this.#config).map((kind) => `the ${kind} listener is gone`),
         notReady: () => (this.#phase === "running" ? [] : [this.#phase]),
       }),
     );

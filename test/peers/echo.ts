@@ -1,7 +1,6 @@
 import { createHash } from "node:crypto";
 import { createSocket } from "node:dgram";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 
 export interface Peer {
@@ -81,23 +80,27 @@ export function startSource(bytes: number): Promise<TcpPeer> {
   });
 }
 
-/** Reads to the end, then answers one line, `<bytes> <sha256>`, and ends: right only where half-close is kept. */
-export function startSink(): Promise<TcpPeer> {
+/**
+ * Reads to the end, or `bytes` bytes, then answers one line, `<bytes> <sha256>`, and ends. Without a count the answer arrives
+ * only where half-close is kept.
+ */
+export function startSink(bytes = Infinity): Promise<TcpPeer> {
   return startTcpServer((socket) => {
-    digestOf(socket).then(
+    digestOf(socket.iterator({ destroyOnReturn: false }), bytes).then(
       (digest) => socket.end(`${digest}\n`),
       () => socket.destroy(),
     );
   });
 }
 
-/** Reads a stream to its end: `<bytes> <sha256>`. */
-export async function digestOf(stream: Duplex | AsyncIterable<Buffer>): Promise<string> {
+/** Reads a stream to its end, or to `most` bytes: `<bytes> <sha256>`. */
+export async function digestOf(stream: AsyncIterable<Buffer>, most = Infinity): Promise<string> {
   const hash = createHash("sha256");
   let bytes = 0;
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
+  for await (const chunk of stream) {
     bytes += chunk.length;
     hash.update(chunk);
+    if (bytes >= most) break;
   }
   return `${bytes} ${hash.digest("hex")}`;
 }

@@ -67,25 +67,37 @@ export interface PeerProcessOptions {
   /** The process is ready when this port accepts. */
   readonly port: number;
   readonly folder: string;
+  /** How long it may take to end by itself. Default 1000. */
+  readonly graceMs?: number;
 }
 
 /** Starts a server program and waits until it accepts connections; its folder is removed when it is stopped. */
 export async function startPeerProcess(options: PeerProcessOptions): Promise<PeerProcess> {
   const program = findProgram(options.program);
   if (program === undefined) throw new Error(`${options.program} is not installed`);
-  const child = spawn(program, options.args, { cwd: options.folder, stdio: ["ignore", "ignore", "pipe"] });
+  // A process group of its own, so that a daemon's helpers end with it.
+  const child = spawn(program, options.args, {
+    cwd: options.folder,
+    stdio: ["ignore", "ignore", "pipe"],
+    detached: true,
+  });
+  const endWithUs = () => killGroup(child);
+  process.once("exit", endWithUs);
   let output = "";
   child.stderr.setEncoding("utf8").on("data", (text: string) => {
     output = (output + text).slice(-10_000);
   });
-  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill("SIGTERM");
-      const late = setTimeout(() => child.kill("SIGKILL"), 300);
+      const late = setTimeout(() => child.kill("SIGKILL"), options.graceMs ?? 1000);
       await ended;
       clearTimeout(late);
     }
+    killGroup(child);
+    process.removeListener("exit", endWithUs);
+    child.stderr.destroy();
     rmSync(options.folder, { recursive: true, force: true });
   };
   const deadline = Date.now() + 10_000;
@@ -97,6 +109,15 @@ export async function startPeerProcess(options: PeerProcessOptions): Promise<Pee
     await delay(20);
   }
   return { child, output: () => output, stop };
+}
+
+function killGroup({ pid }: ChildProcess): void {
+  if (pid === undefined) return;
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // Nobody is left.
+  }
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -38,7 +38,7 @@ export async function startSquid(options: SquidOptions = {}): Promise<Squid> {
   writeFileSync(configFile, `${listen}\n${configuration(folder, options)}`);
   const service = `sockeye${port}`;
   const args = ["-N", "-f", configFile, "-n", service];
-  const peer = await startPeerProcess({ program: "squid", args, port, folder });
+  const peer = await startPeerProcess({ program: "squid", args, port, folder, graceMs: 100 });
   return {
     host: "127.0.0.1",
     port,

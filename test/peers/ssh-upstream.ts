@@ -1,32 +1,17 @@
 /** What tests of the SSH upstream share: an upstream for a harness sshd, a way there, and targets behind it. */
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
+import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
 import type { Secret, SshUpstreamConfig } from "@sockeye/engine/config/config";
 import { DialError, type Endpoint } from "@sockeye/engine";
 import type { Dialer } from "@sockeye/engine/upstream/dialer";
+import { createDirectUpstream } from "@sockeye/engine/upstream/direct-upstream";
 import type { Prompt, Prompter } from "@sockeye/engine/upstream/prompter";
 import { createSshUpstream } from "@sockeye/engine/upstream/ssh/upstream";
 import type { Upstream } from "@sockeye/engine/upstream/upstream";
 import type { Sshd } from "./sshd.ts";
-
-/** TCP on loopback: a test's ground. */
-export const loopback: Dialer = {
-  dial: async (target, { signal, onStep }) => {
-    onStep?.("tcp");
-    const socket = connect({ ...target, allowHalfOpen: true, signal });
-    socket.pause();
-    try {
-      await once(socket, "connect");
-    } catch (error) {
-      throw new DialError("refused", (error as Error).message, { cause: error });
-    }
-    socket.on("error", () => undefined);
-    return socket;
-  },
-};
 
 export interface UpstreamOverrides {
   readonly config?: Partial<SshUpstreamConfig>;
@@ -69,7 +54,7 @@ export function upstreamFor(sshd: Sshd, overrides: UpstreamOverrides = {}): Test
     name: "bastion",
     config: Object.fromEntries(left) as unknown as SshUpstreamConfig,
     limits: { connect_timeout: overrides.connectTimeout ?? 10, ssh_receive_budget: 64 },
-    via: overrides.via ?? loopback,
+    via: overrides.via ?? createDirectUpstream(),
     events: {
       onStateChange: (_name, connected) => events.push(connected ? "connected" : "disconnected"),
       onReconnect: () => events.push("reconnect"),

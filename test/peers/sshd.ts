@@ -71,14 +71,14 @@ export const canAddUsers = process.getuid?.() === 0 && findProgram("useradd") !=
 
 /** For a test's `skip`: why there is no sshd here, or false. Under CI never a reason: the test then fails. */
 export function skipWithoutSshd(): string | false {
-  if (process.env["CI"] !== undefined) return false;
+  if (process.env["CI"]) return false;
   return findProgram("sshd") === undefined ? "sshd (openssh-server) is not installed" : false;
 }
 
 /** For a test's `skip`: why a password can't be tested here, or false. */
 export function skipWithoutUsers(): string | false {
   const reason = skipWithoutSshd();
-  if (reason !== false || process.env["CI"] !== undefined) return reason;
+  if (reason !== false || process.env["CI"]) return reason;
   return canAddUsers ? false : "a password test makes a Unix user, which only root can";
 }
 

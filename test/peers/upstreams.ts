@@ -49,6 +49,7 @@ interface TestUpstreamOptions<Config> {
   readonly events?: UpstreamEvents;
   readonly limits?: Partial<Limits>;
   readonly config?: Partial<Config>;
+  readonly readSecret?: (secret: Secret) => Promise<string>;
 }
 
 function common<Config>(options: TestUpstreamOptions<Config>) {
@@ -56,7 +57,7 @@ function common<Config>(options: TestUpstreamOptions<Config>) {
     limits: { ...limits, ...options.limits },
     via: options.via ?? createDirectUpstream(),
     events: options.events ?? recordEvents(),
-    readSecret: async (secret: Secret) => ("text" in secret ? secret.text : ""),
+    readSecret: options.readSecret ?? (async (secret: Secret) => ("text" in secret ? secret.text : "")),
     log: { debug() {}, info() {}, warn() {} },
   };
 }

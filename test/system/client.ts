@@ -61,6 +61,13 @@ async function readExactly(socket: Socket, length: number): Promise<Buffer> {
     const chunk = socket.read(length) as Buffer | null;
     if (chunk) return chunk;
     if (socket.readableEnded) throw new Error("the inbound closed the connection");
-    await Promise.race([once(socket, "readable"), once(socket, "end")]);
+    await new Promise<void>((resolve, reject) => {
+      const settle = (error?: Error): void => {
+        socket.off("readable", settle).off("end", settle).off("error", settle);
+        if (error) reject(error);
+        else resolve();
+      };
+      socket.on("readable", settle).on("end", settle).on("error", settle);
+    });
   }
 }

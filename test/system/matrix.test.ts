@@ -7,7 +7,7 @@ import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
 import { WebSocket, WebSocketServer } from "ws";
-import { startSpeakFirst, type TcpPeer } from "../peers/echo.ts";
+import { startTcpServer, type TcpPeer } from "../peers/echo.ts";
 import { connectThrough, type Inbound } from "./client.ts";
 import { type EngineUnderTest, startEngineUnderTest } from "./engine-under-test.ts";
 import { type Peers, skipWithoutPeers, startPeers } from "./peers.ts";
@@ -24,6 +24,7 @@ const BODY = Buffer.alloc(3_000_000, "sockeye and its seven cousins; ");
 
 describe("every inbound through every upstream and every chain of two", { skip: skipWithoutPeers() }, () => {
   let peers: Peers;
+  let far: Peers;
   let sut: EngineUnderTest;
   let speakFirst: TcpPeer;
   /** Loopback has many addresses: each chain gets one, and a route by it. */
@@ -39,10 +40,14 @@ describe("every inbound through every upstream and every chain of two", { skip: 
     web.listen(0, "0.0.0.0");
     await once(web, "listening");
     webPort = (web.address() as AddressInfo).port;
-    speakFirst = await startSpeakFirst("220 I speak first\r\n");
+    speakFirst = await startTcpServer((socket) => void socket.end("220 I speak first\r\n"), {
+      host: "0.0.0.0",
+    });
     peers = await startPeers();
+    // The far end of a chain is another server than the near one: Dante refuses to connect to itself.
+    far = await startPeers();
     const chained = kinds.flatMap((kind) =>
-      kinds.map((via) => [`${kind}-via-${via}`, { ...peers.upstreams[kind], via }] as const),
+      kinds.map((via) => [`${kind}-via-${via}`, { ...far.upstreams[kind], via }] as const),
     );
     sut = await startEngineUnderTest({
       upstreams: { ...peers.upstreams, ...Object.fromEntries(chained) },
@@ -53,6 +58,7 @@ describe("every inbound through every upstream and every chain of two", { skip: 
   after(async () => {
     await sut[Symbol.asyncDispose]();
     await peers[Symbol.asyncDispose]();
+    await far[Symbol.asyncDispose]();
     await speakFirst.stop();
     sockets.close();
     web.close();

@@ -5,9 +5,9 @@ import type { Upstream } from "../../engine/src/upstream/upstream.ts";
 import { startDante, type Dante } from "../peers/dante.ts";
 import { startEcho, startUdpEcho, type TcpPeer } from "../peers/echo.ts";
 import {
+  assertAnswers,
   assertCarries,
   assertEarlyBytesKept,
-  converse,
   dialFailure,
   soon,
   until,
@@ -25,9 +25,12 @@ before(async () => {
 });
 after(() => echo.stop());
 
-async function assertEchoes(upstream: Upstream): Promise<void> {
+const SOCKS = { halfClose: true };
+const HTTP = { halfClose: false };
+
+async function assertEchoes(upstream: Upstream, traits = SOCKS): Promise<void> {
   const stream = await upstream.dial(echo, { signal: soon() });
-  assert.equal(await converse(stream, "over there"), "over there");
+  await assertAnswers(stream, "over there", "over there", traits);
 }
 
 /** Gets one datagram to the echo server and back. */
@@ -60,13 +63,13 @@ describe("a SOCKS5 upstream through Dante", { skip: skipWithout("danted") }, () 
     await dante.stop();
   });
 
-  it("carries 64 MB each way, and keeps half-close", () => assertCarries(upstream, MEGABYTES_64));
+  it("carries 64 MB each way, and keeps half-close", () => assertCarries(upstream, MEGABYTES_64, SOCKS));
 
-  it("hands over what the far end said first", () => assertEarlyBytesKept(upstream));
+  it("hands over what the far end said first", () => assertEarlyBytesKept(upstream, SOCKS));
 
   it("resolves names at the proxy", async () => {
     const stream = await upstream.dial({ host: "localhost", port: echo.port }, { signal: soon() });
-    assert.equal(await converse(stream, "by name"), "by name");
+    await assertAnswers(stream, "by name", "by name", SOCKS);
   });
 
   it("tells a refused connection and a refused target apart", async () => {
@@ -162,9 +165,9 @@ describe("an HTTP upstream through squid", { skip: skipWithout("squid", "openssl
     await squid.stop();
   });
 
-  it("carries 64 MB each way, and keeps half-close", () => assertCarries(upstream, MEGABYTES_64));
+  it("carries 64 MB each way", () => assertCarries(upstream, MEGABYTES_64, HTTP));
 
-  it("hands over what the far end said first", () => assertEarlyBytesKept(upstream));
+  it("hands over what the far end said first", () => assertEarlyBytesKept(upstream, HTTP));
 
   it("tells why a target can't be had", async () => {
     const codeOf = async (host: string, port: number) => {
@@ -200,8 +203,8 @@ describe("an HTTP upstream with TLS to the proxy", { skip: skipWithout("squid", 
 
   it("trusts the authority it is given, and carries 64 MB each way", async () => {
     const upstream = httpTo(squid, { config: trusted() });
-    await assertCarries(upstream, MEGABYTES_64);
-    await assertEarlyBytesKept(upstream);
+    await assertCarries(upstream, MEGABYTES_64, HTTP);
+    await assertEarlyBytesKept(upstream, HTTP);
     const result = await upstream.test({ signal: soon(), target: echo });
     assert.deepEqual(
       result.steps.map((step) => step.step),
@@ -212,7 +215,7 @@ describe("an HTTP upstream with TLS to the proxy", { skip: skipWithout("squid", 
 
   it("verifies the name it is given", async () => {
     const right = httpTo(squid, { config: { ...trusted(), tls_server_name: "proxy.example" } });
-    await assertEchoes(right);
+    await assertEchoes(right, HTTP);
     const wrong = httpTo(squid, { config: { ...trusted(), tls_server_name: "other.example" } });
     const failure = await dialFailure(wrong, echo);
     assert.equal(`${failure.code} ${failure.scope} ${failure.step}`, "tls upstream tls");
@@ -238,16 +241,18 @@ describe("an HTTP upstream with TLS to the proxy", { skip: skipWithout("squid", 
 
 describe("an HTTP upstream through tinyproxy", { skip: skipWithout("tinyproxy") }, () => {
   it("carries bytes, and reads its refusals", async () => {
+    await using stack = new AsyncDisposableStack();
     const credentials = { username: "u", password: "p" };
     const tiny = await startTinyproxy({ ...credentials, connectPort: echo.port });
+    stack.defer(() => tiny.stop());
     const upstream = httpTo({ ...tiny, ...credentials });
-    await assertEchoes(upstream);
+    stack.defer(() => upstream.close(0));
+    await assertEchoes(upstream, HTTP);
     const forbidden = await dialFailure(upstream, { host: "127.0.0.1", port: await freePort() });
     assert.equal(forbidden.code, "forbidden");
     const wrong = httpTo({ ...tiny, username: "u", password: "x" });
+    stack.defer(() => wrong.close(0));
     assert.equal((await dialFailure(wrong, echo)).code, "auth");
-    await Promise.all([upstream.close(0), wrong.close(0)]);
-    await tiny.stop();
   });
 });
 
@@ -264,10 +269,10 @@ describe("a chain of two", { skip: skipWithout("danted", "squid", "openssl") }, 
   });
   after(() => Promise.all([first, second, squid, secureSquid].map((peer) => peer.stop())));
 
-  /** Bytes, early bytes and half-close through `outer`, which runs over `inner`. */
-  async function assertChain(inner: Upstream, outer: Upstream): Promise<void> {
-    await assertCarries(outer, 8 << 20);
-    await assertEarlyBytesKept(outer);
+  /** Bytes and early bytes through `outer`, which runs over `inner`. */
+  async function assertChain(inner: Upstream, outer: Upstream, traits = HTTP): Promise<void> {
+    await assertCarries(outer, 8 << 20, traits);
+    await assertEarlyBytesKept(outer, traits);
     const refused = await dialFailure(outer, { host: "127.0.0.1", port: await freePort() });
     assert.equal(`${refused.code} ${refused.scope}`, "refused target");
     await Promise.all([outer.close(0), inner.close(0)]);
@@ -300,7 +305,7 @@ describe("a chain of two", { skip: skipWithout("danted", "squid", "openssl") }, 
     const inner = socks5To(first);
     const outer = socks5To(second, { via: inner });
     await assertUdpEchoes(outer);
-    await assertChain(inner, outer);
+    await assertChain(inner, outer, SOCKS);
   });
 
   it("names the upstream that failed", async () => {

@@ -5,6 +5,7 @@ import type { Duplex } from "node:stream";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { DialError } from "@sockeye/engine";
+import type { Prompter } from "@sockeye/engine/upstream/prompter";
 import { skipWithoutSshd, startSshd, type Sshd } from "../peers/sshd.ts";
 import {
   echo,
@@ -148,6 +149,24 @@ describe("when a real sshd misbehaves", { skip: skipWithoutSshd() }, () => {
       streams.map(() => "ping"),
     );
     assert.equal(small.connections(), 1);
+  });
+
+  test("a question that nobody answers is withdrawn when the server loses patience", async () => {
+    await using hasty = await startSshd({ hostKeys: ["ed25519"], config: ["LoginGraceTime 1"] });
+    let withdrawn = false;
+    const prompter: Prompter = {
+      ask: async (_prompt, signal) => {
+        await once(signal, "abort");
+        withdrawn = true;
+        return undefined;
+      },
+    };
+    const config = { identity_file: [hasty.encryptedIdentityFile] };
+    await using bastion = upstreamFor(hasty, { config, prompter, connectTimeout: 0.5 });
+    const error = await failure(bastion, target.endpoint);
+    assert.equal(error.code, "closed");
+    assert.equal(error.step, "auth");
+    await until(() => withdrawn);
   });
 
   test("a pool spreads over its size when busy, and no further", async () => {

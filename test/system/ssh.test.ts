@@ -306,20 +306,17 @@ describe("through a real sshd", { skip: skipWithoutSshd() }, () => {
   });
 
   test("bytes are the same both ways, and an end in one direction leaves the other open", async () => {
-    const up = randomBytes(12 * 1024 * 1024);
-    const down = randomBytes(12 * 1024 * 1024);
-    let received = "";
-    await using sink = await startTarget((socket) => {
-      void readAll(socket).then((data) => {
-        received = sha256(data);
-        socket.end(down);
-      });
+    await transfer(sshd);
+  });
+
+  test("keys exchanged anew in the middle of a transfer lose nothing", async () => {
+    await using restless = await startSshd({
+      hostKeys: ["ed25519"],
+      config: ["RekeyLimit 1M", "LogLevel DEBUG1"],
     });
-    await using bastion = upstreamFor(sshd);
-    const stream = await bastion.dial(sink.endpoint);
-    stream.end(up);
-    assert.equal(sha256(await readAll(stream)), sha256(down));
-    assert.equal(received, sha256(up));
+    await transfer(restless);
+    const exchanges = restless.log().match(/rekeying|Rekey|set_newkeys: rekeying/gi)?.length ?? 0;
+    assert.ok(exchanges > 1, restless.log());
   });
 
   test("a hundred channels share one connection", async () => {
@@ -375,6 +372,24 @@ describe("through a real sshd", { skip: skipWithoutSshd() }, () => {
     assert.equal(error.scope, "upstream");
   });
 });
+
+/** Twelve megabytes there, the end, and then twelve others back. */
+async function transfer(sshd: Sshd): Promise<void> {
+  const up = randomBytes(12 * 1024 * 1024);
+  const down = randomBytes(12 * 1024 * 1024);
+  let received = "";
+  await using sink = await startTarget((socket) => {
+    void readAll(socket).then((data) => {
+      received = sha256(data);
+      socket.end(down);
+    });
+  });
+  await using bastion = upstreamFor(sshd);
+  const stream = await bastion.dial(sink.endpoint);
+  stream.end(up);
+  assert.equal(sha256(await readAll(stream)), sha256(down));
+  assert.equal(received, sha256(up));
+}
 
 async function untilGone(pid: number): Promise<void> {
   const deadline = Date.now() + 3000;

@@ -8,14 +8,7 @@ import type {
   SshUpstreamConfig,
   UpstreamConfig,
 } from "./config.ts";
-import {
-  defaultControlAddress,
-  defaultKeepalive,
-  defaultKnownHostsFiles,
-  defaultLimits,
-  defaultPorts,
-  defaultSshConfigFile,
-} from "./defaults.ts";
+import { defaultControlAddress, defaultLimits, defaultPorts, defaultSshConfigFile } from "./defaults.ts";
 import type { FileAuth, FileConfig, FileUpstream } from "./schema.ts";
 
 /** Where paths in the file begin. */
@@ -93,13 +86,11 @@ class Builder {
   }
 
   #ssh(file: FileSsh): SshUpstreamConfig {
-    const { password, password_file, passphrase, passphrase_file, identity_file, agent, ...rest } = file;
+    const { password, password_file, passphrase, passphrase_file, identity_file, agent, ...others } = file;
+    const { known_hosts_file, ...rest } = others;
     const at = file.address.lastIndexOf("@");
     return {
-      host_key_check: "accept-new",
       ssh_config: true,
-      keepalive_interval: defaultKeepalive.interval,
-      keepalive_count_max: defaultKeepalive.countMax,
       ...commonDefaults,
       ...rest,
       address: file.address.slice(at + 1),
@@ -108,7 +99,7 @@ class Builder {
       ...(agent !== undefined && { agent: agent === false ? false : this.#inHome(agent) }),
       ...((password ?? password_file) && { password: this.#secret(password, password_file) }),
       ...((passphrase ?? passphrase_file) && { passphrase: this.#secret(passphrase, passphrase_file) }),
-      known_hosts_file: (file.known_hosts_file ?? defaultKnownHostsFiles).map((path) => this.#path(path)),
+      ...(known_hosts_file && { known_hosts_file: known_hosts_file.map((path) => this.#path(path)) }),
       ssh_config_file: this.#path(file.ssh_config_file ?? defaultSshConfigFile),
     };
   }

@@ -20,8 +20,4 @@ export const defaultControlAddress = "127.0.0.1:0";
 /** Ports where the address of an upstream gives none. ssh is absent: there ~/.ssh/config decides, and then 22. */
 export const defaultPorts = { socks5: 1080, http: 8080, httpWithTls: 443 } as const;
 
-export const defaultKnownHostsFiles = ["~/.ssh/known_hosts", "/etc/ssh/ssh_known_hosts"] as const;
-
 export const defaultSshConfigFile = "~/.ssh/config";
-
-export const defaultKeepalive = { interval: 5, countMax: 3 } as const;

@@ -111,6 +111,13 @@ function setRoutes(document: Document, routes: readonly RouteConfig[]): void {
   openWay(document, ["routes"]);
   const present = document.get("routes", true);
   const list: YAMLSeq = isSeq(present) ? present : document.createNode([]);
+  // The library counts a comment above the first rule as the list's.
+  const first = list.items[0];
+  const comment = list.commentBefore;
+  if (isMap(first) && comment) {
+    first.commentBefore = comment;
+    list.commentBefore = null;
+  }
   const reusable = Map.groupBy(list.items.filter(isMap), (item) => String(item.get("match")));
   list.items = routes.map(({ match, to }) => {
     const rule = reusable.get(match)?.shift();
@@ -122,6 +129,7 @@ function setRoutes(document: Document, routes: readonly RouteConfig[]): void {
     if (rule.get("to") !== to) rule.set("to", to);
     return rule;
   });
+  if (comment && !list.items.includes(first)) list.commentBefore = comment;
   // An empty list written as [] could not hold rules on lines of their own.
   if (routes.length > 0) list.flow = false;
   if (list !== present) document.set("routes", list);

@@ -44,18 +44,6 @@ export function parseConfig(text: string, options: ParseOptions): ParseResult {
   return { config: buildConfig(parsed.data, { home: options.home, directory }), warnings };
 }
 
-/**
- * Reads and checks the file at `path`.
- * @throws the system's error where the file can't be read.
- */
-export async function loadConfig(
-  path: string,
-  options: Omit<ParseOptions, "fileName">,
-): Promise<ParseResult & { readonly text: string }> {
-  const text = await readConfigText(path);
-  return { text, ...parseConfig(text, { ...options, fileName: path }) };
-}
-
 /** The file's text; no more of it is read than parseConfig accepts, and one byte, so that it is seen to be too large. */
 export async function readConfigText(path: string): Promise<string> {
   await using file = await open(path, "r");

@@ -1,6 +1,6 @@
 import { posix, win32 } from "node:path";
 
-/** Where Sockeye keeps what outlives a run. The running engine's own entry is in control/directory.ts. */
+/** Where Sockeye keeps what outlives a run; a running engine's own entry is in control/directory.ts. */
 export interface Paths {
   readonly config: string;
   readonly stateDirectory: string;

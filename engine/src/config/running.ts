@@ -1,8 +1,9 @@
 import { homedir } from "node:os";
 import { ControlError } from "../control/contract.ts";
 import type { EngineOptions } from "../control/host.ts";
+import { parseConfigAside } from "./aside.ts";
 import type { Config } from "./config.ts";
-import { type ParseResult, parseConfig, readConfigText } from "./load.ts";
+import { type ParseOptions, type ParseResult, parseConfig, readConfigText } from "./load.ts";
 
 /**
  * Where a running engine's configuration comes from: a file, or a text given in its place, with the command's flags on
@@ -21,26 +22,32 @@ export class ConfigSource {
 
   /** @throws {ControlError} `no-config-file` with a sentence when the file can't be read. */
   async read(): Promise<ParseResult> {
-    if (this.file === undefined) return this.check(this.#text);
+    let text = this.#text;
     try {
-      return this.check(await readConfigText(this.file));
+      if (this.file !== undefined) text = await readConfigText(this.file);
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       const why = code === "ENOENT" ? "it does not exist" : code === "EACCES" ? "permission denied" : message;
       throw new ControlError("no-config-file", `can't read ${this.file}: ${why}`, { cause: error });
     }
+    // A long file is read in a thread of its own, so that a reload does not hold up the traffic.
+    return this.#override(await parseConfigAside(text, this.#options()));
   }
 
   /** A text as if it were the file. */
   check(text: string): ParseResult {
-    const fileName = this.file === undefined ? {} : { fileName: this.file };
-    const parsed = parseConfig(text, { env: process.env, home: homedir(), ...fileName });
-    return "config" in parsed ? { ...parsed, config: this.#override(parsed.config) } : parsed;
+    return this.#override(parseConfig(text, this.#options()));
   }
 
-  #override(config: Config): Config {
+  #options(): ParseOptions {
+    return { env: process.env, home: homedir(), ...(this.file !== undefined && { fileName: this.file }) };
+  }
+
+  #override(parsed: ParseResult): ParseResult {
+    if ("errors" in parsed) return parsed;
     const { socks5, http, metrics, logLevel, logFormat } = this.#overrides;
-    return {
+    const { config } = parsed;
+    const overridden: Config = {
       ...config,
       listen: {
         ...config.listen,
@@ -50,6 +57,7 @@ export class ConfigSource {
       },
       log: { level: logLevel ?? config.log.level, format: logFormat ?? config.log.format },
     };
+    return { ...parsed, config: overridden };
   }
 }
 

@@ -97,9 +97,9 @@ class ConfigWatcher {
   }
 
   async #findChange(): Promise<ConfigChange | undefined> {
+    this.#watchDirectories();
     const state = await stateOf(this.#path);
     if (this.#closed || state === this.#told) return undefined;
-    this.#watchDirectories();
     if (state !== this.#seen) {
       this.#seen = state;
       this.#lookSoon();
@@ -124,7 +124,7 @@ class ConfigWatcher {
     this.#digest = ABSENT;
     // The directory may be gone too, and another in its place: a watch holds on to what it was opened on.
     this.#closeDirectories();
-    this.#watchDirectories();
+    this.#lookSoon();
     return { kind: "deleted" };
   }
 
@@ -176,19 +176,29 @@ async function stateOf(path: string): Promise<string> {
   }
 }
 
-/** The real directories of the path and of each link that it leads through. */
+/** The real directories of the path and of each link that it leads through; of one that is not there, the nearest above. */
 function directoriesOf(path: string): Set<string> {
   const directories = new Set<string>();
   let step = path;
   for (let links = 0; links <= MAX_LINKS; links++) {
+    directories.add(nearestDirectory(dirname(step)));
     try {
-      directories.add(realpathSync(dirname(step)));
       step = resolve(dirname(step), readlinkSync(step));
     } catch {
       break; // Not a link, or not there: the way ends.
     }
   }
   return directories;
+}
+
+function nearestDirectory(directory: string): string {
+  for (let step = directory; ; step = dirname(step)) {
+    try {
+      return realpathSync(step);
+    } catch {
+      if (step === dirname(step)) return step;
+    }
+  }
 }
 
 function digestOf(text: string): string {

@@ -1,8 +1,7 @@
 import { WebSocket } from "ws";
 import { ControlError } from "./contract.ts";
 import { findEngines, runtimeDirectory, type EngineEntry } from "./directory.ts";
-import { ClientSession, type ClientMessage } from "./protocol.ts";
-import { SUBPROTOCOL } from "./server.ts";
+import { ClientSession, SUBPROTOCOL, type ClientMessage } from "./protocol.ts";
 
 /** An answer longer than this is not ours. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;

@@ -44,22 +44,7 @@ export const controlFailure = z.object({
 });
 export type ControlFailure = z.infer<typeof controlFailure>;
 
-/** A failed call, on either side of the contract. */
-export class ControlError extends Error {
-  override readonly name = "ControlError";
-  readonly code: ControlErrorCode;
-  readonly problems: readonly ConfigProblem[] | undefined;
-
-  constructor(
-    code: ControlErrorCode,
-    message: string,
-    details: { readonly problems?: readonly ConfigProblem[]; readonly cause?: unknown } = {},
-  ) {
-    super(message, details.cause === undefined ? undefined : { cause: details.cause });
-    this.code = code;
-    this.problems = details.problems;
-  }
-}
+export { ControlError } from "./control-error.ts";
 
 export const logLevel = z.enum(["trace", "debug", "info", "warn", "error", "silent"]);
 

@@ -13,6 +13,7 @@ import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
 import { ControlError } from "./contract.ts";
+import { isEngineName } from "./engine-name.ts";
 
 /**
  * Where running engines are found: a folder of the user's own with a pair of files for each, `<name>.json` (address, process)
@@ -32,14 +33,8 @@ const entryFile = z.object({
   configFile: z.string().optional(),
 });
 
-/** A name is part of a file's name. */
-const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const TOKEN_BYTES = 32;
 const MAX_ENTRIES = 256;
-
-export function isEngineName(name: string): boolean {
-  return NAME.test(name);
-}
 
 /**
  * The folder, by the system's custom: `$SOCKEYE_RUNTIME_DIR`, else `$XDG_RUNTIME_DIR/sockeye`, `%LOCALAPPDATA%\sockeye\run`, or a

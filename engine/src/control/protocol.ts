@@ -35,6 +35,9 @@ export const serverMessage = z.discriminatedUnion("type", [
 ]);
 export type ServerMessage = z.infer<typeof serverMessage>;
 
+/** The WebSocket subprotocol that a client offers and hears back. */
+export const SUBPROTOCOL = "sockeye.v1";
+
 /** Calls of one client without an answer yet. */
 export const MAX_CALLS = 32;
 /** Streams that one client listens to. */

@@ -7,7 +7,7 @@ import { formatEndpoint, type Endpoint } from "../endpoint.ts";
 import { ControlError } from "./contract.ts";
 import { announce, createToken, runtimeDirectory } from "./directory.ts";
 import type { ControlHost } from "./host.ts";
-import { ServerSession, type Channel, type ServerMessage } from "./protocol.ts";
+import { ServerSession, SUBPROTOCOL, type Channel, type ServerMessage } from "./protocol.ts";
 import { createService } from "./service.ts";
 
 /** The longest message that a client may send: a configuration file and some. */
@@ -19,8 +19,7 @@ const MAX_HEAD_BYTES = 8 * 1024;
 const HANDSHAKE_TIMEOUT_MS = 5_000;
 const PING_INTERVAL_MS = 20_000;
 
-/** What a client offers, and hears back; the token is offered beside it and never said back. */
-export const SUBPROTOCOL = "sockeye.v1";
+/** Offered beside SUBPROTOCOL, and never said back. */
 const TOKEN_SUBPROTOCOL = "sockeye.token.";
 
 export interface ControlServerOptions {

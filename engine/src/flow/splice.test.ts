@@ -126,6 +126,22 @@ describe("a splice", () => {
     assert.equal(await promise, undefined);
   });
 
+  it("passes on an end that came before it began", async () => {
+    const [application, inbound] = await tcpPair();
+    const [outbound, target] = await tcpPair();
+    open.push(application, inbound, outbound, target);
+    application.end();
+    inbound.resume();
+    await once(inbound, "end");
+    inbound.pause();
+    const { promise, resolve } = Promise.withResolvers<Error | undefined>();
+    new Splice(inbound, outbound, resolve);
+    assert.equal((await readAll(target)).length, 0);
+    target.end("the answer");
+    assert.equal((await readAll(application)).toString(), "the answer");
+    assert.equal(await promise, undefined);
+  });
+
   it("reports a stream that was closed before it began", async () => {
     const { promise, resolve } = Promise.withResolvers<Error | undefined>();
     const [, inbound] = await tcpPair();

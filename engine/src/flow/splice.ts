@@ -95,7 +95,8 @@ function attach(stream: Spliced, reading: Leg): void {
   stream.on("data", onData);
   // 'data' alone does not restart a stream that was paused on purpose.
   stream.resume();
-  // A stream that closed before we listened tells nobody any more.
+  // What happened before we listened is told to nobody any more.
+  if (stream.readableEnded) queueMicrotask(onEnd.bind(stream));
   if (stream.closed) queueMicrotask(onClose.bind(stream));
 }
 

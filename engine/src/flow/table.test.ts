@@ -88,7 +88,7 @@ describe("the flow table", () => {
       },
       { state: "ended", up: 5, down: 3, upstream: "production", target: "db.example:5432" },
     );
-    assert.deepEqual({ ...counts }, { opened: 1, closed: 1, up: 5, down: 3 });
+    assert.deepEqual([counts.opened, counts.closed, counts.up, counts.down], [1, 1, 5, 3]);
     assert.deepEqual(table.totals, { total: 1, failed: 0, up: 5, down: 3 });
   });
 

@@ -42,6 +42,11 @@ export class Listeners {
     for (const { inbound } of this.#listening.values()) yield inbound;
   }
 
+  /** Configured and not listening: after a reload that failed and could not be undone, say. */
+  missing(config: Config): readonly string[] {
+    return kinds.filter((kind) => config.listen[kind] && !this.#listening.has(kind));
+  }
+
   /**
    * Opens, reopens and closes listeners until they are those of `config`. New addresses are bound before old ones are let
    * go; a listener that keeps its address is closed for the moment that it takes to open it with its new settings.
@@ -71,6 +76,7 @@ export class Listeners {
       }
       for (const opening of reopened) {
         const before = this.#listening.get(opening.kind)!;
+        this.#listening.delete(opening.kind);
         await before.inbound.close();
         undo.push(async () => {
           const again = await this.#open({ kind: opening.kind, ...before }, config.limits);

@@ -211,7 +211,7 @@ describe("a SOCKS handshake over TCP", () => {
     const started = performance.now();
     const drip = setInterval(() => slow.send(Buffer.of(5)), 40);
     await until("both are pending", () => inbound.pending === 2);
-    await Promise.all([silent.rest(), once(slow.socket, "close")]);
+    await Promise.all([silent.rest(), until("the slow one is cut", () => slow.socket.closed)]);
     clearInterval(drip);
     const took = performance.now() - started;
     assert.ok(took > 100 && took < 600, `${took} ms`);
@@ -244,7 +244,6 @@ describe("a SOCKS handshake over TCP", () => {
     client.send(GREETING);
     await client.take(2);
     client.socket.end();
-    await once(client.socket, "close");
     await until("it is forgotten", () => inbound.pending === 0);
   });
 });
@@ -349,7 +348,7 @@ describe("UDP ASSOCIATE", () => {
     };
     client.socket.end();
     await until("the association ends", () => closes === 1);
-    await once(client.socket, "close");
+    await client.rest();
     port.close();
     assert.equal(closes, 1);
     for (const socket of [server, mine, stranger]) socket.close();

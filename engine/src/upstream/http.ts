@@ -111,7 +111,8 @@ class ConnectConversation implements Conversation<ResponseHead> {
 
 function refusal(head: ResponseHead): DialError {
   const answer = `the proxy answered ${head.status} ${head.reason}`.trimEnd();
-  if (head.status === 407) {
+  // 407, and 401 by those who take it for that, as tinyproxy does.
+  if (head.status === 407 || head.status === 401) {
     const wanted = headerValue(head.headers, "proxy-authenticate")?.split(/[\s,]/, 1)[0];
     const words = wanted ? `${answer}; it wants ${wanted} credentials` : answer;
     return new DialError("auth", words, { step: "auth", scope: "upstream" });

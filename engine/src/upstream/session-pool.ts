@@ -83,7 +83,8 @@ export class SessionPool {
     this.#active++;
     try {
       const stream = await this.#open(target, options);
-      stream.once("close", this.#streamEnded);
+      if (stream.closed) this.#streamEnded();
+      else stream.once("close", this.#streamEnded);
       return stream;
     } catch (error) {
       this.#streamEnded();

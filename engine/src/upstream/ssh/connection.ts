@@ -4,7 +4,6 @@ import { formatEndpoint, type Endpoint } from "../../endpoint.ts";
 import { DialError, type DialStep } from "../../errors.ts";
 import type { DialOptions } from "../dialer.ts";
 import type { Session } from "../session-pool.ts";
-import { channelError } from "./channel-error.ts";
 import { openDirectTcpip, ReceiveBudget } from "./channel.ts";
 import { shakeHands, type Handshake, type HandshakeOptions, type SshContext } from "./handshake.ts";
 import { resolveHop, resolveHost, type SshHost } from "./host.ts";
@@ -108,6 +107,8 @@ async function openTransport(
   }
 }
 
+function ignoreError(): void {}
+
 export class SshConnection implements Session {
   readonly #host: SshHost;
   readonly #client: Handshake["client"];
@@ -169,17 +170,19 @@ export class SshConnection implements Session {
       this.#adopt(stream);
       return stream;
     } catch (error) {
-      throw this.closedBy ?? channelError(error, target, this.#host.server);
+      // The connection's own end says more than the channel's.
+      throw this.closedBy ?? error;
     } finally {
       this.#opening--;
     }
   }
 
   #adopt(stream: Duplex): void {
+    // Cut with an error, a stream whose owner has not put a listener on it yet must not end the process.
+    stream.on("error", ignoreError);
+    if (stream.closed) return;
     this.#streams.add(stream);
     stream.once("close", () => this.#streams.delete(stream));
-    // Cut with an error, a stream whose owner has not put a listener on it yet must not end the process.
-    stream.on("error", () => undefined);
     if (this.#closedBy !== undefined) stream.destroy(this.#closedBy);
   }
 

@@ -36,6 +36,10 @@ export class Deadline {
     }
   };
 
+  abort(reason: unknown): void {
+    this.#controller.abort(reason);
+  }
+
   clear(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

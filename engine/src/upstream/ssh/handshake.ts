@@ -100,6 +100,10 @@ export async function shakeHands(
       onStep,
       log: context.log,
     });
+  } catch (error) {
+    // A question that is still open has nothing to be answered for.
+    deadline.abort(error);
+    throw error;
   } finally {
     deadline.clear();
   }
@@ -120,6 +124,8 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
   const where = formatEndpoint(host.server);
   const client = new ssh2.Client();
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
+  // The client may still tell of its end when nobody waits any more.
+  promise.catch(() => undefined);
   let acceptedKey: Buffer | undefined;
 
   // One listener for the client's whole life: there is no moment at which an error has nobody to go to.

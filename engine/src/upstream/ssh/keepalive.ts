@@ -26,6 +26,8 @@ export class Keepalive {
   #tickedAt = performance.now();
   #wallAtTick = Date.now();
   #askedAt: number | undefined;
+  /** When the question was asked that was answered last. */
+  #lastAnswered = Number.NEGATIVE_INFINITY;
   #latencyMs: number | undefined;
 
   /** @param transport is already being read by the client; everything that comes is a sign of life. */
@@ -51,7 +53,10 @@ export class Keepalive {
     this.#ask();
     this.#checkTimer = setTimeout(() => {
       this.#checkTimer = undefined;
-      if (this.#heardAt < since) this.#die();
+      // What lay in the socket's buffer all the while comes at once, and is no sign of life. Where much is under way the
+      // answer may have to queue, but then the rest keeps coming.
+      const isAlive = this.#lastAnswered >= since || this.#heardAt >= since + checkTimeoutMs / 2;
+      if (!isAlive) this.#die();
     }, checkTimeoutMs);
   }
 
@@ -96,6 +101,7 @@ export class Keepalive {
       // ssh2 answers what was never answered with an Error when the connection ends.
       if (outcome instanceof Error) return;
       if (this.#askedAt === askedAt) this.#askedAt = undefined;
+      this.#lastAnswered = askedAt;
       const latency = performance.now() - askedAt;
       this.#latencyMs =
         this.#latencyMs === undefined ? latency : this.#latencyMs + (latency - this.#latencyMs) / 8;

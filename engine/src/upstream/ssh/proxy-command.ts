@@ -7,7 +7,7 @@ import type { SshHost } from "./host.ts";
 /** What is kept of the program's standard error, for the sentence when it fails. */
 const maxErrorText = 2048;
 /** From the polite end of the program to the certain one. */
-const killAfterMs = 1000;
+const killAfterMs = 500;
 
 /** Starts it, in a process group of its own that ends with the stream. */
 export function startProxyCommand(command: string, host: SshHost): ProxyCommandStream {
@@ -88,10 +88,15 @@ export class ProxyCommandStream extends Duplex {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#kill("SIGTERM");
-    const certain = setTimeout(() => this.#kill("SIGKILL"), killAfterMs);
-    if (this.#ending !== undefined || this.#child.pid === undefined) clearTimeout(certain);
-    else this.#child.once("exit", () => clearTimeout(certain));
+    if (this.#ending === undefined && this.#child.pid !== undefined) {
+      this.#killGroup("SIGTERM");
+      const certain = setTimeout(() => this.#killGroup("SIGKILL"), killAfterMs);
+      this.#child.once("exit", () => {
+        clearTimeout(certain);
+        // What it started and left behind has nobody else to end it.
+        this.#killGroup("SIGKILL");
+      });
+    }
     this.#child.stdin.destroy();
     this.#child.stdout.destroy();
     done(error);
@@ -108,11 +113,9 @@ export class ProxyCommandStream extends Duplex {
     stdin.once("close", settle);
   }
 
-  #kill(signal: NodeJS.Signals): void {
-    if (this.#child.pid === undefined) return;
+  #killGroup(signal: NodeJS.Signals): void {
     try {
-      // The whole group: a shell may have started more.
-      process.kill(-this.#child.pid, signal);
+      process.kill(-this.#child.pid!, signal);
     } catch {
       // All of it has ended.
     }

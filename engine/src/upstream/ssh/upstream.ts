@@ -1,10 +1,12 @@
 /** An SSH server as an upstream: a pool of SSH connections, each target a direct-tcpip channel (RFC 4254 §7.2). */
 import type { Limits, Secret, SshUpstreamConfig } from "../../config/config.ts";
-import { DialError, type DialStep } from "../../errors.ts";
-import type { Dialer } from "../dialer.ts";
+import type { Endpoint } from "../../endpoint.ts";
+import { DialError } from "../../errors.ts";
+import type { Dialer, DialOptions } from "../dialer.ts";
 import type { Prompter } from "../prompter.ts";
 import { SessionPool } from "../session-pool.ts";
-import type { TestOptions, Upstream, UpstreamEvents, UpstreamLog, UpstreamTestResult } from "../upstream.ts";
+import { runTest } from "../step-clock.ts";
+import type { Upstream, UpstreamEvents, UpstreamLog } from "../upstream.ts";
 import { connectSsh } from "./connection.ts";
 import type { SshContext } from "./handshake.ts";
 import { TrustStore } from "./host-keys.ts";
@@ -20,7 +22,7 @@ export interface SshUpstreamOptions {
   /** Reads a secret at the moment it is needed; what it throws is told in the error of authentication. */
   readonly readSecret: (secret: Secret) => Promise<string>;
   /** Absent where nobody is there to answer. */
-  readonly prompter?: Prompter;
+  readonly prompter?: Prompter | undefined;
   /** The known_hosts file of our own, for hosts first met by us. */
   readonly trustStorePath: string;
   readonly log: UpstreamLog;
@@ -49,7 +51,7 @@ export function createSshUpstream(options: SshUpstreamOptions): Upstream {
       try {
         const connection = await connectSsh(context, connectOptions);
         const durationMs = Math.round(performance.now() - startedAt);
-        log.info({ upstream: name, duration_ms: durationMs }, "connected");
+        log.info({ upstream: name, duration_ms: durationMs }, `connected to ${config.address}`);
         connection.onceClosed((error) => log.info({ upstream: name, code: error.code }, error.message));
         return connection;
       } catch (error) {
@@ -66,42 +68,19 @@ export function createSshUpstream(options: SshUpstreamOptions): Upstream {
     type: "ssh",
     dial: async (target, dialOptions) => pool.dial(target, dialOptions),
     status: () => pool.status(),
-    test: async (testOptions) => testSsh(context, testOptions),
+    test: async (testOptions) =>
+      runTest(testOptions, async (dialOptions) => connectOnce(context, dialOptions, testOptions.target)),
     refresh: () => pool.refresh(),
     close: async (drainMs) => pool.close(drainMs),
   };
 }
 
-async function testSsh(context: SshContext, options: TestOptions): Promise<UpstreamTestResult> {
-  const steps: { step: DialStep; ms: number }[] = [];
-  let current: { readonly step: DialStep; readonly since: number } | undefined;
-  const finishStep = (): void => {
-    if (current !== undefined) steps.push({ step: current.step, ms: performance.now() - current.since });
-    current = undefined;
-  };
-  const onStep = (step: DialStep): void => {
-    finishStep();
-    current = { step, since: performance.now() };
-    options.onStep?.(step);
-  };
-  const { signal } = options;
+/** Beside the pool, and only as far as it is asked. */
+async function connectOnce(context: SshContext, options: DialOptions, target?: Endpoint): Promise<void> {
+  const connection = await connectSsh(context, options);
   try {
-    const connection = await connectSsh(context, { signal, onStep });
-    try {
-      if (options.target !== undefined) {
-        const stream = await connection.dial(options.target, { signal, onStep });
-        stream.destroy();
-      }
-    } finally {
-      connection.close();
-    }
-    finishStep();
-    return { ok: true, steps };
-  } catch (error) {
-    const failure = error instanceof DialError ? error : undefined;
-    const message = (error as Error).message;
-    // An error may name a step of its own, further back: a hop's, say.
-    const step = (current as { readonly step: DialStep } | undefined)?.step ?? failure?.step;
-    return { ok: false, steps, failure: { step, code: failure?.code ?? "internal", message } };
+    if (target !== undefined) (await connection.dial(target, options)).destroy();
+  } finally {
+    connection.close();
   }
 }

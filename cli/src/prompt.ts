@@ -1,0 +1,88 @@
+import type { Prompt, Prompter } from "@sockeye/engine/upstream/prompter";
+import { scrub } from "@sockeye/engine/observe/redact";
+
+/** The longest answer that is read. */
+const MAX_ANSWER = 1_024;
+
+/** Asks at the terminal, one question at a time. Undefined where nobody sits at one. */
+export function createTerminalPrompter(): Prompter | undefined {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
+  let asking: Promise<unknown> = Promise.resolve();
+  return {
+    ask(prompt, signal) {
+      const answer = asking.then(() => askOnce(prompt, signal));
+      asking = answer.catch(() => {});
+      return answer;
+    },
+  };
+}
+
+function askOnce(prompt: Prompt, signal: AbortSignal): Promise<string | undefined> {
+  if (signal.aborted) return Promise.resolve(undefined);
+  const { stdin, stderr } = process;
+  stderr.write(question(prompt));
+  stdin.setRawMode(true);
+  stdin.resume();
+  return new Promise((resolve) => {
+    let answer = "";
+    const echo = prompt.kind === "keyboard-interactive" && prompt.echo;
+    const finish = (result: string | undefined) => {
+      stdin.off("data", onData);
+      signal.removeEventListener("abort", onAbort);
+      stdin.setRawMode(false);
+      stdin.pause();
+      stderr.write("\n");
+      resolve(result);
+    };
+    const onAbort = () => finish(undefined);
+    const onData = (data: Buffer) => {
+      for (const character of data.toString("utf8")) {
+        switch (character) {
+          case "\r":
+          case "\n":
+            finish(answer);
+            return;
+          case "\x03": // Ctrl-C: raw mode keeps the terminal from sending the signal
+            finish(undefined);
+            process.kill(process.pid, "SIGINT");
+            return;
+          case "\x04": // Ctrl-D
+            finish(undefined);
+            return;
+          case "\x7f":
+          case "\b": {
+            const letters = Array.from(answer);
+            if (letters.pop() !== undefined && echo) stderr.write("\b \b");
+            answer = letters.join("");
+            break;
+          }
+          case "\x15": // Ctrl-U
+            if (echo) stderr.write("\b \b".repeat(Array.from(answer).length));
+            answer = "";
+            break;
+          default:
+            if (character < " " || answer.length >= MAX_ANSWER) break;
+            answer += character;
+            if (echo) stderr.write(character);
+        }
+      }
+    };
+    stdin.on("data", onData);
+    signal.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/** What a server says is made harmless: it can't move the cursor or pass for our own words. */
+function question(prompt: Prompt): string {
+  switch (prompt.kind) {
+    case "passphrase":
+      return `${prompt.upstream}: passphrase for ${prompt.file}: `;
+    case "password":
+      return `${prompt.upstream}: password for ${prompt.user}@${prompt.host}: `;
+    case "keyboard-interactive": {
+      const said = [prompt.title, prompt.instructions].map(scrub).filter((line) => line.trim() !== "");
+      const lines = said.map((line) => `${prompt.upstream} says: ${line}\n`);
+      return `${lines.join("")}${prompt.upstream} asks: ${scrub(prompt.prompt).replaceAll("\n", " ")}`;
+    }
+  }
+}

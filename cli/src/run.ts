@@ -1,0 +1,151 @@
+import { readFile } from "node:fs/promises";
+import { Option } from "commander";
+import type { EngineStatus } from "@sockeye/engine/control/contract";
+import { ControlError } from "@sockeye/engine/control/control-error";
+import { isEngineName } from "@sockeye/engine/control/engine-name";
+import type { Engine, EngineOptions } from "@sockeye/engine/control/host";
+import { type Context, type Register, VERSION } from "./context.ts";
+import { CommandFailure, ExitCode } from "./exit-codes.ts";
+import {
+  chosenConfig,
+  configOption,
+  type Format,
+  type Level,
+  listenOption,
+  logFormatOption,
+  logLevelOption,
+  requiredConfig,
+  unreadVariables,
+} from "./options.ts";
+import { complain, paint } from "./output.ts";
+import { describeProblems } from "./problems.ts";
+import { createTerminalPrompter } from "./prompt.ts";
+
+interface RunOptions {
+  readonly config?: string;
+  readonly logLevel?: Level;
+  readonly logFormat?: Format;
+  readonly socks5?: string;
+  readonly http?: string;
+  readonly metrics?: string;
+  readonly controlName?: string;
+}
+
+/** `sockeye run` */
+export const registerRun: Register = (program, context) => {
+  program
+    .command("run")
+    .description("run the engine in this terminal until it is told to stop")
+    .addOption(configOption())
+    .addOption(logLevelOption())
+    .addOption(logFormatOption())
+    .addOption(listenOption("socks5", "where applications connect by SOCKS5"))
+    .addOption(listenOption("http", "where applications connect by HTTP proxy"))
+    .addOption(listenOption("metrics", "where /metrics, /healthz and /readyz are"))
+    .addOption(
+      new Option("--control-name <name>", "the name that --engine finds this engine by")
+        .env("SOCKEYE_CONTROL_NAME")
+        .argParser(parseName),
+    )
+    .addHelpText(
+      "after",
+      "\nSIGINT and SIGTERM let flows end and then stop; a second one stops at once. SIGHUP reads the file again.",
+    )
+    .action((options: RunOptions) => run(options, context));
+};
+
+function parseName(name: string): string {
+  if (isEngineName(name)) return name;
+  throw new CommandFailure(
+    ExitCode.usage,
+    `"${name}" is no name for an engine: use up to 64 letters, digits, ".", "_" and "-"`,
+  );
+}
+
+async function run(options: RunOptions, context: Context): Promise<void> {
+  for (const sentence of unreadVariables(process.env)) complain(sentence);
+  const listens = [options.socks5, options.http].some((address) => address !== undefined);
+  // Flags that say where to listen are enough for an engine that sends everything direct.
+  const configFile = listens ? chosenConfig(options.config) : requiredConfig(options.config);
+  const api = await context.loadEngine();
+  const engineOptions: EngineOptions = {
+    ...(configFile === undefined ? { configText: "" } : { configFile }),
+    overrides: {
+      socks5: options.socks5,
+      http: options.http,
+      metrics: options.metrics,
+      logLevel: options.logLevel,
+      logFormat: options.logFormat,
+    },
+    version: VERSION,
+    controlName: options.controlName,
+    prompter: createTerminalPrompter(),
+  };
+  let engine: Engine;
+  try {
+    engine = await api.startEngine(engineOptions);
+  } catch (error) {
+    await explainRefusal(error, configFile);
+    throw error;
+  }
+  const unhook = obeySignals(engine);
+  try {
+    const pretty = options.logFormat === "pretty" || (options.logFormat !== "json" && process.stderr.isTTY);
+    if (pretty) announce(engine);
+    await engine.stopped;
+  } finally {
+    unhook();
+  }
+}
+
+/** Prints each problem in its place, where the configuration is what was refused. */
+async function explainRefusal(error: unknown, configFile: string | undefined): Promise<void> {
+  if (!(error instanceof ControlError) || error.problems === undefined || configFile === undefined) return;
+  const text = await readFile(configFile, "utf8").catch(() => "");
+  process.stderr.write(`${describeProblems(configFile, text, error.problems, process.stderr)}\n`);
+}
+
+/** @returns the way to leave the signals alone again. */
+export function obeySignals(engine: Engine): () => void {
+  let asked = false;
+  const stop = (signal: NodeJS.Signals, number: number) => {
+    if (asked) process.exit(128 + number);
+    asked = true;
+    engine.stop().catch((error: unknown) => {
+      complain(`stopping failed: ${error instanceof Error ? error.message : signal}`);
+      process.exit(ExitCode.failed);
+    });
+  };
+  const onInterrupt = () => stop("SIGINT", 2);
+  const onTerminate = () => stop("SIGTERM", 15);
+  // A reload that is refused is logged by the engine, and what ran before goes on.
+  const onHangup = () => void engine.reload().catch(() => {});
+  process.on("SIGINT", onInterrupt);
+  process.on("SIGTERM", onTerminate);
+  process.on("SIGHUP", onHangup);
+  return () => {
+    process.off("SIGINT", onInterrupt);
+    process.off("SIGTERM", onTerminate);
+    process.off("SIGHUP", onHangup);
+  };
+}
+
+/** Where it listens and through what it sends, for the person at the terminal. */
+function announce(engine: Engine): void {
+  const stream = process.stderr;
+  const { listeners, configFile } = engine.status();
+  const names: Record<EngineStatus["listeners"][number]["kind"], string> = {
+    socks5: "SOCKS5",
+    http: "HTTP",
+    metrics: "metrics",
+    control: "control",
+  };
+  const lines = [`Sockeye ${VERSION}${configFile === undefined ? "" : ` with ${configFile}`}`];
+  for (const { kind, address } of listeners) lines.push(`  ${names[kind].padEnd(8)} ${address}`);
+  for (const upstream of engine.upstreams()) {
+    if (upstream.type === "direct") continue;
+    const via = upstream.via === undefined ? "" : ` via ${upstream.via}`;
+    lines.push(`  upstream ${upstream.name} (${upstream.type} ${upstream.address}${via})`);
+  }
+  stream.write(`${paint(lines[0]!, "bold", stream)}\n${lines.slice(1).join("\n")}\n`);
+}

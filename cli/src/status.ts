@@ -1,0 +1,60 @@
+import type { EngineStatus, UpstreamInfo } from "@sockeye/engine/control/contract";
+import { withEngine } from "./ask.ts";
+import type { Register } from "./context.ts";
+import { engineOption, jsonOption, wantsJson } from "./options.ts";
+import { formatBytes, formatDuration, paint, print, printJson, table } from "./output.ts";
+
+/** `sockeye status` */
+export const registerStatus: Register = (program) => {
+  program
+    .command("status")
+    .description("what the running engine does: listeners, upstreams, flows")
+    .addOption(engineOption())
+    .addOption(jsonOption())
+    .action(async (options: { engine?: string; json?: boolean }) => {
+      const json = wantsJson(options);
+      const [status, upstreams] = await withEngine(options.engine, (client) =>
+        Promise.all([client.call("status", {}), client.call("upstreams", {})]),
+      );
+      if (json) printJson({ ...status, upstreams });
+      else print(describeStatus(status, upstreams));
+    });
+};
+
+function describeStatus(status: EngineStatus, upstreams: readonly UpstreamInfo[]): string {
+  const { flows, bytes } = status;
+  const lines = [
+    `Sockeye ${status.version}, ${status.phase}, process ${status.pid}, up ${formatDuration(Date.now() - status.startedAt)}`,
+  ];
+  if (status.configFile !== undefined) lines.push(`configuration ${status.configFile}`);
+  for (const problem of status.configProblems ?? []) {
+    const place = problem.line === 0 ? "" : `${problem.line}:${problem.column}: `;
+    lines.push(paint(`  not reloaded: ${place}${problem.message}`, "red", process.stdout));
+  }
+  for (const listener of status.listeners) lines.push(`listening ${listener.kind} ${listener.address}`);
+  lines.push(
+    `flows ${flows.active} active, ${flows.total} in all, ${flows.failed} failed; ` +
+      `${formatBytes(bytes.up)} up, ${formatBytes(bytes.down)} down; memory ${formatBytes(status.rssBytes)}`,
+    "",
+    table(["UPSTREAM", "TYPE", "STATE", "LATENCY", "POOL", "ACTIVE", "ADDRESS"], upstreams.map(describeRow)),
+  );
+  for (const { name, state, lastError } of upstreams) {
+    if (state === "failing" && lastError !== undefined) {
+      lines.push(paint(`${name}: ${lastError.message} (${lastError.code})`, "red", process.stdout));
+    }
+  }
+  return lines.join("\n");
+}
+
+function describeRow(upstream: UpstreamInfo): string[] {
+  const { name, type, state, latencyMs, pool, address, via } = upstream;
+  return [
+    name,
+    type,
+    state,
+    latencyMs === undefined ? "–" : `${latencyMs < 10 ? latencyMs.toFixed(1) : Math.round(latencyMs)} ms`,
+    type === "direct" ? "–" : `${pool.ready}/${pool.size}`,
+    String(pool.active),
+    via === undefined ? address : `${address} via ${via}`,
+  ];
+}

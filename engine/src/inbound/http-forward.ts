@@ -1,0 +1,249 @@
+import {
+  type Agent,
+  type ClientRequest,
+  type IncomingMessage,
+  request,
+  type ServerResponse,
+} from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "../endpoint.ts";
+import { DialError } from "../errors.ts";
+import { type Answer, answerParts, badRequest, failureAnswer, headBytes } from "./http-answers.ts";
+import { endWith } from "./listener.ts";
+
+/** The most bytes that a head may take, of a request and of a response. */
+export const MAX_HEADER_BYTES = 32 * 1024;
+
+/** Methods that may be sent again when a kept connection turns out to be closed (RFC 9110 §9.2.2), where no body was sent. */
+const REPEATABLE = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
+
+/** Headers of one connection alone (RFC 9110 §7.6.1), the proxy's own credentials, and those that are written anew. */
+const HOP_BY_HOP = new Set([
+  "connection",
+  "proxy-connection",
+  "keep-alive",
+  "te",
+  "transfer-encoding",
+  "upgrade",
+  "proxy-authorization",
+  "proxy-authenticate",
+]);
+
+/** Where an absolute-form request goes. */
+export interface ForwardTarget {
+  readonly endpoint: Endpoint;
+  readonly authority: string;
+  /** Path and query as the client wrote them. */
+  readonly path: string;
+}
+
+/** Reads the target of a request to the proxy (RFC 9112 §3.2.2). Returns what to answer if it is none. */
+export function readForwardTarget(url: string): ForwardTarget | Answer {
+  const parts = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)([^#]*)$/i.exec(url);
+  if (parts === null)
+    return badRequest("this is an HTTP proxy, not a web site: set it as the proxy of the program that asks");
+  const [, scheme, authority, rest] = parts as unknown as [string, string, string, string];
+  if (scheme.toLowerCase() !== "http")
+    return badRequest(
+      `this proxy forwards http:// only; ${scheme.toLowerCase()}:// goes through it by CONNECT`,
+    );
+  if (authority.includes("@"))
+    return badRequest("a user name and password do not belong in the request's target");
+  try {
+    const endpoint = parseEndpoint(authority, 80);
+    return { endpoint, authority, path: rest.startsWith("/") ? rest : `/${rest}` };
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return badRequest(`the request's target is wrong: ${error.message}`);
+  }
+}
+
+/** One request on its way: what came, what to answer it with, and where it goes. */
+export interface Exchange {
+  readonly incoming: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly target: ForwardTarget;
+  readonly agent: Agent;
+}
+
+/** Forwards a request and its response, bodies streamed, trailers kept. Every failure becomes an answer or a cut. */
+export function forward(exchange: Exchange): void {
+  const { incoming, response, target } = exchange;
+  const coding = incoming.headers["transfer-encoding"];
+  if (coding !== undefined && coding.toLowerCase() !== "chunked") {
+    answer(response, { status: 501, sentence: "the only transfer coding known here is chunked" });
+    return;
+  }
+  const hasBody = coding !== undefined || Number(incoming.headers["content-length"] ?? 0) > 0;
+  const framing = coding === undefined ? [] : ["Transfer-Encoding", "chunked"];
+  const outgoing = open(exchange, framing);
+  if (outgoing === undefined) return;
+  outgoing.on("continue", () => response.writeContinue());
+  outgoing.on("response", (reply) => relay(exchange, reply));
+  outgoing.on("error", (error) => {
+    if (response.headersSent) return;
+    if (outgoing.reusedSocket && !hasBody && REPEATABLE.has(incoming.method ?? "") && !response.destroyed)
+      forward(exchange);
+    else answer(response, failureAnswer(asDialError(error, target.endpoint)));
+  });
+  response.once("close", () => {
+    if (!response.writableFinished) outgoing.destroy();
+  });
+  if (hasBody) pump(incoming, outgoing, coding !== undefined);
+  else outgoing.end();
+}
+
+/**
+ * Forwards a request that asks for another protocol, such as WebSocket. When the far end agrees, the two connections are
+ * joined; when it does not, its answer is relayed and the client's connection ends.
+ */
+export function forwardUpgrade(exchange: Exchange, socket: Socket, head: Buffer): void {
+  const { incoming, response, target } = exchange;
+  const outgoing = open(exchange, ["Connection", "Upgrade", "Upgrade", incoming.headers.upgrade ?? ""]);
+  if (outgoing === undefined) return;
+  outgoing.on("response", (reply) => relay(exchange, reply));
+  outgoing.on("error", (error) => {
+    if (!response.headersSent) answer(response, failureAnswer(asDialError(error, target.endpoint)));
+  });
+  outgoing.on("upgrade", (reply: IncomingMessage, upstream: Duplex, upstreamHead: Buffer) => {
+    response.detachSocket(socket);
+    const headers = endToEnd(reply, []);
+    headers.push("Connection", "Upgrade", "Upgrade", reply.headers.upgrade ?? "");
+    socket.write(headBytes(101, reply.statusMessage ?? "", headers));
+    if (head.length > 0) socket.unshift(head);
+    if (upstreamHead.length > 0) upstream.unshift(upstreamHead);
+    upstream.allowHalfOpen = true;
+    join(socket, upstream);
+  });
+  outgoing.end();
+}
+
+function join(one: Duplex, other: Duplex): void {
+  const cut = (): void => {
+    one.destroy();
+    other.destroy();
+  };
+  for (const stream of [one, other]) {
+    stream.on("error", cut);
+    stream.on("close", () => {
+      if (stream.errored || !stream.readableEnded || !stream.writableFinished) cut();
+    });
+  }
+  one.pipe(other);
+  other.pipe(one);
+}
+
+/** Starts the outgoing request. Returns undefined when node:http finds it malformed, which is answered. */
+function open(exchange: Exchange, extra: readonly string[]): ClientRequest | undefined {
+  const { incoming, response, target, agent } = exchange;
+  const chunked = extra[0] === "Transfer-Encoding";
+  const rewritten = ["host", "content-length", ...(chunked ? [] : ["trailer"])];
+  const headers = ["Host", target.authority, ...endToEnd(incoming, rewritten)];
+  if (incoming.headers["content-length"] !== undefined && !chunked)
+    headers.push("Content-Length", incoming.headers["content-length"]);
+  try {
+    const outgoing = request({
+      agent,
+      host: target.endpoint.host,
+      port: target.endpoint.port,
+      method: incoming.method,
+      path: target.path,
+      headers: [...headers, ...extra],
+      maxHeaderSize: MAX_HEADER_BYTES,
+    });
+    outgoing.flushHeaders();
+    return outgoing;
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    answer(response, badRequest("the request's target or headers have characters that HTTP does not allow"));
+    return undefined;
+  }
+}
+
+/** The headers that go on, flat, without those of this hop, those that Connection names, and those that are written anew. */
+function endToEnd(message: IncomingMessage, rewritten: readonly string[]): string[] {
+  const named = (message.headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase());
+  const headers: string[] = [];
+  for (let i = 0; i < message.rawHeaders.length; i += 2) {
+    const name = message.rawHeaders[i]!;
+    const key = name.toLowerCase();
+    if (HOP_BY_HOP.has(key) || rewritten.includes(key)) continue;
+    // A length frames the body; it is not Connection's to take away (RFC 9110 §7.6.1).
+    if (named.includes(key) && key !== "content-length") continue;
+    headers.push(name, message.rawHeaders[i + 1]!);
+  }
+  return headers;
+}
+
+/** Sends the request's body on as it comes, and its trailers. */
+function pump(incoming: IncomingMessage, outgoing: ClientRequest, chunked: boolean): void {
+  incoming.on("end", () => {
+    if (chunked && incoming.rawTrailers.length > 0) outgoing.addTrailers(pairs(incoming.rawTrailers));
+    outgoing.end();
+  });
+  incoming.pipe(outgoing, { end: false });
+}
+
+/** Sends the response's head at once and its body as it comes. A response cut short cuts the client's connection. */
+function relay({ incoming, response }: Exchange, reply: IncomingMessage): void {
+  const status = reply.statusCode ?? 502;
+  const hasBody = incoming.method !== "HEAD" && status !== 204 && status !== 304;
+  const chunked = hasBody && incoming.httpVersionMinor > 0 && reply.headers["content-length"] === undefined;
+  response.sendDate = false;
+  if (!incoming.complete && status >= 400) response.shouldKeepAlive = false;
+  try {
+    response.writeHead(status, reply.statusMessage ?? "", endToEnd(reply, chunked ? [] : ["trailer"]));
+  } catch {
+    reply.destroy();
+    answer(response, failureAnswer(new DialError("protocol", "the server's answer is not HTTP")));
+    return;
+  }
+  response.flushHeaders();
+  reply.on("end", () => {
+    if (chunked && reply.rawTrailers.length > 0) response.addTrailers(pairs(reply.rawTrailers));
+    response.end();
+    if (!incoming.complete) response.once("finish", () => abandonBody(incoming));
+  });
+  const cut = (): void => void incoming.socket.destroy();
+  reply.on("error", cut);
+  // A body that ends with its connection looks whole to node:http even when that connection failed.
+  const hasLength = reply.headers["content-length"] !== undefined;
+  if (hasBody && !hasLength && reply.headers["transfer-encoding"] === undefined)
+    reply.socket.once("error", cut);
+  reply.pipe(response, { end: false });
+}
+
+/** The answer is given, and the rest of the request is of no use: it is dropped, and the connection ends. */
+function abandonBody(incoming: IncomingMessage): void {
+  incoming.unpipe();
+  incoming.resume();
+  endWith(incoming.socket, undefined);
+}
+
+/** Answers in the proxy's own words, and ends the connection when the request's body has not come to its end. */
+export function answer(response: ServerResponse, own: Answer): void {
+  if (response.headersSent || response.destroyed) return;
+  const { headers, body } = answerParts(own);
+  const { req: incoming } = response;
+  const unread =
+    Number(incoming.headers["content-length"] ?? 0) > 0 || "transfer-encoding" in incoming.headers;
+  if (unread) {
+    response.shouldKeepAlive = false;
+    response.once("finish", () => abandonBody(incoming));
+  }
+  response.writeHead(own.status, headers);
+  response.end(body);
+}
+
+function pairs(flat: readonly string[]): [string, string][] {
+  return Array.from({ length: flat.length / 2 }, (_, i) => [flat[i * 2]!, flat[i * 2 + 1]!]);
+}
+
+function asDialError(error: NodeJS.ErrnoException, target: Endpoint): DialError {
+  if (error instanceof DialError) return error;
+  const where = formatEndpoint(target);
+  return error.code?.startsWith("HPE_")
+    ? new DialError("protocol", `what ${where} answered is not HTTP`, { cause: error })
+    : new DialError("closed", `${where} ended the connection before it answered`, { cause: error });
+}

@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { SshHost } from "./host.ts";
+import { expandTokens, ProxyCommandStream } from "./proxy-command.ts";
+
+const host = {
+  alias: "gate",
+  server: { host: "192.0.2.1", port: 2222 },
+  user: "deploy",
+} as unknown as SshHost;
+
+test("tokens are expanded, and an unknown one is an error", () => {
+  assert.equal(expandTokens("nc %h %p # %r@%n 100%%", host), "nc 192.0.2.1 2222 # deploy@gate 100%");
+  assert.throws(() => expandTokens("nc %x", host), { message: /%x is not a token/ });
+  assert.throws(() => expandTokens("nc %", host), { message: /% is not a token/ });
+});
+
+test("bytes go through the program both ways, with backpressure, and its end is the stream's end", async () => {
+  const stream = new ProxyCommandStream("cat");
+  const sent = randomBytes(3 * 1024 * 1024);
+  stream.end(sent);
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  assert.ok(Buffer.concat(chunks).equals(sent));
+});
+
+test("destroy ends the program and what it started, even one that ignores the polite signal", async () => {
+  const stream = new ProxyCommandStream(
+    `sh -c 'trap "" TERM; sleep 60 & echo $!; echo $$; wait; wait; sleep 60'`,
+  );
+  let printed = "";
+  while (printed.trim().split("\n").length < 2) {
+    const [chunk] = (await once(stream, "data")) as [Buffer];
+    printed += chunk.toString();
+  }
+  const pids = printed.trim().split("\n").map(Number);
+  assert.ok(pids.every(isRunning));
+  stream.destroy();
+  const deadline = Date.now() + 4000;
+  while (pids.some(isRunning) && Date.now() < deadline) await sleep(20);
+  assert.deepEqual(pids.filter(isRunning), []);
+});
+
+test("a program that fails tells its status and its last words", async () => {
+  const stream = new ProxyCommandStream("sh -c 'echo first >&2; echo last words >&2; exit 7'");
+  stream.resume();
+  await once(stream, "end");
+  await sleep(50);
+  assert.match(stream.describe(), /ended \(exit status 7\): last words$/);
+  stream.destroy();
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
