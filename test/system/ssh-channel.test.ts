@@ -67,15 +67,15 @@ async function echo(stream: Duplex, megabytes: number): Promise<void> {
 }
 
 test(
-  "256 MB go to OpenSSH's sshd and back unchanged, through several changes of keys",
+  "hundreds of megabytes go to OpenSSH's sshd and back unchanged, through several changes of keys",
   { skip },
   async (t) => {
-    await using sshd = await startSshd({ config: ["RekeyLimit 50M"] });
+    await using sshd = await startSshd({ config: ["RekeyLimit 12M"] });
     const { server, port } = await listen((socket) => void socket.pipe(socket));
     const client = await login(sshd);
     let handshakes = 0;
     client.on("handshake", () => handshakes++);
-    await echo(await open(client, port), 256);
+    await echo(await open(client, port), sshCrypto().kind === "native" ? 256 : 48);
     t.diagnostic(`${sshCrypto().kind} cryptography, ${handshakes} changes of keys`);
     assert.ok(handshakes >= 4);
     client.end();
@@ -187,9 +187,11 @@ if (process.env["SOCKEYE_SSH_CRYPTO"] === undefined) {
       import.meta.filename,
       fileURLToPath(import.meta.resolve("../../engine/src/upstream/ssh/channel.test.ts")),
     ];
-    const { NODE_TEST_CONTEXT: _, ...environment } = process.env;
+    const environment = { ...process.env, SOCKEYE_SSH_CRYPTO: "javascript" };
+    // Or the child would report to our runner instead of printing.
+    delete (environment as NodeJS.ProcessEnv)["NODE_TEST_CONTEXT"];
     const child = spawn(process.execPath, ["--test", ...files], {
-      env: { ...environment, SOCKEYE_SSH_CRYPTO: "javascript" },
+      env: environment,
       stdio: ["ignore", "pipe", "inherit"],
     });
     let output = "";

@@ -53,7 +53,12 @@ test("a chunk is left alone by a stream that passes it on, and where it is part 
   assert.equal(chunk.length, 64 * KB);
 
   const taker = Object.assign(
-    new Writable({ write: (given: Buffer, _, done) => (releaseGiven(given), done()) }),
+    new Writable({
+      write: (given: Buffer, _, done) => {
+        releaseGiven(given);
+        done();
+      },
+    }),
     { [TAKES_CHUNKS]: true },
   );
   const part = Buffer.allocUnsafeSlow(64 * KB).subarray(0, 32 * KB);
@@ -68,7 +73,12 @@ test("a chunk is left alone by a stream that passes it on, and where it is part 
 
 test("a chunk that was shared out goes with its last user, and stays while one is left", () => {
   const taker = Object.assign(
-    new Writable({ write: (given: Buffer, _, done) => (releaseGiven(given), done()) }),
+    new Writable({
+      write: (given: Buffer, _, done) => {
+        releaseGiven(given);
+        done();
+      },
+    }),
     { [TAKES_CHUNKS]: true },
   );
   const shared: SharedChunk = { memory: undefined, users: 0 };

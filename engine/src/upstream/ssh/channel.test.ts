@@ -28,7 +28,9 @@ interface Fixture extends AsyncDisposable {
 /** A server that confirms each channel with its own number, and what else the test says. */
 async function fixture(handlers: RawHandlers, window = 2 * MB, maxPacket = 32 * KB): Promise<Fixture> {
   const connection = await connectRaw({
-    onOpen: (peer, { sender }) => peer.channelOpenConfirm(sender, sender, window, maxPacket),
+    onOpen: (peer, { sender }) => {
+      peer.channelOpenConfirm(sender, sender, window, maxPacket);
+    },
     ...handlers,
   });
   const budget = new ReceiveBudget(256 * MB);
@@ -53,8 +55,10 @@ async function codeOf(promise: Promise<unknown>): Promise<DialErrorCode> {
 
 /** Resolves when the condition holds; fails after five seconds. */
 async function until(condition: () => boolean, what: string): Promise<void> {
-  for (const end = performance.now() + 5000; !condition(); await sleep(2)) {
+  const end = performance.now() + 5000;
+  while (!condition()) {
     if (performance.now() > end) assert.fail(`not within five seconds: ${what}`);
+    await sleep(2);
   }
 }
 
@@ -73,6 +77,7 @@ test("a refusal becomes the error that its reason and description say", async ()
     [2, "Network is unreachable", "unreachable"],
     [2, "Name or service not known", "dns"],
     [2, "Temporary failure in name resolution", "dns"],
+    [2, "", "refused"],
     [2, "dial tcp: lookup db.internal: no such host", "dns"],
     [3, "", "unsupported"],
     [4, "", "limit"],

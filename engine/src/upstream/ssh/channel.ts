@@ -416,11 +416,14 @@ function refusal(reason: number, description: string, target: Endpoint): DialErr
 }
 
 function connectFailure(description: string): DialErrorCode {
-  if (/refused/i.test(description)) return "refused";
-  if (/time(d)?[ -]?out/i.test(description)) return "timeout";
-  if (/not known|no such host|unknown host|name resolution|nodename|no address|resolve/i.test(description))
+  if (/timed?[ -]?out/i.test(description)) return "timeout";
+  if (/no route|unreachable|network is down|host is down/i.test(description)) return "unreachable";
+  if (
+    /not known|no such host|unknown host|resol|no address associated|nodename|servname/i.test(description)
+  ) {
     return "dns";
-  return "unreachable";
+  }
+  return "refused";
 }
 
 export { ReceiveBudget } from "./budget.ts";
