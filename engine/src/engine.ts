@@ -1,10 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { homedir } from "node:os";
 import type { Config, Limits, LogLevel } from "./config/config.ts";
 import { diffConfig } from "./config/diff.ts";
-import { defaultPaths } from "./config/paths.ts";
 import type { ConfigProblem } from "./config/problem.ts";
-import { accepted, ConfigSource } from "./config/running.ts";
+import { accepted, ConfigSource, emptyLike } from "./config/running.ts";
 import { forgetSecrets, readSecret } from "./config/secrets.ts";
 import { type ConfigChange, type ConfigWatch, watchConfig } from "./config/watch.ts";
 import {
@@ -31,10 +29,12 @@ import { Metrics } from "./observe/metrics.ts";
 import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
 import { UpstreamSet } from "./upstream/set.ts";
+import { upstreamEnvironment } from "./upstream-environment.ts";
 import { sshCrypto } from "./upstream/ssh/crypto.ts";
 import type { TestOptions, UpstreamEvents, UpstreamTestResult } from "./upstream/upstream.ts";
 
 export type { Engine, EngineOptions } from "./control/host.ts";
+export { testUpstream } from "./test-upstream.ts";
 
 /**
  * Starts an engine and resolves once every listener is bound.
@@ -52,30 +52,6 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
     throw error;
   }
   return engine;
-}
-
-/**
- * Tests one upstream of a configuration without starting listeners, and closes all that it opened.
- * @throws {ControlError} `invalid-config` with the problems, `unknown-upstream`, `unavailable` when the file can't be read.
- */
-export async function testUpstream(
-  options: EngineOptions,
-  name: string,
-  test: TestOptions,
-): Promise<UpstreamTestResult> {
-  const { config } = accepted(await new ConfigSource(options).read());
-  const log = createLogger({ level: options.overrides?.logLevel ?? "silent", format: "auto" });
-  const events: UpstreamEvents = { onStateChange: () => {}, onReconnect: () => {} };
-  const upstreams = new UpstreamSet(environment(config.limits, events, log, options));
-  try {
-    upstreams.apply(config, diffConfig(emptyLike(config), config), 0);
-    const upstream = upstreams.get(name);
-    if (!upstream) throw unknownUpstream(name, config);
-    return await upstream.test(test);
-  } finally {
-    await upstreams.close();
-    log.flush();
-  }
 }
 
 class RunningEngine implements Engine {
@@ -111,7 +87,9 @@ class RunningEngine implements Engine {
     this.#log = createLogger(config.log);
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
-    this.#upstreams = new UpstreamSet(environment(this.#limits, this.#upstreamEvents(), this.#log, options));
+    this.#upstreams = new UpstreamSet(
+      upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, options),
+    );
     this.#listeners = new Listeners(
       this.#inboundHandler(),
       (secret) => this.#readSecret(secret),
@@ -127,11 +105,10 @@ class RunningEngine implements Engine {
   async start(warnings: readonly ConfigProblem[]): Promise<void> {
     await this.#apply(this.#next);
     for (const warning of warnings) this.#warn(`${warning.message} (line ${warning.line})`);
-    const crypto = sshCrypto();
-    if (crypto.kind === "javascript" && hasSsh(this.#config)) {
-      this.#warn(
-        `SSH encrypts without our native code, at about half its speed: ${crypto.reason ?? "not built"}`,
-      );
+    const cipher = sshCrypto();
+    if (cipher.kind === "javascript" && hasSsh(this.#config)) {
+      const why = cipher.reason ?? "it is not built";
+      this.#warn(`SSH encrypts without our native code, at about half its speed: ${why}`);
     }
     this.#control = await unlessBusy(
       startControlServer(this, {
@@ -144,7 +121,8 @@ class RunningEngine implements Engine {
       this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change));
     }
     this.#phase = "running";
-    this.#log.info({ listeners: this.status().listeners.map((at) => `${at.kind} ${at.address}`) }, "running");
+    const listeners = this.status().listeners.map((at) => `${at.kind} ${at.address}`);
+    this.#log.info({ listeners, ssh_crypto: cipher.kind }, "running");
   }
 
   get stopped(): Promise<void> {
@@ -407,31 +385,7 @@ class RunningEngine implements Engine {
   }
 }
 
-function environment(
-  limits: Limits,
-  events: UpstreamEvents,
-  log: Logger,
-  options: EngineOptions,
-): ConstructorParameters<typeof UpstreamSet>[0] {
-  return {
-    limits,
-    events,
-    log,
-    prompter: options.prompter,
-    trustStorePath: currentPaths().knownHosts,
-    readSecret: (secret) => readSecret(secret, { onWarning: (message) => log.warn(message) }),
-  };
-}
-
-function currentPaths() {
-  return defaultPaths({ env: process.env, home: homedir(), platform: process.platform });
-}
-
-/** A configuration without listeners or upstreams, so that the first one is a difference like any other. */
-function emptyLike(config: Config): Config {
-  return { ...config, listen: { control: config.listen.control }, upstreams: {} };
-}
-
+/** True when an upstream of the configuration is an SSH server. */
 function hasSsh(config: Config): boolean {
   return Object.values(config.upstreams).some((upstream) => upstream.type === "ssh");
 }

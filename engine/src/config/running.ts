@@ -71,3 +71,8 @@ export function accepted(parsed: ParseResult): Extract<ParseResult, { config: Co
   const sentence = length === 1 ? "the configuration has an error" : `the configuration has ${length} errors`;
   throw new ControlError("invalid-config", sentence, { problems: [...parsed.errors] });
 }
+
+/** A configuration without listeners or upstreams, so that the first one is a difference like any other. */
+export function emptyLike(config: Config): Config {
+  return { ...config, listen: { control: config.listen.control }, upstreams: {} };
+}
