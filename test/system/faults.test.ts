@@ -144,10 +144,7 @@ describe("a flow that is cut", { skip: skipWithoutSshd() }, () => {
     socket.end("the last word");
     await sleep(200);
     assert.equal([...sut.engine.flows()][0]?.state, "half-closed");
-    await once(
-      socket.on("error", () => {}),
-      "close",
-    );
+    await new Promise((resolve) => socket.on("error", () => {}).on("close", resolve));
     await settled(sut);
     const [flow] = [...sut.engine.endedFlows()];
     assert.equal(flow?.error?.code, "timeout");
