@@ -1,7 +1,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { DialError } from "../errors.ts";
-import { writeAndRelease } from "./release.ts";
+import { TAKES_CHUNKS, writeAndRelease } from "./release.ts";
 
 /**
  * Carries bytes between an application and its upstream until both directions have ended.
@@ -71,6 +71,8 @@ class Leg {
   readonly splice: Splice;
   readonly from: Duplex;
   readonly to: Duplex;
+  /** What it reads is new memory of its own; another stream may pass on what somebody else still holds. */
+  readonly ownsChunks: boolean;
   bytes = 0;
   ended = false;
 
@@ -78,6 +80,7 @@ class Leg {
     this.splice = splice;
     this.from = from;
     this.to = to;
+    this.ownsChunks = from instanceof Socket || TAKES_CHUNKS in from;
   }
 }
 
@@ -103,7 +106,8 @@ function attach(stream: Spliced, reading: Leg): void {
 function onData(this: Spliced, chunk: Buffer): void {
   const reading = this[leg];
   reading.bytes += chunk.length;
-  if (!writeAndRelease(reading.to, chunk)) this.pause();
+  const more = reading.ownsChunks ? writeAndRelease(reading.to, chunk) : reading.to.write(chunk);
+  if (!more) this.pause();
 }
 
 function onDrain(this: Spliced): void {
