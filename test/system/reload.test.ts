@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { writeFile } from "node:fs/promises";
+import { createServer, type Socket } from "node:net";
+import { after, before, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "@sockeye/engine";
+import { startEcho, type TcpPeer } from "../peers/echo.ts";
+import { freePort } from "../peers/peer-process.ts";
+import { connectThrough, Refused } from "./client.ts";
+import { type EngineUnderTest, startEngineUnderTest } from "./engine-under-test.ts";
+
+/** Reloads, with SOCKS5 proxies of our own kind as upstreams. */
+describe("a reload", () => {
+  let echo: TcpPeer;
+  let one: EngineUnderTest;
+  let two: EngineUnderTest;
+
+  before(async () => {
+    echo = await startEcho();
+    one = await startEngineUnderTest({});
+    two = await startEngineUnderTest({});
+  });
+  after(async () => {
+    await one[Symbol.asyncDispose]();
+    await two[Symbol.asyncDispose]();
+    await echo.stop();
+  });
+
+  const to = (proxy: EngineUnderTest) => ({ type: "socks5", address: formatEndpoint(proxy.socks5) });
+  const listenerOf = (sut: EngineUnderTest): Endpoint =>
+    parseEndpoint(sut.engine.status().listeners.find(({ kind }) => kind === "socks5")!.address);
+
+  async function open(sut: EngineUnderTest): Promise<Socket> {
+    const socket = await connectThrough("socks5", listenerOf(sut), echo);
+    assert.equal(await says(socket, "hello"), "hello");
+    return socket;
+  }
+
+  async function says(socket: Socket, words: string): Promise<string> {
+    socket.write(words);
+    const [answer] = (await once(socket, "data")) as [Buffer];
+    return answer.toString();
+  }
+
+  it("keeps the flows of upstreams that did not change, and drains those of one that did", async () => {
+    const limits = { drain_timeout: 0.3 };
+    await using sut = await startEngineUnderTest({
+      upstreams: { kept: to(one), moved: to(one) },
+      default: "kept",
+      limits,
+    });
+    const kept = await open(sut);
+    await sut.reconfigure({ upstreams: { kept: to(one), moved: to(one) }, default: "moved", limits });
+    const moved = await open(sut);
+    assert.deepEqual(
+      [...sut.engine.flows()].map((flow) => flow.upstream),
+      ["kept", "moved"],
+    );
+
+    await sut.reconfigure({ upstreams: { kept: to(one), moved: to(two) }, default: "moved", limits });
+    assert.equal(await says(moved, "in the time to drain"), "in the time to drain");
+    const anew = await open(sut);
+    assert.equal(two.engine.status().flows.active, 1);
+    await new Promise((resolve) => moved.on("error", () => {}).on("close", resolve));
+    assert.equal(await says(kept, "still here"), "still here");
+    for (const socket of [kept, anew]) socket.destroy();
+  });
+
+  it("with errors changes nothing, says them all, and is over with the next good one", async () => {
+    await using sut = await startEngineUnderTest({ upstreams: { it: to(one) }, default: "it" });
+    const socket = await open(sut);
+    const bad = { upstreams: { it: { ...to(two), pool_size: -1 } }, default: "nowhere" };
+    await assert.rejects(sut.reconfigure(bad), { name: "ControlError", code: "invalid-config" });
+    const paths = sut.engine.status().configProblems?.map(({ path }) => path);
+    assert.deepEqual(paths?.sort(), ["default", "upstreams.it.pool_size"]);
+    assert.equal(await says(socket, "as before"), "as before");
+    (await open(sut)).destroy();
+    assert.equal(two.engine.status().flows.active, 0);
+    await sut.reconfigure({ upstreams: { it: to(two) }, default: "it" });
+    assert.equal(sut.engine.status().configProblems, undefined);
+    socket.destroy();
+  });
+
+  it("moves a listener; one that can't be bound leaves the old one and all else as it was", async () => {
+    await using sut = await startEngineUnderTest({});
+    const socket = await open(sut);
+    const before = listenerOf(sut);
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as { port: number };
+    const listen = (at: number) => ({ socks5: `127.0.0.1:${at}` });
+    await assert.rejects(sut.reconfigure({ listen: listen(port), default: "block" }), {
+      code: "unavailable",
+      message: /another program listens there/,
+    });
+    assert.deepEqual(listenerOf(sut), before);
+    (await open(sut)).destroy();
+
+    const free = await freePort();
+    await sut.reconfigure({ listen: listen(free) });
+    assert.equal(listenerOf(sut).port, free);
+    (await open(sut)).destroy();
+    await assert.rejects(connectThrough("socks5", before, echo), { code: "ECONNREFUSED" });
+    assert.equal(await says(socket, "through a listener that is gone"), "through a listener that is gone");
+    socket.destroy();
+    taken.close();
+  });
+
+  it("asks for a password from then on, at the same address", async () => {
+    await using sut = await startEngineUnderTest({});
+    const port = await freePort();
+    await sut.reconfigure({ listen: { socks5: `127.0.0.1:${port}` } });
+    (await open(sut)).destroy();
+    const auth = { username: "u", password: "p" };
+    await sut.reconfigure({ listen: { socks5: { address: `127.0.0.1:${port}`, auth } } });
+    await assert.rejects(open(sut), (error) => error instanceof Refused && error.answer === 0xff);
+  });
+
+  it("follows when the file is edited, and not when it becomes wrong", async () => {
+    await using sut = await startEngineUnderTest({ default: "block" });
+    await assert.rejects(open(sut), Refused);
+    const edited = { listen: { socks5: formatEndpoint(listenerOf(sut)) }, log: { level: "silent" } };
+    await writeFile(sut.configFile, JSON.stringify({ ...edited, default: "direct" }));
+    for (let tries = 0; sut.engine.explain(echo).to !== "direct"; tries++) {
+      assert.ok(tries < 100, "the edit was not seen");
+      await sleep(50);
+    }
+    (await open(sut)).destroy();
+    await writeFile(sut.configFile, "listen: [");
+    for (let tries = 0; sut.engine.status().configProblems === undefined; tries++) {
+      assert.ok(tries < 100, "the error was not seen");
+      await sleep(50);
+    }
+    (await open(sut)).destroy();
+  });
+});
