@@ -118,7 +118,9 @@ class RunningEngine implements Engine {
       }),
     );
     if (this.#source.file !== undefined) {
-      this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change));
+      this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change), {
+        running: this.#source.lastRead,
+      });
     }
     this.#phase = "running";
     const listeners = this.status().listeners.map((at) => `${at.kind} ${at.address}`);

@@ -13,11 +13,17 @@ export class ConfigSource {
   readonly file: string | undefined;
   readonly #text: string;
   readonly #overrides: NonNullable<EngineOptions["overrides"]>;
+  #lastRead: string | undefined;
 
   constructor(options: EngineOptions) {
     this.file = options.configFile;
     this.#text = options.configText ?? "";
     this.#overrides = options.overrides ?? {};
+  }
+
+  /** The text that read() read last; undefined before. A watch that begins later compares with it. */
+  get lastRead(): string | undefined {
+    return this.#lastRead;
   }
 
   /** @throws {ControlError} `no-config-file` with a sentence when the file can't be read. */
@@ -30,6 +36,7 @@ export class ConfigSource {
       const why = code === "ENOENT" ? "it does not exist" : code === "EACCES" ? "permission denied" : message;
       throw new ControlError("no-config-file", `can't read ${this.file}: ${why}`, { cause: error });
     }
+    this.#lastRead = text;
     // A long file is read in a thread of its own, so that a reload does not hold up the traffic.
     return this.#override(await parseConfigAside(text, this.#options()));
   }
