@@ -3,6 +3,7 @@ import { ControlError } from "../control/contract.ts";
 import type { EngineOptions } from "../control/host.ts";
 import { parseConfigAside } from "./aside.ts";
 import type { Config } from "./config.ts";
+import { warnOfFiles } from "./files.ts";
 import { type ParseOptions, type ParseResult, parseConfig, readConfigText } from "./load.ts";
 
 /**
@@ -38,7 +39,7 @@ export class ConfigSource {
     }
     this.#lastRead = text;
     // A long file is read in a thread of its own, so that a reload does not hold up the traffic.
-    return this.#override(await parseConfigAside(text, this.#options()));
+    return this.#override(await warnOfFiles(await parseConfigAside(text, this.#options())));
   }
 
   /** A text as if it were the file. */
@@ -47,7 +48,9 @@ export class ConfigSource {
   }
 
   #options(): ParseOptions {
-    return { env: process.env, home: homedir(), ...(this.file !== undefined && { fileName: this.file }) };
+    const { socks5, http, metrics } = this.#overrides;
+    const shared = { env: process.env, home: homedir(), listen: { socks5, http, metrics } };
+    return this.file === undefined ? shared : { ...shared, fileName: this.file };
   }
 
   #override(parsed: ParseResult): ParseResult {
