@@ -104,7 +104,7 @@ class RunningEngine implements Engine {
 
   async start(warnings: readonly ConfigProblem[]): Promise<void> {
     await this.#apply(this.#next);
-    for (const warning of warnings) this.#warn(`${warning.message} (line ${warning.line})`);
+    for (const { message, line } of warnings) this.#warn(line === 0 ? message : `${message} (line ${line})`);
     const cipher = sshCrypto();
     if (cipher.kind === "javascript" && hasSsh(this.#config)) {
       const why = cipher.reason ?? "it is not built";
