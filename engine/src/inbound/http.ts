@@ -182,7 +182,10 @@ class HttpInbound implements Inbound {
     const text = Buffer.from(given?.[1] ?? "", "base64").toString("utf8");
     const colon = text.indexOf(":");
     const accepted = colon !== -1 && this.#credentials.accepts(text.slice(0, colon), text.slice(colon + 1));
-    return accepted ? undefined : PASSWORD_WANTED;
+    if (accepted) return undefined;
+    // Without credentials it is only the question to which a client answers with them.
+    if (given) this.#options.onRefused?.(sourceOf(incoming.socket), "wrong username or password");
+    return PASSWORD_WANTED;
   }
 
   #clientOf(socket: Socket): Client {
@@ -198,8 +201,13 @@ class HttpInbound implements Inbound {
 
   #malformed(error: NodeJS.ErrnoException, socket: Socket): void {
     const busy = (this.#clients.get(socket)?.busy ?? 0) > 0;
-    if (busy || !socket.writable || error.code === "ECONNRESET") socket.destroy();
-    else endWith(socket, answerBytes(parseFailure(error.code)));
+    if (busy || !socket.writable || error.code === "ECONNRESET") {
+      socket.destroy();
+      return;
+    }
+    const failure = parseFailure(error.code);
+    this.#options.onRefused?.(sourceOf(socket), failure.sentence);
+    endWith(socket, answerBytes(failure));
   }
 }
 

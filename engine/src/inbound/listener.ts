@@ -22,8 +22,9 @@ export const SOCKET_OPTIONS = {
  * @throws {Error} with a sentence that names the address and says what to do.
  */
 export function startListening(server: Server, options: ListenOptions): Promise<Endpoint> {
-  const { address, onError } = options;
+  const { address, onError, onAccept } = options;
   server.maxConnections = options.maxConnections;
+  if (onAccept) server.on("connection", onAccept);
   return new Promise((resolve, reject) => {
     const onFailure = (error: NodeJS.ErrnoException): void => reject(listenFailure(error, address));
     server.once("error", onFailure);
@@ -43,7 +44,8 @@ export function startListening(server: Server, options: ListenOptions): Promise<
   });
 }
 
-function listenFailure(error: NodeJS.ErrnoException, address: Endpoint): Error {
+/** Why an address can't be listened on, in a sentence that names it and says what to do. */
+export function listenFailure(error: NodeJS.ErrnoException, address: Endpoint): Error {
   const where = formatEndpoint(address);
   const options = { cause: error };
   switch (error.code) {

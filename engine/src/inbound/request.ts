@@ -62,7 +62,7 @@ export interface InboundCredentials {
 }
 
 /** The settings shared by every inbound that listens on TCP. */
-export interface ListenOptions {
+export interface ListenOptions extends ListenEvents {
   readonly address: Endpoint;
   /** Where set, an application must present these. */
   readonly credentials?: InboundCredentials | undefined;
@@ -70,6 +70,13 @@ export interface ListenOptions {
   readonly maxConnections: number;
   /** From accept to the end of the application's request. */
   readonly handshakeTimeoutMs: number;
-  /** Told when a connection could not be accepted, as when descriptors run out; at most once a second. For logs. */
+}
+
+/** What a listener tells of itself, for metrics and logs. */
+export interface ListenEvents {
+  readonly onAccept?: (() => void) | undefined;
+  /** A client was sent away before its request was heard. `why` is a few words. */
+  readonly onRefused?: ((source: Endpoint, why: string) => void) | undefined;
+  /** A connection could not be accepted, as when descriptors run out; told at most once a second. */
   readonly onError?: ((error: Error) => void) | undefined;
 }
