@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import type { Client } from "ssh2";
 import type { Endpoint } from "../../endpoint.ts";
-import { releaseGiven, TAKES_CHUNKS } from "../../flow/release.ts";
+import { releaseGiven, TAKES_CHUNKS } from "../../release.ts";
 import { abortReason, DialError, type DialErrorCode } from "../../errors.ts";
 import { FIRST_WINDOW, MAX_WINDOW, type ReceiveBudget } from "./budget.ts";
 import { type ChannelEnd, ChannelMux } from "./mux.ts";

@@ -1,4 +1,4 @@
-import { enterShared, leaveShared, type SharedChunk } from "../../flow/release.ts";
+import { enterShared, leaveShared, type SharedChunk } from "../../release.ts";
 import type { GcmCipher, GcmDecipher } from "./internals.ts";
 
 /** Our compiled module (native/sshcrypto), where it could be loaded. */
