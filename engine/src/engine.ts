@@ -8,12 +8,12 @@ import { type ConfigChange, type ConfigWatch, watchConfig } from "./config/watch
 import {
   CONTRACT_VERSION,
   type ControlExplanation,
-  ControlError,
   type EngineStatus,
   type FlowInfo,
   type UpstreamInfo,
   type UpstreamNumbers,
 } from "./control/contract.ts";
+import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";

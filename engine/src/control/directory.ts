@@ -12,7 +12,7 @@ import {
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
-import { ControlError } from "./contract.ts";
+import { ControlError } from "./control-error.ts";
 import { isEngineName } from "./engine-name.ts";
 
 /**
