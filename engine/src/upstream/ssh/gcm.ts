@@ -161,7 +161,8 @@ export class GcmReceiver {
     try {
       result = this.#receive(data, from, to);
     } finally {
-      leaveShared(outer, result === undefined ? data : undefined);
+      // What came before `from` went out under the keys before, and its users are not counted here.
+      leaveShared(outer, from === 0 && result === undefined ? data : undefined);
     }
     return result;
   }
