@@ -72,7 +72,7 @@ export async function startControlServer(
   const url = `ws://${formatEndpoint(address)}/`;
   let withdraw: () => void;
   try {
-    withdraw = announce(options.directory ?? runtimeDirectory(), {
+    withdraw = await announce(options.directory ?? runtimeDirectory(), {
       name: options.name ?? String(process.pid),
       url,
       token,
