@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Config, Limits, LogLevel } from "./config/config.ts";
 import { type ConfigDiff, diffConfig } from "./config/diff.ts";
 import type { ConfigProblem } from "./config/problem.ts";
@@ -28,6 +29,7 @@ import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
+import { Backoff } from "./upstream/backoff.ts";
 import { UpstreamSet } from "./upstream/set.ts";
 import { upstreamEnvironment } from "./upstream-environment.ts";
 import { sshCrypto } from "./upstream/ssh/crypto.ts";
@@ -362,11 +364,25 @@ class RunningEngine implements Engine {
     };
   }
 
+  /** Follows the file. What passes by itself, as a shortage of descriptors does, is tried again. */
+  async #reloadUnasked(): Promise<void> {
+    const backoff = new Backoff(1000, 30_000);
+    while (this.#phase === "running") {
+      try {
+        await this.reload();
+        return;
+      } catch (error) {
+        if (!isShortage(error)) return;
+        await sleep(backoff.next(), undefined, { ref: false });
+      }
+    }
+  }
+
   #fileChanged(change: ConfigChange): void {
     const file = this.#source.file;
     switch (change.kind) {
       case "changed":
-        void this.reload().catch(() => {});
+        void this.#reloadUnasked();
         return;
       case "deleted":
         this.#log.warn({ file }, "the configuration file is gone; what ran before still runs");
@@ -404,6 +420,15 @@ class RunningEngine implements Engine {
 /** True when an upstream of the configuration is an SSH server. */
 function hasSsh(config: Config): boolean {
   return Object.values(config.upstreams).some((upstream) => upstream.type === "ssh");
+}
+
+/** Descriptors or memory are out, which others will give back. */
+function isShortage(error: unknown): boolean {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    if (["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"].includes((cause as NodeJS.ErrnoException).code ?? ""))
+      return true;
+  }
+  return false;
 }
 
 /** An address that can't be bound is the caller's to hear about, in the words of whoever tried. */

@@ -2,7 +2,7 @@ import type { Config, Limits, ListenerConfig, Secret } from "./config/config.ts"
 import { type Endpoint, parseEndpoint } from "./endpoint.ts";
 import { listenHttp } from "./inbound/http.ts";
 import { listenFailure } from "./inbound/listener.ts";
-import type { InboundHandler, ListenEvents, ListenOptions } from "./inbound/request.ts";
+import type { InboundHandler, InboundLimits, ListenEvents, ListenOptions } from "./inbound/request.ts";
 import { listenSocks5 } from "./inbound/socks5.ts";
 
 export type ListenerKind = "socks5" | "http" | "metrics";
@@ -13,6 +13,7 @@ interface Listener {
   readonly address: Endpoint;
   /** Connections that are no flow yet. */
   readonly pending?: number;
+  setLimits?(limits: InboundLimits): void;
   close(): Promise<void>;
 }
 
@@ -21,7 +22,7 @@ interface Opening {
   readonly kind: ListenerKind;
   /** As configured. */
   readonly address: string;
-  /** Everything it is opened with; another value means that it must be opened anew. In memory only: it holds the password. */
+  /** Where it listens and who may in; another value means that it must be opened anew. In memory only: it holds the password. */
   readonly signature: string;
   open(): Promise<Listener>;
 }
@@ -96,6 +97,7 @@ export class Listeners {
     }
     await this.#closeAll(leaving);
     for (const listening of opened) this.#listening.set(listening.opening.kind, listening);
+    for (const { listener } of this.#listening.values()) listener.setLimits?.(limitsOf(config.limits));
     return [...new Set([...changed, ...leaving.map(({ opening }) => opening)].map(({ kind }) => kind))];
   }
 
@@ -148,14 +150,13 @@ export class Listeners {
         username: config.auth.username,
         password: await readSecret(config.auth.password),
       },
-      maxConnections: limits.max_connections,
-      handshakeTimeoutMs: limits.handshake_timeout * 1000,
+      ...limitsOf(limits),
     };
     const listen = kind === "socks5" ? listenSocks5 : listenHttp;
     return {
       kind,
       address: config.address,
-      signature: JSON.stringify([kind, options]),
+      signature: JSON.stringify([kind, options.address, options.credentials]),
       open: () => listen({ ...options, ...events(kind) }, handler),
     };
   }
@@ -168,4 +169,8 @@ export class Listeners {
       throw listenFailure(error as NodeJS.ErrnoException, endpoint);
     }
   }
+}
+
+function limitsOf(limits: Limits): InboundLimits {
+  return { maxConnections: limits.max_connections, handshakeTimeoutMs: limits.handshake_timeout * 1000 };
 }

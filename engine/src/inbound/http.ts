@@ -8,7 +8,7 @@ import { ClientAgent } from "./http-agent.ts";
 import { type Answer, answerBytes, badRequest, failureAnswer, PASSWORD_WANTED } from "./http-answers.ts";
 import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES, readForwardTarget } from "./http-forward.ts";
 import { endWith, ignoreError, SOCKET_OPTIONS, sourceOf, startListening, stopListening } from "./listener.ts";
-import type { ConnectRequest, Inbound, InboundHandler, ListenOptions } from "./request.ts";
+import type { ConnectRequest, Inbound, InboundHandler, InboundLimits, ListenOptions } from "./request.ts";
 
 /** How long a client's connection may wait for its next request. */
 const KEEP_ALIVE_MS = 60_000;
@@ -86,6 +86,11 @@ class HttpInbound implements Inbound {
 
   async listen(): Promise<void> {
     this.address = await startListening(this.#server, this.#options);
+  }
+
+  setLimits(limits: InboundLimits): void {
+    this.#server.maxConnections = limits.maxConnections;
+    this.#server.headersTimeout = limits.handshakeTimeoutMs;
   }
 
   async close(): Promise<void> {

@@ -95,7 +95,7 @@ export function plainAddress(address: string): string {
 export class DeadlineQueue<T> {
   /** In the order of their deadlines. */
   readonly #waiting = new Map<T, number>();
-  readonly #lengthMs: number;
+  #lengthMs: number;
   readonly #expire: (item: T) => void;
   #timer: NodeJS.Timeout | undefined;
 
@@ -106,6 +106,11 @@ export class DeadlineQueue<T> {
 
   get size(): number {
     return this.#waiting.size;
+  }
+
+  /** For items from now on. */
+  setLength(lengthMs: number): void {
+    this.#lengthMs = lengthMs;
   }
 
   add(item: T): void {

@@ -22,7 +22,7 @@ import {
   startListening,
   stopListening,
 } from "./listener.ts";
-import type { ConnectRequest, Inbound, InboundHandler, ListenOptions } from "./request.ts";
+import type { ConnectRequest, InboundLimits, Inbound, InboundHandler, ListenOptions } from "./request.ts";
 import { SocksDatagramPort } from "./socks5-udp.ts";
 
 /**
@@ -69,6 +69,11 @@ class Socks5Inbound implements Inbound {
 
   async listen(): Promise<void> {
     this.address = await startListening(this.#server, this.#options);
+  }
+
+  setLimits(limits: InboundLimits): void {
+    this.#server.maxConnections = limits.maxConnections;
+    this.handshakes.setLength(limits.handshakeTimeoutMs);
   }
 
   async close(): Promise<void> {
