@@ -32,11 +32,24 @@ export function recordEvents(): RecordedEvents {
   };
 }
 
-/** What an upstream logged, a line each: the level and the sentence. */
-export function recordLog(): UpstreamLog & { readonly lines: string[] } {
+export interface RecordedLog extends UpstreamLog {
+  /** The level and the sentence. */
+  readonly lines: string[];
+  readonly fields: Readonly<Record<string, unknown>>[];
+  /** The lines of one level. */
+  of(level: "info" | "warn"): string[];
+}
+
+/** Keeps what an upstream logs. */
+export function recordLog(): RecordedLog {
   const lines: string[] = [];
-  const take = (level: string) => (_fields: object, message: string) => lines.push(`${level} ${message}`);
-  return { lines, debug: take("debug"), info: take("info"), warn: take("warn") };
+  const fields: Readonly<Record<string, unknown>>[] = [];
+  const take = (level: string) => (given: Readonly<Record<string, unknown>>, message: string) => {
+    lines.push(`${level} ${message}`);
+    fields.push(given);
+  };
+  const of = (level: string) => lines.filter((line) => line.startsWith(level));
+  return { lines, fields, of, debug: take("debug"), info: take("info"), warn: take("warn") };
 }
 
 const limits: Limits = {
