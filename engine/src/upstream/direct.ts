@@ -41,7 +41,8 @@ export class DirectDialer implements Dialer {
       });
       // Until somebody reads, nothing is read; and this way a stream is handed over in the same state by every dialer.
       socket.pause();
-      if (byName && onStep) socket.once("lookup", () => onStep("tcp"));
+      // The event also tells of a name that did not resolve.
+      if (byName && onStep) socket.once("lookup", (error: Error | null) => !error && onStep("tcp"));
       const settle = () => {
         signal.removeEventListener("abort", onAbort);
         socket.removeListener("connect", onConnect);
