@@ -126,7 +126,7 @@ class RunningEngine implements Engine {
     }
     this.#phase = "running";
     this.#hasRun = true;
-    this.#log.info({ listeners: this.#addresses(), ssh_crypto: cipher.kind }, "running");
+    this.#log.info({ listening: this.#addresses(), ssh_crypto: cipher.kind }, "running");
   }
 
   get stopped(): Promise<void> {
@@ -166,7 +166,6 @@ class RunningEngine implements Engine {
     await this.#control?.close();
     if (this.#hasRun) this.#log.info({ cut }, "stopped");
     this.#phase = "stopped";
-    this.#log.flush();
     this.#stopping.resolve(undefined);
   }
 
