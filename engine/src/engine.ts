@@ -9,12 +9,12 @@ import { type ConfigChange, type ConfigWatch, watchConfig } from "./config/watch
 import {
   CONTRACT_VERSION,
   type ControlExplanation,
-  ControlError,
   type EngineStatus,
   type FlowInfo,
   type UpstreamInfo,
   type UpstreamNumbers,
 } from "./control/contract.ts";
+import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";
@@ -108,7 +108,7 @@ class RunningEngine implements Engine {
   async start(warnings: readonly ConfigProblem[]): Promise<void> {
     this.#adopt(this.#next, diffConfig(this.#config, this.#next));
     await unlessBusy(this.#listeners.apply(this.#next));
-    for (const warning of warnings) this.#warn(`${warning.message} (line ${warning.line})`);
+    for (const { message, line } of warnings) this.#warn(line === 0 ? message : `${message} (line ${line})`);
     const cipher = sshCrypto();
     if (cipher.kind === "javascript" && hasSsh(this.#config)) {
       const why = cipher.reason ?? "it is not built";
@@ -122,7 +122,9 @@ class RunningEngine implements Engine {
       }),
     );
     if (this.#source.file !== undefined) {
-      this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change));
+      this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change), {
+        running: this.#source.lastRead,
+      });
     }
     this.#phase = "running";
     this.#hasRun = true;
