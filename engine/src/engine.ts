@@ -128,7 +128,7 @@ class RunningEngine implements Engine {
     }
     this.#phase = "running";
     this.#hasRun = true;
-    this.#log.info({ listeners: this.#addresses(), ssh_crypto: cipher.kind }, "running");
+    this.#log.info({ listening: this.#addresses(), ssh_crypto: cipher.kind }, "running");
   }
 
   get stopped(): Promise<void> {
@@ -168,7 +168,6 @@ class RunningEngine implements Engine {
     await this.#control?.close();
     if (this.#hasRun) this.#log.info({ cut }, "stopped");
     this.#phase = "stopped";
-    this.#log.flush();
     this.#stopping.resolve(undefined);
   }
 
