@@ -1,5 +1,5 @@
 import { homedir } from "node:os";
-import { ControlError } from "../control/contract.ts";
+import { ControlError } from "../control/control-error.ts";
 import type { EngineOptions } from "../control/host.ts";
 import { parseConfigAside } from "./aside.ts";
 import type { Config } from "./config.ts";

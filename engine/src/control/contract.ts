@@ -44,8 +44,6 @@ export const controlFailure = z.object({
 });
 export type ControlFailure = z.infer<typeof controlFailure>;
 
-export { ControlError } from "./control-error.ts";
-
 export const logLevel = z.enum(["trace", "debug", "info", "warn", "error", "silent"]);
 
 const endpoint = z.object({ host: z.string().min(1).max(255), port: z.int().min(0).max(65535) });
@@ -155,6 +153,8 @@ export const testEvent = z.discriminatedUnion("kind", [
     ok: z.boolean(),
     steps: z.array(z.object({ step: dialStep, ms: z.number() })),
     failure: testFailure.optional(),
+    /** What a person should know of it, failed or not: a host key that was trusted for the first time, say. */
+    notes: z.array(z.string()).optional(),
   }),
 ]);
 export type TestEvent = z.infer<typeof testEvent>;

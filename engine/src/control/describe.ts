@@ -1,7 +1,8 @@
 import type { Config, UpstreamConfig } from "../config/config.ts";
 import type { Explanation } from "../router/route.ts";
 import type { Upstream } from "../upstream/upstream.ts";
-import { type ControlExplanation, ControlError, type UpstreamInfo } from "./contract.ts";
+import type { ControlExplanation, UpstreamInfo } from "./contract.ts";
+import { ControlError } from "./control-error.ts";
 
 /** An upstream as the contract shows it; `config` is absent for `direct`. */
 export function describeUpstream(upstream: Upstream, config: UpstreamConfig | undefined): UpstreamInfo {
@@ -34,7 +35,7 @@ function chainOf(to: string, config: Config): string[] {
 }
 
 export function unknownUpstream(name: string, config: Config): ControlError {
-  const known = Object.keys(config.upstreams);
-  const there = known.length === 0 ? "the configuration has none" : `there are ${known.join(", ")}`;
-  return new ControlError("unknown-upstream", `no upstream is called "${name}"; ${there}`);
+  const known = [...Object.keys(config.upstreams), "direct"].join(", ");
+  const sentence = name === "block" ? "block leads nowhere" : `no upstream is called "${name}"`;
+  return new ControlError("unknown-upstream", `${sentence}; there is ${known}`);
 }
