@@ -171,6 +171,12 @@ export class Listeners {
   }
 }
 
+/** True when `listening` has the address that `opening` wants, be it by a port that the system chose. */
+function holds({ listener }: Listening, opening: Opening): boolean {
+  const { host, port } = parseEndpoint(opening.address);
+  return port !== 0 && host === listener.address.host && port === listener.address.port;
+}
+
 function limitsOf(limits: Limits): InboundLimits {
   return { maxConnections: limits.max_connections, handshakeTimeoutMs: limits.handshake_timeout * 1000 };
 }
