@@ -108,7 +108,7 @@ class RunningEngine implements Engine {
   async start(warnings: readonly ConfigProblem[]): Promise<void> {
     this.#adopt(this.#next, diffConfig(this.#config, this.#next));
     await unlessBusy(this.#listeners.apply(this.#next));
-    for (const warning of warnings) this.#warn(`${warning.message} (line ${warning.line})`);
+    for (const { message, line } of warnings) this.#warn(line === 0 ? message : `${message} (line ${line})`);
     const cipher = sshCrypto();
     if (cipher.kind === "javascript" && hasSsh(this.#config)) {
       const why = cipher.reason ?? "it is not built";
@@ -122,7 +122,9 @@ class RunningEngine implements Engine {
       }),
     );
     if (this.#source.file !== undefined) {
-      this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change));
+      this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change), {
+        running: this.#source.lastRead,
+      });
     }
     this.#phase = "running";
     this.#hasRun = true;
