@@ -733,7 +733,11 @@ test("no sentence holds the environment's value, whatever it is and wherever it 
     (written) => `routes: [{ match: "${written}", to: "${written}" }]`,
     (written) => `upstreams: { a: { address: "${written}@h", user: "x${written}" } }`,
   ];
-  const value = fc.string({ minLength: 12, maxLength: 80, unit: fc.constantFrom(...'QZ07:/.*@[]\\"# $') });
+  const value = fc.string({
+    minLength: 12,
+    maxLength: 80,
+    unit: fc.constantFrom(...Array.from('QZ07:/.*@[]\\"# $')),
+  });
   fc.assert(
     fc.property(value, fc.constantFrom(...places), (secret, place) => {
       fc.pre(/[QZ07]{4}/.test(secret));

@@ -54,7 +54,9 @@ class TestService {
         if (name === "defect") throw new TypeError("a defect");
         return name === "short" ? { event: 1, ended: true } : { event: name };
       },
-      close: () => void this.open--,
+      close: () => {
+        this.open--;
+      },
     };
   }
 }
