@@ -2,8 +2,14 @@
 export function expandEnvironment(
   text: string,
   environment: Readonly<Record<string, string | undefined>>,
-): { readonly text: string; readonly faults: readonly EnvironmentFault[] } {
-  if (!text.includes("${")) return { text, faults: [] };
+): {
+  readonly text: string;
+  readonly faults: readonly EnvironmentFault[];
+  /** What each variable stood for, by name. */
+  readonly values: ReadonlyMap<string, string>;
+} {
+  const values = new Map<string, string>();
+  if (!text.includes("${")) return { text, faults: [], values };
   const faults: EnvironmentFault[] = [];
   const expanded = text.replace(reference, (written: string, ...groups: unknown[]) => {
     if (written === "$${") return "${";
@@ -20,9 +26,10 @@ export function expandEnvironment(
       faults.push({ written, message: `the environment variable ${name} is not set` });
       return "";
     }
+    values.set(name, value);
     return value;
   });
-  return { text: expanded, faults };
+  return { text: expanded, faults, values };
 }
 
 export interface EnvironmentFault {

@@ -47,6 +47,15 @@ upstreams:
   ]);
 });
 
+test("a file that a variable names and that is not there is told of by the variable", async (t) => {
+  const folder = await folderFor(t);
+  const text =
+    'listen: { socks5: 127.0.0.1:1 }\nupstreams: { a: { address: h, password_file: "${THERE}" } }\n';
+  assert.deepEqual(await warningsOf(text, folder), [
+    "2:46 upstreams.a.password_file ${THERE} can't be read: it does not exist",
+  ]);
+});
+
 test("what is there but no file, or comes by default, or has a fault of its own, is told of rightly", async (t) => {
   const folder = await folderFor(t);
   await mkdir(join(folder, "folder"));

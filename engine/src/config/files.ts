@@ -8,6 +8,8 @@ import { listOf, mappingOf, textOf, valueAt } from "./tree.ts";
 /** A file that a configuration names, and where. */
 export interface NamedFile {
   readonly file: string;
+  /** Its path as a sentence names it: as it stands in the file, where a variable made it. */
+  readonly shown: string;
   /** As in ConfigProblem. */
   readonly line: number;
   readonly column: number;
@@ -41,7 +43,9 @@ export function namedFiles(root: unknown, places: Places, source: Source): Named
     // What could not be read, or can be no path, is told of as an error.
     if (file === undefined || file.includes("\0") || source.unknown.has(formatPath(path))) return [];
     const { line, column, path: place } = source.problemAt(path, "");
-    return [{ file: placePath(file, places), line, column, path: place }];
+    const placed = placePath(file, places);
+    const shown = source.expansions.get(formatPath(path))?.written ?? placed;
+    return [{ file: placed, shown, line, column, path: place }];
   });
 }
 
@@ -50,9 +54,9 @@ export async function warnOfFiles<
   Parsed extends { readonly warnings: readonly ConfigProblem[]; readonly files: readonly NamedFile[] },
 >(parsed: Parsed): Promise<Parsed> {
   const warnings = [...parsed.warnings];
-  for (const { file, ...place } of parsed.files) {
+  for (const { file, shown, ...place } of parsed.files) {
     const why = await whyUnreadable(file);
-    if (why !== undefined) warnings.push({ ...place, message: `${file} can't be read: ${why}` });
+    if (why !== undefined) warnings.push({ ...place, message: `${shown} can't be read: ${why}` });
   }
   warnings.sort((a, b) => a.line - b.line || a.column - b.column);
   return { ...parsed, warnings: warnings.slice(0, MAX_PROBLEMS) };

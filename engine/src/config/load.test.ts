@@ -671,3 +671,83 @@ limits: { dial_timeout: 30s }
   }
   assert.ok(runs > 50, `${runs} runs`);
 });
+
+test("no sentence holds what a variable stood for", () => {
+  const secret = "Tr0ub4dor-and-3-more";
+  const env = { S: secret, PORT: "99999999", HOST_OF: `${secret}.example.com`, SHORT: "x" };
+  const texts = [
+    "default: ${S}",
+    "default: up-${S}",
+    "default: ${SHORT}",
+    "listen: { socks5: '${S}' }",
+    "listen: { socks5: '127.0.0.1:${PORT}' }",
+    "listen: { socks5: '${S}:1080:${S}' }",
+    "listen: { http: { address: '${S}' } }",
+    "listen: { control: '${HOST_OF}:443' }",
+    "log: { level: '${S}' }",
+    "limits: { idle_timeout: '${S}' }",
+    "limits: { max_connections: '${PORT}' }",
+    "upstreams: { a: { type: '${S}' } }",
+    "upstreams: { a: '${S}' }",
+    "upstreams: { a: { address: '${S}@h', user: root } }",
+    "upstreams: { a: { address: 'root@h', user: '${S}' } }",
+    "upstreams: { a: { address: '${S}:${S}' } }",
+    "upstreams: { a: { address: h, via: '${S}' } }",
+    "upstreams: { a: { address: h, pool_size: '${S}' } }",
+    "upstreams: { a: { address: h, identity_file: '${S}' } }",
+    "upstreams: { a: { address: h, host_key_check: '${S}' } }",
+    "routes: [{ match: '${S}/${S}', to: direct }]",
+    "routes: [{ match: '${S}.*.${S}:0', to: '${S}' }]",
+    "routes: [{ match: '10.0.0.0/${PORT}', to: direct }]",
+    "routes: [{ match: '*.${HOST_OF}', to: direct }, { match: 'a.${HOST_OF}', to: direct }]",
+    "routes: '${S}'",
+    "tun: { cidrs: ['${S}'] }",
+    "x: &x ${S}\ndefault: *x",
+    "${S}: 1",
+  ];
+  for (const text of texts) {
+    const result = parseConfig(text, { ...options, env });
+    const problems = [...("errors" in result ? result.errors : []), ...result.warnings];
+    assert.ok(problems.length > 0, text);
+    for (const { message } of problems) {
+      for (const run of ["Tr0u", "b4do", "more", "tr0u", "9999", '"x"']) {
+        assert.ok(!message.includes(run), `${text}\n${message}`);
+      }
+    }
+  }
+  const told = (text: string) => {
+    const result = parseConfig(`listen: { socks5: 127.0.0.1:1 }\n${text}`, { ...options, env });
+    return lines("errors" in result ? result.errors : result.warnings);
+  };
+  assert.deepEqual(told("default: ${S}"), ["2:10 default names ${S}, which is not among the upstreams"]);
+  assert.deepEqual(told("log: { level: 'x${S}' }"), [
+    '2:15 level must be one of trace, debug, info, warn, error, silent, not "x${S}"',
+  ]);
+});
+
+test("no sentence holds the environment's value, whatever it is and wherever it stands", () => {
+  const places: ((written: string) => string)[] = [
+    (written) => `default: "${written}"`,
+    (written) => `listen: { socks5: "${written}" }`,
+    (written) => `log: { level: "a${written}" }`,
+    (written) => `routes: [{ match: "${written}", to: "${written}" }]`,
+    (written) => `upstreams: { a: { address: "${written}@h", user: "x${written}" } }`,
+  ];
+  const value = fc.string({
+    minLength: 12,
+    maxLength: 80,
+    unit: fc.constantFrom(...Array.from('QZ07:/.*@[]\\"# $')),
+  });
+  fc.assert(
+    fc.property(value, fc.constantFrom(...places), (secret, place) => {
+      fc.pre(/[QZ07]{4}/.test(secret));
+      const result = parseConfig(place("${S}"), { ...options, env: { S: secret } });
+      const runs = secret.match(/[QZ07]{4,}/g)!;
+      const problems = [...("errors" in result ? result.errors : []), ...result.warnings];
+      for (const { message } of problems) {
+        for (const run of runs) assert.ok(!message.toLowerCase().includes(run.toLowerCase()), message);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});

@@ -5,6 +5,7 @@ import { type Places, buildConfig } from "./build.ts";
 import type { Config } from "./config.ts";
 import { type NamedFile, namedFiles } from "./files.ts";
 import type { GivenListeners } from "./listeners.ts";
+import { withoutValues } from "./expansions.ts";
 import { type ConfigProblem, type Finding, MAX_PROBLEMS, formatPath } from "./problem.ts";
 import { checkReferences } from "./references.ts";
 import { fileSchema } from "./schema.ts";
@@ -87,11 +88,12 @@ function locate(findings: readonly Finding[], source: Source): ConfigProblem[] {
   const known = findings.filter(
     ({ path }) => source.unknown.size === 0 || !source.unknown.has(formatPath(path)),
   );
-  return known.map(({ path, part, message, beside }) =>
-    beside === true
-      ? { line: 0, column: 0, path: formatPath(path), message }
-      : source.problemAt(path, message, { part }),
-  );
+  return known.map(({ path, part, message, beside, quotes = [] }) => {
+    const safe = withoutValues(message, [path, ...quotes], source.expansions);
+    return beside === true
+      ? { line: 0, column: 0, path: formatPath(path), message: safe }
+      : source.problemAt(path, safe, { part });
+  });
 }
 
 function inOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {

@@ -17,6 +17,8 @@ export interface Finding {
   readonly path: Path;
   readonly part: "key" | "value";
   readonly message: string;
+  /** Further paths whose values the sentence quotes. */
+  readonly quotes?: readonly Path[];
   /** It is about what was given beside the file, by a flag: no line is at fault. */
   readonly beside?: boolean;
 }

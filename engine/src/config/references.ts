@@ -158,7 +158,7 @@ function checkUser(upstream: unknown, path: Path): Finding[] {
   // What holds a colon may hold a password, which no sentence repeats; the schema tells of it.
   if (address.slice(0, at).includes(":")) return [];
   const message = `the address names the user ${address.slice(0, at)}, and user names ${user}; give one of them`;
-  return [{ path: [...path, "user"], part: "value", message }];
+  return [{ path: [...path, "user"], part: "value", message, quotes: [[...path, "address"]] }];
 }
 
 /** Whoever names an authority believes the way to the proxy to be encrypted. */
@@ -196,6 +196,7 @@ function warnOfRoutes(root: unknown): Finding[] {
     path: ["routes", rule, "match"],
     part: "value",
     message: `rule ${rule + 1} can never match, because rule ${by + 1} (${matches[by]!}) comes first and covers it`,
+    quotes: [["routes", by, "match"]],
   }));
 }
 

@@ -12,6 +12,7 @@ import {
   parseDocument,
 } from "yaml";
 import { expandEnvironment } from "./environment.ts";
+import type { Expansion } from "./expansions.ts";
 import { type ConfigProblem, type Path, formatPath } from "./problem.ts";
 import { findUnclosed } from "./unclosed.ts";
 
@@ -30,6 +31,8 @@ export interface Source {
   readonly problems: readonly ConfigProblem[];
   /** Paths (formatPath) of values that could not be read, of which nothing more is to be said. */
   readonly unknown: ReadonlySet<string>;
+  /** By path (formatPath), the values that hold something of the environment's. */
+  readonly expansions: ReadonlyMap<string, Expansion>;
   /** False when the text is not YAML, so that nothing can be said of what it means. */
   readonly readable: boolean;
   /** A problem at `path`, or at the nearest place above it that the text has. */
@@ -59,6 +62,7 @@ export function readSource(text: string, environment: Readonly<Record<string, st
     value,
     problems: reader.problems,
     unknown: reader.unknown,
+    expansions: reader.expansions,
     readable: !document.errors.some((error) => error.code !== "BAD_ALIAS"),
     problemAt: (path, message, { part = "value", hint } = {}) =>
       reader.problem(reader.offsetOf(path, part), path, message, hint),
@@ -71,6 +75,7 @@ function unreadable(message: string): Source {
     value: undefined,
     problems: [problem],
     unknown: new Set(),
+    expansions: new Map(),
     readable: false,
     problemAt: () => problem,
   };
@@ -84,6 +89,7 @@ interface ReaderContext {
 class Reader {
   readonly problems: ConfigProblem[] = [];
   readonly unknown = new Set<string>();
+  readonly expansions = new Map<string, Expansion>();
   readonly #text: string;
   readonly #document: Document.Parsed;
   readonly #context: ReaderContext;
@@ -203,6 +209,9 @@ class Reader {
       this.#add(exact === -1 ? offset : exact, path, message);
       this.unknown.add(formatPath(path));
     }
+    const { values } = expanded;
+    if (values.size > 0)
+      this.expansions.set(formatPath(path), { written: text, text: expanded.text, values });
     return expanded.text;
   }
 
