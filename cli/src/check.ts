@@ -15,7 +15,8 @@ export const registerCheck: Register = (program, context) => {
       const json = wantsJson(options);
       const file = requiredConfig(given ?? process.env["SOCKEYE_CONFIG"]);
       const { readConfiguration } = await import("./config-file.ts");
-      const loaded = await readConfiguration(file);
+      const { warnOfFiles } = await import("@sockeye/engine/config/files");
+      const loaded = await warnOfFiles(await readConfiguration(file));
       const errors = "errors" in loaded ? loaded.errors : [];
       if (errors.length > 0) context.exitCode = ExitCode.config;
       if (json) {

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Config, Limits, LogLevel } from "./config/config.ts";
-import { diffConfig } from "./config/diff.ts";
+import { type ConfigDiff, diffConfig } from "./config/diff.ts";
 import type { ConfigProblem } from "./config/problem.ts";
 import { accepted, ConfigSource, emptyLike } from "./config/running.ts";
 import { forgetSecrets, readSecret } from "./config/secrets.ts";
@@ -8,12 +9,12 @@ import { type ConfigChange, type ConfigWatch, watchConfig } from "./config/watch
 import {
   CONTRACT_VERSION,
   type ControlExplanation,
-  ControlError,
   type EngineStatus,
   type FlowInfo,
   type UpstreamInfo,
   type UpstreamNumbers,
 } from "./control/contract.ts";
+import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";
@@ -21,13 +22,14 @@ import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
 import { connect, type FlowContext } from "./flow/connect.ts";
 import { associate } from "./flow/datagrams.ts";
 import { FlowTable } from "./flow/table.ts";
-import { Listeners } from "./inbound/listeners.ts";
-import type { InboundHandler } from "./inbound/request.ts";
-import { type ObserveEndpoint, startObserveEndpoint } from "./observe/endpoint.ts";
+import { type ListenerKind, Listeners } from "./listeners.ts";
+import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
+import { type Health, startObserveEndpoint } from "./observe/endpoint.ts";
 import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
+import { Backoff } from "./upstream/backoff.ts";
 import { UpstreamSet } from "./upstream/set.ts";
 import { upstreamEnvironment } from "./upstream-environment.ts";
 import { sshCrypto } from "./upstream/ssh/crypto.ts";
@@ -70,7 +72,7 @@ class RunningEngine implements Engine {
   #config: Config;
   #router: Router;
   #phase: EngineStatus["phase"] = "starting";
-  #endpoint: ObserveEndpoint | undefined;
+  #hasRun = false;
   #control: ControlServer | undefined;
   #watch: ConfigWatch | undefined;
   #problems: readonly ConfigProblem[] | undefined;
@@ -90,11 +92,12 @@ class RunningEngine implements Engine {
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, options),
     );
-    this.#listeners = new Listeners(
-      this.#inboundHandler(),
-      (secret) => this.#readSecret(secret),
-      (error) => this.#log.error(error.message),
-    );
+    this.#listeners = new Listeners({
+      handler: this.#inboundHandler(),
+      readSecret: (secret) => this.#readSecret(secret),
+      events: (kind) => this.#listenEvents(kind),
+      openMetrics: (address) => startObserveEndpoint(address, this.#metrics, this.#health()),
+    });
     this.#router = createRouter(config.routes, config.default);
     this.#next = config;
   }
@@ -103,8 +106,9 @@ class RunningEngine implements Engine {
   readonly #next: Config;
 
   async start(warnings: readonly ConfigProblem[]): Promise<void> {
-    await this.#apply(this.#next);
-    for (const warning of warnings) this.#warn(`${warning.message} (line ${warning.line})`);
+    this.#adopt(this.#next, diffConfig(this.#config, this.#next));
+    await unlessBusy(this.#listeners.apply(this.#next));
+    for (const { message, line } of warnings) this.#warn(line === 0 ? message : `${message} (line ${line})`);
     const cipher = sshCrypto();
     if (cipher.kind === "javascript" && hasSsh(this.#config)) {
       const why = cipher.reason ?? "it is not built";
@@ -118,11 +122,13 @@ class RunningEngine implements Engine {
       }),
     );
     if (this.#source.file !== undefined) {
-      this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change));
+      this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change), {
+        running: this.#source.lastRead,
+      });
     }
     this.#phase = "running";
-    const listeners = this.status().listeners.map((at) => `${at.kind} ${at.address}`);
-    this.#log.info({ listeners, ssh_crypto: cipher.kind }, "running");
+    this.#hasRun = true;
+    this.#log.info({ listeners: this.#addresses(), ssh_crypto: cipher.kind }, "running");
   }
 
   get stopped(): Promise<void> {
@@ -151,31 +157,28 @@ class RunningEngine implements Engine {
   async #shutDown(drainMs: number): Promise<void> {
     this.#phase = "draining";
     this.#watch?.close();
-    await this.#listeners.close();
+    await this.#listeners.closeInbounds();
     if (this.#table.size > 0 && drainMs > 0) {
       this.#log.info({ flows: this.#table.size }, `draining for at most ${drainMs / 1000} s`);
     }
     const cut = await this.#table.drain(drainMs);
     await this.#upstreams.close();
     this.#table.close();
-    await this.#endpoint?.close();
+    await this.#listeners.close();
     await this.#control?.close();
+    if (this.#hasRun) this.#log.info({ cut }, "stopped");
     this.#phase = "stopped";
-    this.#log.info({ cut }, "stopped");
     this.#log.flush();
     this.#stopping.resolve(undefined);
   }
 
   status(): EngineStatus {
     const { total, failed, up, down } = this.#table.totals;
-    const listeners: EngineStatus["listeners"] = [...this.#listeners].map((inbound) => ({
-      kind: inbound.kind === "http" ? ("http" as const) : ("socks5" as const),
-      address: formatEndpoint(inbound.address),
-      pending: inbound.pending,
+    const listeners: EngineStatus["listeners"] = [...this.#listeners].map(({ kind, address, pending }) => ({
+      kind,
+      address: formatEndpoint(address),
+      pending,
     }));
-    if (this.#endpoint) {
-      listeners.push({ kind: "metrics", address: formatEndpoint(this.#endpoint.address), pending: 0 });
-    }
     if (this.#control) {
       listeners.push({ kind: "control", address: formatEndpoint(this.#control.address), pending: 0 });
     }
@@ -266,7 +269,7 @@ class RunningEngine implements Engine {
     try {
       forgetSecrets();
       const { config, warnings } = accepted(await this.#source.read());
-      await this.#apply(config);
+      await this.#change(config);
       this.#problems = undefined;
       return { warnings };
     } catch (error) {
@@ -280,37 +283,54 @@ class RunningEngine implements Engine {
     }
   }
 
-  /** Makes the engine run on `next`. Listeners come first: they are all that can fail, and then nothing has changed. */
-  async #apply(next: Config): Promise<void> {
+  /** A reload. Listeners come first: they alone can fail, and then they are as they were. */
+  async #change(next: Config): Promise<void> {
     const diff = diffConfig(this.#config, next);
-    await unlessBusy(this.#listeners.apply(next));
-    if (diff.listen.metrics !== "same") await this.#replaceEndpoint(next);
+    const listeners = await unlessBusy(this.#listeners.apply(next));
+    this.#adopt(next, diff);
+    if (diff.logChanged) this.#log.setLevel(next.log.level);
+    if (diff.listen.control === "changed") this.#log.warn("listen.control changes at the next start");
+    if (diff.isEmpty && listeners.length === 0) return;
+    const { upstreams, routesChanged: routes, limitsChanged: limits } = diff;
+    this.#log.info(
+      { upstreams, routes, limits, listeners: this.#addresses(listeners) },
+      "configuration reloaded",
+    );
+  }
+
+  /** Everything but the listeners becomes that of `next`. */
+  #adopt(next: Config, diff: ConfigDiff): void {
     Object.assign(this.#limits, next.limits);
     this.#table.setTimeouts(next.limits);
     for (const name of diff.upstreams.added) this.#metrics.declare(name);
     this.#upstreams.apply(next, diff, next.limits.drain_timeout * 1000);
     for (const name of diff.upstreams.removed) this.#metrics.forget(name);
     this.#router = createRouter(next.routes, next.default);
-    if (diff.logChanged && this.#phase === "running") this.#log.setLevel(next.log.level);
-    if (diff.listen.control === "changed" && this.#phase === "running") {
-      this.#log.warn("listen.control changes at the next start");
-    }
     this.#config = next;
-    if (this.#phase === "running" && !diff.isEmpty) {
-      this.#log.info({ upstreams: diff.upstreams, routes: diff.routesChanged }, "configuration reloaded");
-    }
   }
 
-  async #replaceEndpoint(next: Config): Promise<void> {
-    await this.#endpoint?.close();
-    this.#endpoint = undefined;
-    if (!next.listen.metrics) return;
-    this.#endpoint = await unlessBusy(
-      startObserveEndpoint(parseEndpoint(next.listen.metrics.address), this.#metrics, {
-        unhealthy: () => this.#listeners.missing(this.#config).map((kind) => `the ${kind} listener is gone`),
-        notReady: () => (this.#phase === "running" ? [] : [this.#phase]),
-      }),
-    );
+  /** `socks5 127.0.0.1:1080`, of those kinds that listen. */
+  #addresses(kinds?: readonly ListenerKind[]): string[] {
+    return [...this.#listeners]
+      .filter(({ kind }) => kinds?.includes(kind) ?? true)
+      .map(({ kind, address }) => `${kind} ${formatEndpoint(address)}`);
+  }
+
+  #health(): Health {
+    return {
+      unhealthy: () => this.#listeners.missing(this.#config).map((kind) => `the ${kind} listener is gone`),
+      notReady: () => (this.#phase === "running" ? [] : [this.#phase]),
+    };
+  }
+
+  #listenEvents(kind: "socks5" | "http"): ListenEvents {
+    return {
+      onAccept: () => this.#metrics.inboundConnection(kind),
+      onRefused: (source, why) => {
+        this.#log.info({ inbound: kind, source: formatEndpoint(source) }, `client refused: ${why}`);
+      },
+      onError: (error) => this.#log.error(error.message),
+    };
   }
 
   #inboundHandler(): InboundHandler {
@@ -346,11 +366,25 @@ class RunningEngine implements Engine {
     };
   }
 
+  /** Follows the file. What passes by itself, as a shortage of descriptors does, is tried again. */
+  async #reloadUnasked(): Promise<void> {
+    const backoff = new Backoff(1000, 30_000);
+    while (this.#phase === "running") {
+      try {
+        await this.reload();
+        return;
+      } catch (error) {
+        if (!isShortage(error)) return;
+        await sleep(backoff.next(), undefined, { ref: false });
+      }
+    }
+  }
+
   #fileChanged(change: ConfigChange): void {
     const file = this.#source.file;
     switch (change.kind) {
       case "changed":
-        void this.reload().catch(() => {});
+        void this.#reloadUnasked();
         return;
       case "deleted":
         this.#log.warn({ file }, "the configuration file is gone; what ran before still runs");
@@ -388,6 +422,15 @@ class RunningEngine implements Engine {
 /** True when an upstream of the configuration is an SSH server. */
 function hasSsh(config: Config): boolean {
   return Object.values(config.upstreams).some((upstream) => upstream.type === "ssh");
+}
+
+/** Descriptors or memory are out, which others will give back. */
+function isShortage(error: unknown): boolean {
+  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
+    if (["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"].includes((cause as NodeJS.ErrnoException).code ?? ""))
+      return true;
+  }
+  return false;
 }
 
 /** An address that can't be bound is the caller's to hear about, in the words of whoever tried. */

@@ -1,5 +1,6 @@
 import type { ConfigProblem, FlowInfo, LogRecord, UpstreamInfo } from "../../engine/src/control/contract.ts";
-import { CONTRACT_VERSION, ControlError } from "../../engine/src/control/contract.ts";
+import { CONTRACT_VERSION } from "../../engine/src/control/contract.ts";
+import { ControlError } from "../../engine/src/control/control-error.ts";
 import type { ControlHost } from "../../engine/src/control/host.ts";
 import { createLogger, type Logger } from "../../engine/src/observe/log.ts";
 import { Metrics } from "../../engine/src/observe/metrics.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
-import { createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "@sockeye/engine";
@@ -107,6 +107,67 @@ describe("a reload", () => {
     taken.close();
   });
 
+  it("that can't bind the metrics address changes nothing, and the metrics are still there", async () => {
+    const metrics = await freePort();
+    const socks5 = await freePort();
+    await using sut = await startEngineUnderTest({});
+    const listen = { socks5: `127.0.0.1:${socks5}`, metrics: `127.0.0.1:${metrics}` };
+    await sut.reconfigure({ listen });
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address() as { port: number };
+    const wrong = { socks5: `127.0.0.1:${await freePort()}`, metrics: `127.0.0.1:${port}` };
+    await assert.rejects(sut.reconfigure({ listen: wrong }), {
+      message: `can't listen on 127.0.0.1:${port}: another program listens there; stop it, or choose another port`,
+    });
+    assert.equal(listenerOf(sut).port, socks5);
+    assert.equal((await fetch(`http://127.0.0.1:${metrics}/healthz`)).status, 200);
+    taken.close();
+    await sut.reconfigure({ listen: wrong });
+    assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200);
+  });
+
+  it("lets two listeners change places", async () => {
+    const [a, b] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
+    await using sut = await startEngineUnderTest({});
+    await sut.reconfigure({ listen: { socks5: a, http: b } });
+    await sut.reconfigure({ listen: { socks5: b, http: a } });
+    const addresses = sut.engine.status().listeners.map(({ kind, address }) => `${kind} ${address}`);
+    assert.deepEqual(addresses.filter((line) => !line.startsWith("control")).sort(), [
+      `http ${a}`,
+      `socks5 ${b}`,
+    ]);
+    (await open(sut)).destroy();
+  });
+
+  it("takes up a password that was changed in its file", async () => {
+    await using sut = await startEngineUnderTest({});
+    const passwordFile = `${sut.configFile}.password`;
+    const address = `127.0.0.1:${await freePort()}`;
+    const config = { listen: { http: { address, auth: { username: "u", password_file: passwordFile } } } };
+    const statusWith = async (password: string) => {
+      const credentials = Buffer.from(`u:${password}`).toString("base64");
+      const response = await rawHttp(parseEndpoint(address), `Proxy-Authorization: Basic ${credentials}`);
+      return Number(response.split(" ")[1]);
+    };
+    await writeFile(passwordFile, "one\n", { mode: 0o600 });
+    await sut.reconfigure(config);
+    assert.deepEqual([await statusWith("one"), await statusWith("two")], [502, 407]);
+    await writeFile(passwordFile, "two\n", { mode: 0o600 });
+    await sut.reconfigure(config);
+    assert.deepEqual([await statusWith("one"), await statusWith("two")], [407, 502]);
+  });
+
+  it("of a limit counts the connections that are there, and cuts none", async () => {
+    await using sut = await startEngineUnderTest({ limits: { max_connections: 4 } });
+    const first = await Promise.all([open(sut), open(sut), open(sut)]);
+    await sut.reconfigure({ limits: { max_connections: 3, handshake_timeout: 5 } });
+    await assert.rejects(open(sut));
+    for (const socket of first) assert.equal(await says(socket, "here"), "here");
+    await sut.reconfigure({ limits: { max_connections: 5 } });
+    for (const socket of [...first, await open(sut)]) socket.destroy();
+  });
+
   it("asks for a password from then on, at the same address", async () => {
     await using sut = await startEngineUnderTest({});
     const port = await freePort();
@@ -120,7 +181,8 @@ describe("a reload", () => {
   it("follows when the file is edited, and not when it becomes wrong", async () => {
     await using sut = await startEngineUnderTest({ default: "block" });
     await assert.rejects(open(sut), Refused);
-    const edited = { listen: { socks5: formatEndpoint(listenerOf(sut)) }, log: { level: "silent" } };
+    // The listener stays as it was written, so that the edit is of the routes alone.
+    const edited = { listen: { socks5: "127.0.0.1:0" }, log: { level: "silent" } };
     await writeFile(sut.configFile, JSON.stringify({ ...edited, default: "direct" }));
     for (let tries = 0; sut.engine.explain(echo).to !== "direct"; tries++) {
       assert.ok(tries < 100, "the edit was not seen");
@@ -135,3 +197,12 @@ describe("a reload", () => {
     (await open(sut)).destroy();
   });
 });
+
+/** The answer to a CONNECT to where nothing listens. */
+async function rawHttp(proxy: Endpoint, header: string): Promise<string> {
+  const socket = connect(proxy.port, proxy.host);
+  socket.write(`CONNECT 127.0.0.1:1 HTTP/1.1\r\nHost: 127.0.0.1:1\r\n${header}\r\n\r\n`);
+  const [answer] = (await once(socket, "data")) as [Buffer];
+  socket.destroy();
+  return answer.toString();
+}

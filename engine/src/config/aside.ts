@@ -60,5 +60,5 @@ function withPlainLookups(result: ParseResult): ParseResult {
 }
 
 function refusal(message: string): ParseResult {
-  return { errors: [{ line: 1, column: 1, path: "", message }], warnings: [] };
+  return { errors: [{ line: 1, column: 1, path: "", message }], warnings: [], files: [] };
 }

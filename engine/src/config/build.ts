@@ -114,15 +114,23 @@ class Builder {
   }
 
   #path(path: string): string {
-    const { directory } = this.#places;
-    const absolute = this.#inHome(path);
-    return directory === undefined ? absolute : resolve(directory, absolute);
+    return placePath(path, this.#places);
   }
 
   /** `~` alone is expanded: an agent may be the name of a pipe. */
   #inHome(path: string): string {
-    return path === "~" || /^~[/\\]/.test(path) ? resolve(this.#places.home, path.slice(2)) : path;
+    return inHome(path, this.#places);
   }
+}
+
+/** A path as the file has it, at its place in the file system. */
+export function placePath(path: string, places: Places): string {
+  const absolute = inHome(path, places);
+  return places.directory === undefined ? absolute : resolve(places.directory, absolute);
+}
+
+function inHome(path: string, { home }: Places): string {
+  return path === "~" || /^~[/\\]/.test(path) ? resolve(home, path.slice(2)) : path;
 }
 
 const commonDefaults = { pool_size: 1, strategy: "round-robin" } as const;

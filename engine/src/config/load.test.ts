@@ -253,6 +253,13 @@ const wrong: [text: string, ...errors: string[]][] = [
     '1:25 type must be ssh, socks5 or http, not "sock5"; did you mean socks5?',
   ],
   [
+    "upstreams: { a: { type: sock5, adress: h, pool_size: 0 } }",
+    "1:14 a has no address; write address: HOST:PORT",
+    '1:25 type must be ssh, socks5 or http, not "sock5"; did you mean socks5?',
+    "1:32 adress is not a key of an upstream of any type; did you mean address?",
+    "1:54 pool_size must be a whole number from 1 to 64, not 0",
+  ],
+  [
     "upstreams: { a: { address: h, pool_size: 0 } }",
     "1:42 pool_size must be a whole number from 1 to 64, not 0",
   ],
@@ -321,6 +328,15 @@ const wrong: [text: string, ...errors: string[]][] = [
   ],
   ["log: { level: loud }", '1:15 level must be one of trace, debug, info, warn, error, silent, not "loud"'],
   ["log: { format: xml }", '1:16 format must be one of auto, json, pretty, not "xml"'],
+  [
+    "routes: [{ match: h:0, to: direct }]",
+    '1:19 "h:0": nothing connects to port 0, so this can never match; leave it out for all ports',
+  ],
+  [
+    "upstreams: { a: { type: http, address: h, tls_ca_file: /a, tls_server_name: b } }",
+    "1:43 tls_ca_file needs tls: true; without it the connection to the proxy is not encrypted",
+    "1:60 tls_server_name needs tls: true; without it the connection to the proxy is not encrypted",
+  ],
   // References
   [
     "upstreams: { prod: { address: h, via: prox }, proxy: { type: http, address: h } }",
@@ -366,6 +382,14 @@ const wrong: [text: string, ...errors: string[]][] = [
   ],
   ["listen: { control: 0.0.0.0:9000 }", "1:20 control listens on this machine alone; write 127.0.0.1:9000"],
   // Secrets
+  [
+    "upstreams: { a: { address: u:p@h:22 } }",
+    "1:28 a password does not belong in address; write password: or password_file:",
+  ],
+  [
+    "listen: { socks5: u:p@127.0.0.1:1080 }",
+    "1:19 a listener's address holds no user; write auth: { username: …, password: … }",
+  ],
   [
     "upstreams: { a: { address: h, password: p, password_file: f } }",
     "1:44 give password or password_file, not both",
@@ -422,9 +446,23 @@ const wrong: [text: string, ...errors: string[]][] = [
     "2:16 this text does not belong here; a value that begins with [ or { and goes on after ] or } stands in quotes",
   ],
   ["listen:\n\tsocks5: 127.0.0.1:1", "2:1 a tab can't indent; use spaces"],
+  // Brackets and quotes that are not closed
+  ["default: 'direct", "1:10 the quote at 1:10 is not closed"],
+  ["listen: [1,2", "1:9 the [ at 1:9 is not closed"],
+  ["listen: [1,2\n", "1:9 the [ at 1:9 is not closed"],
+  ["[", "1:1 the [ at 1:1 is not closed"],
+  ["listen: {\n  socks5: [a\n}\n", "2:11 the [ at 2:11 is not closed"],
+  ["listen: { socks5: [a }\ndefault: b", "1:19 the [ at 1:19 is not closed"],
+  ["log: { level: info\ntun: { enabled: false }\n", "1:6 the { at 1:6 is not closed"],
+  ['upstreams:\n  a:\n    address: "h}\n', "3:14 the quote at 3:14 is not closed"],
+  ['upstreams:\n  a: { address: "h}\n  b: 1\n', "2:17 the quote at 2:17 is not closed"],
   [
-    "default: 'direct",
-    "1:17 something is missing here: a colon after a key, a comma, or a closing quote or bracket",
+    'routes:\n  - { match: "a, to: b }\n  - { match: "c", to: direct }\n',
+    "2:14 the quote at 2:14 is not closed",
+  ],
+  [
+    "listen:\n  socks5: [\n  1\n  ]",
+    "2:11 the lines from the [ at 2:11 to its ] are indented with spaces, deeper than their key",
   ],
   ["default: a: b", '1:10 a value that holds ": " stands in quotes; a mapping begins on a line of its own'],
   ["default: @x", "1:10 a text that begins with @, %, ` or | stands in quotes"],
@@ -492,6 +530,41 @@ routes:
   ]);
 });
 
+test("a file that is no mapping is told of that alone", () => {
+  for (const text of ["- a", "a text", "[1, 2]"]) {
+    assert.equal(errorsOf(text).length, 1, text);
+    assert.deepEqual(warningsOf(text), [], text);
+  }
+});
+
+test("an authority that is named beside tls: false is told of in a warning", () => {
+  const text = `listen: { socks5: 127.0.0.1:1080 }
+upstreams: { a: { type: http, address: h, tls: false, tls_ca_file: /ca.pem } }`;
+  assert.deepEqual(warningsOf(text), [
+    "2:55 tls_ca_file is not used, because with tls: false the connection to the proxy is not encrypted",
+  ]);
+});
+
+test("listeners given beside the file count like its own", () => {
+  const check = (text: string, listen: ParseOptions["listen"]) => {
+    const result = parseConfig(text, { ...options, listen: listen! });
+    return lines([...("errors" in result ? result.errors : []), ...result.warnings]);
+  };
+  const open = "whoever reaches socks5 can use every upstream; add auth, or listen on 127.0.0.1";
+  const same = "http and socks5 listen on the same address; give one of them another port";
+  assert.deepEqual(check("", { socks5: "127.0.0.1:1080" }), []);
+  assert.deepEqual(check("", { metrics: "127.0.0.1:1080" }), [
+    "1:1 no application can connect; add listen: { socks5: 127.0.0.1:1080 }",
+  ]);
+  assert.deepEqual(check("", { socks5: "0.0.0.0:1080" }), [`0:0 ${open}`]);
+  assert.deepEqual(check("listen: { socks5: 127.0.0.1:1 }", { socks5: "0.0.0.0:1080" }), [`0:0 ${open}`]);
+  assert.deepEqual(check("listen: { socks5: 0.0.0.0:1 }", { socks5: "127.0.0.1:1080" }), []);
+  const guarded = "listen: { socks5: { address: 127.0.0.1:1, auth: { username: u, password: p } } }";
+  assert.deepEqual(check(guarded, { socks5: "0.0.0.0:1080" }), []);
+  assert.deepEqual(check("listen: { socks5: 127.0.0.1:1 }", { http: "127.0.0.1:1" }), [`1:19 ${same}`]);
+  assert.deepEqual(check("", { socks5: "127.0.0.1:1", http: "127.0.0.1:1" }), [`0:0 ${same}`]);
+});
+
 test("no error holds a secret", () => {
   const canary = "hunter2hunter2";
   const texts = [
@@ -507,6 +580,11 @@ test("no error holds a secret", () => {
     `upstreams: { a: { type: http, address: h, auth: { username: [x], password: ${canary} } } }`,
     `upstreams: { a: { type: http, address: h, auth: ${canary} } }`,
     `upstreams: { a: { type: http, address: "user:${canary}@h:80" } }`,
+    `upstreams: { a: { address: "user:${canary}@h:22" } }`,
+    `upstreams: { a: { address: "user:${canary}@h:22", user: other } }`,
+    `upstreams: { a: { address: "user:${canary}@h@h:22" } }`,
+    `upstreams: { a: { type: sock, address: "user:${canary}@h:22" } }`,
+    `listen: { socks5: "user:${canary}@127.0.0.1:80" }`,
   ];
   for (const text of texts) {
     const errors = errorsOf(text);

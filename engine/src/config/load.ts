@@ -1,12 +1,14 @@
 import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { z } from "zod";
-import { buildConfig } from "./build.ts";
+import { type Places, buildConfig } from "./build.ts";
 import type { Config } from "./config.ts";
-import { type ConfigProblem, MAX_PROBLEMS, formatPath } from "./problem.ts";
+import { type NamedFile, namedFiles } from "./files.ts";
+import type { GivenListeners } from "./listeners.ts";
+import { type ConfigProblem, type Finding, MAX_PROBLEMS, formatPath } from "./problem.ts";
 import { checkReferences } from "./references.ts";
 import { fileSchema } from "./schema.ts";
-import { type Finding, describeIssue } from "./sentences.ts";
+import { describeIssue } from "./sentences.ts";
 import { MAX_FILE_BYTES, type Source, readSource } from "./source.ts";
 
 export type { ConfigProblem } from "./problem.ts";
@@ -19,11 +21,18 @@ export interface ParseOptions {
   readonly home: string;
   /** The file's path: relative paths in it begin at its directory. */
   readonly fileName?: string;
+  /** Addresses of listeners from elsewhere, which take the place of the file's. The configuration returned is the file's. */
+  readonly listen?: GivenListeners;
 }
 
-export type ParseResult =
-  | { readonly config: Config; readonly warnings: readonly ConfigProblem[] }
-  | { readonly errors: readonly ConfigProblem[]; readonly warnings: readonly ConfigProblem[] };
+export type ParseResult = ParsedFile &
+  ({ readonly config: Config } | { readonly errors: readonly ConfigProblem[] });
+
+interface ParsedFile {
+  readonly warnings: readonly ConfigProblem[];
+  /** What the configuration names and the engine will read; whether it is there is for warnOfFiles() to say. */
+  readonly files: readonly NamedFile[];
+}
 
 /**
  * Checks a configuration and finds every error in it at once, in the order of the file. Never throws for what the text holds.
@@ -31,17 +40,21 @@ export type ParseResult =
  */
 export function parseConfig(text: string, options: ParseOptions): ParseResult {
   const source = readSource(text.startsWith("\uFEFF") ? text.slice(1) : text, options.env);
-  if (!source.readable) return { errors: inOrder(source.problems), warnings: [] };
+  if (!source.readable) return { errors: inOrder(source.problems), warnings: [], files: [] };
   const root = withoutEmptyBlocks(source.value);
   const parsed = fileSchema.safeParse(root);
-  const references = checkReferences(root);
+  const references = checkReferences(root, options.listen ?? {});
   const issues = parsed.success ? [] : describeIssues(parsed.error.issues, root);
   const findings = [...issues, ...references.errors].slice(0, MAX_PROBLEMS);
   const errors = inOrder([...source.problems, ...locate(findings, source)]);
   const warnings = inOrder(locate(references.warnings.slice(0, MAX_PROBLEMS), source));
-  if (errors.length > 0 || !parsed.success) return { errors: errors.slice(0, MAX_PROBLEMS), warnings };
   const directory = options.fileName === undefined ? undefined : dirname(options.fileName);
-  return { config: buildConfig(parsed.data, { home: options.home, directory }), warnings };
+  const places: Places = { home: options.home, directory };
+  const files = namedFiles(root, places, source);
+  if (errors.length > 0 || !parsed.success) {
+    return { errors: errors.slice(0, MAX_PROBLEMS), warnings, files };
+  }
+  return { config: buildConfig(parsed.data, places), warnings, files };
 }
 
 /** The file's text; no more of it is read than parseConfig accepts, and one byte, so that it is seen to be too large. */
@@ -74,7 +87,11 @@ function locate(findings: readonly Finding[], source: Source): ConfigProblem[] {
   const known = findings.filter(
     ({ path }) => source.unknown.size === 0 || !source.unknown.has(formatPath(path)),
   );
-  return known.map(({ path, part, message }) => source.problemAt(path, message, { part }));
+  return known.map(({ path, part, message, beside }) =>
+    beside === true
+      ? { line: 0, column: 0, path: formatPath(path), message }
+      : source.problemAt(path, message, { part }),
+  );
 }
 
 function inOrder(problems: readonly ConfigProblem[]): ConfigProblem[] {

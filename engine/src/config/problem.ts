@@ -1,8 +1,8 @@
 /** Something wrong, or doubtful, in a configuration file. */
 export interface ConfigProblem {
-  /** From 1. */
+  /** From 1; 0 where no line is at fault. */
   readonly line: number;
-  /** From 1, in UTF-16 units. */
+  /** From 1, in UTF-16 units; 0 where no line is at fault. */
   readonly column: number;
   /** Where in the tree: `upstreams.production.via`, `routes[2].to`; empty for the whole file. */
   readonly path: string;
@@ -10,6 +10,15 @@ export interface ConfigProblem {
   readonly message: string;
   /** A remedy, where there is one worth a second sentence. */
   readonly hint?: string | undefined;
+}
+
+/** Something found in the plain value of a file; its place in the text is looked up afterwards. */
+export interface Finding {
+  readonly path: Path;
+  readonly part: "key" | "value";
+  readonly message: string;
+  /** It is about what was given beside the file, by a flag: no line is at fault. */
+  readonly beside?: boolean;
 }
 
 /** Keys and list positions from the root. */

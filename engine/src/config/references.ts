@@ -1,29 +1,35 @@
-import { isIPv6 } from "node:net";
-import { type Endpoint, parseEndpoint } from "../endpoint.ts";
 import { type Pattern, parsePattern } from "../router/pattern.ts";
 import { findShadowedRules } from "../router/shadow.ts";
-import { MAX_PROBLEMS, type Path } from "./problem.ts";
-import { type Finding, valueAt } from "./sentences.ts";
+import { type GivenListeners, checkListeners, warnOfListeners } from "./listeners.ts";
+import { type Finding, MAX_PROBLEMS, type Path } from "./problem.ts";
 import { didYouMean } from "./suggest.ts";
+import { type Mapping, listOf, mappingOf, textOf, valueAt } from "./tree.ts";
 
 /**
  * What no single value shows: names that must exist, ways that must not turn in a circle, listeners in each other's way.
  * Works on the plain value of the file, of which any part may be wrong, so that these faults are told with the others.
  */
-export function checkReferences(root: unknown): { errors: Finding[]; warnings: Finding[] } {
+export function checkReferences(
+  root: unknown,
+  given: GivenListeners,
+): { errors: Finding[]; warnings: Finding[] } {
   const upstreams = mappingOf(valueAt(root, ["upstreams"]));
   const errors = [
     ...checkNames(upstreams),
     ...checkVia(upstreams),
     ...checkTargets(root, upstreams),
     ...checkSecrets(root, upstreams),
-    ...checkListeners(root),
+    ...checkTls(upstreams),
+    ...checkListeners(root, given),
   ];
-  const warnings = [...warnOfRoutes(root), ...warnOfListeners(root), ...warnOfHostKeys(upstreams)];
+  const warnings = [
+    ...warnOfRoutes(root),
+    ...warnOfListeners(root, given),
+    ...warnOfHostKeys(upstreams),
+    ...warnOfPlaintext(upstreams),
+  ];
   return { errors, warnings };
 }
-
-type Mapping = Readonly<Record<string, unknown>>;
 
 const reserved = ["direct", "block"];
 
@@ -149,61 +155,39 @@ function checkUser(upstream: unknown, path: Path): Finding[] {
   const address = textOf(valueAt(upstream, ["address"]));
   const at = address?.lastIndexOf("@") ?? -1;
   if (user === undefined || address === undefined || at <= 0 || address.slice(0, at) === user) return [];
+  // What holds a colon may hold a password, which no sentence repeats; the schema tells of it.
+  if (address.slice(0, at).includes(":")) return [];
   const message = `the address names the user ${address.slice(0, at)}, and user names ${user}; give one of them`;
   return [{ path: [...path, "user"], part: "value", message }];
 }
 
-interface Listener {
-  readonly name: string;
-  readonly path: Path;
-  readonly endpoint: Endpoint;
+/** Whoever names an authority believes the way to the proxy to be encrypted. */
+function checkTls(upstreams: Mapping): Finding[] {
+  return keysWithoutTls(upstreams, (tls) => tls === undefined).map(({ path, key }) => ({
+    path,
+    part: "key",
+    message: `${key} needs tls: true; without it the connection to the proxy is not encrypted`,
+  }));
 }
 
-function listenersIn(root: unknown): Listener[] {
-  return ["socks5", "http", "metrics", "control"].flatMap((name): Listener[] => {
-    const inline: Path = ["listen", name];
-    const path = textOf(valueAt(root, inline)) === undefined ? [...inline, "address"] : inline;
-    const address = textOf(valueAt(root, path));
-    if (address === undefined) return [];
-    try {
-      return [{ name, path, endpoint: parseEndpoint(address) }];
-    } catch {
-      return []; // The schema tells of it.
-    }
+/** With `tls: false` written out, it is known and may be meant. */
+function warnOfPlaintext(upstreams: Mapping): Finding[] {
+  return keysWithoutTls(upstreams, (tls) => tls === false || tls === "false").map(({ path, key }) => ({
+    path,
+    part: "key",
+    message: `${key} is not used, because with tls: false the connection to the proxy is not encrypted`,
+  }));
+}
+
+function keysWithoutTls(
+  upstreams: Mapping,
+  without: (tls: unknown) => boolean,
+): { path: Path; key: string }[] {
+  return Object.entries(upstreams).flatMap(([name, upstream]) => {
+    if (valueAt(upstream, ["type"]) !== "http" || !without(valueAt(upstream, ["tls"]))) return [];
+    const keys = ["tls_ca_file", "tls_server_name"].filter((key) => valueAt(upstream, [key]) !== undefined);
+    return keys.map((key) => ({ path: ["upstreams", name, key], key }));
   });
-}
-
-function checkListeners(root: unknown): Finding[] {
-  const listeners = listenersIn(root);
-  return listeners.flatMap((listener, i): Finding[] => {
-    const { name, path, endpoint } = listener;
-    const findings: Finding[] = [];
-    const rival = listeners.slice(0, i).find((earlier) => collide(earlier.endpoint, endpoint));
-    if (rival) {
-      const message = `${name} and ${rival.name} listen on the same address; give one of them another port`;
-      findings.push({ path, part: "value", message });
-    }
-    if (name === "control" && !isLoopback(endpoint.host)) {
-      const message = `control listens on this machine alone; write 127.0.0.1:${endpoint.port}`;
-      findings.push({ path, part: "value", message });
-    }
-    return findings;
-  });
-}
-
-function collide(a: Endpoint, b: Endpoint): boolean {
-  if (a.port !== b.port || a.port === 0) return false;
-  const [hostA, hostB] = [listenHost(a.host), listenHost(b.host)];
-  if (hostA === hostB || hostA === "::" || hostB === "::") return true;
-  return (hostA === "0.0.0.0" && !isIPv6(hostB)) || (hostB === "0.0.0.0" && !isIPv6(hostA));
-}
-
-function listenHost(host: string): string {
-  return host.toLowerCase() === "localhost" ? "127.0.0.1" : host.toLowerCase();
-}
-
-function isLoopback(host: string): boolean {
-  return /^127\.\d+\.\d+\.\d+$/.test(listenHost(host)) || host === "::1";
 }
 
 function warnOfRoutes(root: unknown): Finding[] {
@@ -223,24 +207,6 @@ function readPattern(match: string | undefined): Pattern | undefined {
   }
 }
 
-function warnOfListeners(root: unknown): Finding[] {
-  const listeners = listenersIn(root).filter(({ name }) => name === "socks5" || name === "http");
-  const open = listeners.filter(
-    ({ name, endpoint }) =>
-      !isLoopback(endpoint.host) && valueAt(root, ["listen", name, "auth"]) === undefined,
-  );
-  const findings = open.map(({ name, path }): Finding => {
-    const message = `whoever reaches ${name} can use every upstream; add auth, or listen on 127.0.0.1`;
-    return { path, part: "value", message };
-  });
-  const listen = mappingOf(valueAt(root, ["listen"]));
-  if (listen["socks5"] === undefined && listen["http"] === undefined) {
-    const message = "no application can connect; add listen: { socks5: 127.0.0.1:1080 }";
-    findings.push({ path: ["listen"], part: "key", message });
-  }
-  return findings;
-}
-
 function warnOfHostKeys(upstreams: Mapping): Finding[] {
   return Object.keys(upstreams)
     .filter((name) => valueAt(upstreams, [name, "host_key_check"]) === "off")
@@ -249,16 +215,4 @@ function warnOfHostKeys(upstreams: Mapping): Finding[] {
       part: "value",
       message: `with host_key_check off, anyone on the way can pose as ${name}; accept-new is safer`,
     }));
-}
-
-function mappingOf(value: unknown): Mapping {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Mapping) : {};
-}
-
-function listOf(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
 }

@@ -1,8 +1,9 @@
 import { homedir } from "node:os";
-import { ControlError } from "../control/contract.ts";
+import { ControlError } from "../control/control-error.ts";
 import type { EngineOptions } from "../control/host.ts";
 import { parseConfigAside } from "./aside.ts";
 import type { Config } from "./config.ts";
+import { warnOfFiles } from "./files.ts";
 import { type ParseOptions, type ParseResult, parseConfig, readConfigText } from "./load.ts";
 
 /**
@@ -13,11 +14,17 @@ export class ConfigSource {
   readonly file: string | undefined;
   readonly #text: string;
   readonly #overrides: NonNullable<EngineOptions["overrides"]>;
+  #lastRead: string | undefined;
 
   constructor(options: EngineOptions) {
     this.file = options.configFile;
     this.#text = options.configText ?? "";
     this.#overrides = options.overrides ?? {};
+  }
+
+  /** The text that read() read last; undefined before. A watch that begins later compares with it. */
+  get lastRead(): string | undefined {
+    return this.#lastRead;
   }
 
   /** @throws {ControlError} `no-config-file` with a sentence when the file can't be read. */
@@ -30,8 +37,9 @@ export class ConfigSource {
       const why = code === "ENOENT" ? "it does not exist" : code === "EACCES" ? "permission denied" : message;
       throw new ControlError("no-config-file", `can't read ${this.file}: ${why}`, { cause: error });
     }
+    this.#lastRead = text;
     // A long file is read in a thread of its own, so that a reload does not hold up the traffic.
-    return this.#override(await parseConfigAside(text, this.#options()));
+    return this.#override(await warnOfFiles(await parseConfigAside(text, this.#options())));
   }
 
   /** A text as if it were the file. */
@@ -40,7 +48,9 @@ export class ConfigSource {
   }
 
   #options(): ParseOptions {
-    return { env: process.env, home: homedir(), ...(this.file !== undefined && { fileName: this.file }) };
+    const { socks5, http, metrics } = this.#overrides;
+    const shared = { env: process.env, home: homedir(), listen: { socks5, http, metrics } };
+    return this.file === undefined ? shared : { ...shared, fileName: this.file };
   }
 
   #override(parsed: ParseResult): ParseResult {

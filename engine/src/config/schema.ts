@@ -118,6 +118,9 @@ const listenAddress = value("host:port, such as 127.0.0.1:1080", (input) => {
     );
   }
   rejectUrl(input);
+  if (input.includes("@")) {
+    throw new SyntaxError("a listener's address holds no user; write auth: { username: …, password: … }");
+  }
   parseEndpoint(input);
   return input;
 });
@@ -148,6 +151,9 @@ const sshAddress = value("host, host:port or user@host:port", (input) => {
   rejectUrl(input);
   const at = input.lastIndexOf("@");
   if (at === 0) throw new SyntaxError("there is no user before the @");
+  if (at > 0 && input.slice(0, at).includes(":")) {
+    throw new SyntaxError("a password does not belong in address; write password: or password_file:");
+  }
   if (parseEndpoint(input.slice(at + 1), 22).port === 0) {
     throw new SyntaxError("port 0 can't be connected to; a port is a number from 1 to 65535");
   }
@@ -214,6 +220,14 @@ const upstream = z.preprocess(
       : input,
   z.discriminatedUnion("type", [ssh, socks5, http]),
 );
+
+/** For an upstream whose type is none: what is wrong in it whatever type was meant. */
+export const upstreamOfNoType = z.strictObject({
+  ...http.shape,
+  ...socks5.shape,
+  ...ssh.shape,
+  type: z.unknown(),
+});
 
 const listenerMapping = z.strictObject({ address: listenAddress, auth: optional(auth) });
 

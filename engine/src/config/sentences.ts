@@ -1,15 +1,9 @@
 import type { z } from "zod";
 import type { UpstreamType } from "./config.ts";
-import { type Path } from "./problem.ts";
-import { keysOf } from "./schema.ts";
+import type { Finding, Path } from "./problem.ts";
+import { keysOf, upstreamOfNoType } from "./schema.ts";
 import { didYouMean, enumerate } from "./suggest.ts";
-
-/** What the schema found, in words. */
-export interface Finding {
-  readonly path: Path;
-  readonly part: "key" | "value";
-  readonly message: string;
-}
+import { valueAt } from "./tree.ts";
 
 /** One issue of the schema as findings: unknown keys are one issue and many findings. */
 export function describeIssue(issue: z.core.$ZodIssue, root: unknown): Finding[] {
@@ -23,7 +17,19 @@ export function describeIssue(issue: z.core.$ZodIssue, root: unknown): Finding[]
   }
   const given = valueAt(root, path);
   if (given === undefined) return [{ path, part: "value", message: missingSentence(path) }];
-  return [{ path, part: "value", message: wrongValueSentence(issue, path, given) }];
+  const wrong: Finding = { path, part: "value", message: wrongValueSentence(issue, path, given) };
+  return isUpstreamType(path) ? [wrong, ...describeUpstreamOfNoType(path.slice(0, -1), root)] : [wrong];
+}
+
+function isUpstreamType(path: Path): boolean {
+  return path.length === 3 && path[0] === "upstreams" && path[2] === "type";
+}
+
+/** The schema stops at a type that is none; what is wrong whatever the type is told all the same. */
+function describeUpstreamOfNoType(path: Path, root: unknown): Finding[] {
+  const { error } = upstreamOfNoType.safeParse(valueAt(root, path));
+  const issues = error?.issues ?? [];
+  return issues.flatMap((issue) => describeIssue({ ...issue, path: [...path, ...issue.path] }, root));
 }
 
 /** An issue's path; where a listener is written in short, its `address` is the listener itself. */
@@ -77,8 +83,9 @@ function exampleOf(key: string): string {
 function unknownKeySentence(key: string, path: Path, root: unknown): string {
   const { keys, name } = mappingAt(path, root);
   const owners = path[0] === "upstreams" && path.length === 2 ? typesWithKey(key) : [];
-  if (owners.length > 0) {
-    return `${key} belongs to upstreams of type ${enumerate(owners, "or")}; this one is ${typeOf(valueAt(root, path))}`;
+  const type = typeOf(valueAt(root, path));
+  if (owners.length > 0 && type !== undefined) {
+    return `${key} belongs to upstreams of type ${enumerate(owners, "or")}; this one is ${type}`;
   }
   const near = didYouMean(key, keys);
   return near === ""
@@ -93,6 +100,8 @@ function mappingAt(path: Path, root: unknown): { keys: readonly string[]; name: 
   if (path[0] === "routes") return { keys: keysOf.route, name: "a rule" };
   if (path[0] === "upstreams") {
     const type = typeOf(valueAt(root, path));
+    if (type === undefined)
+      return { keys: Object.keys(upstreamOfNoType.shape), name: "an upstream of any type" };
     return { keys: keysOf.upstream[type], name: `an upstream of type ${type}` };
   }
   if (path.length === 2) return { keys: keysOf.listener, name: "a listener" };
@@ -106,9 +115,10 @@ function typesWithKey(key: string): UpstreamType[] {
   return upstreamTypes.filter((type) => keysOf.upstream[type].includes(key));
 }
 
-function typeOf(upstream: unknown): UpstreamType {
+/** Undefined for a type that is none. */
+function typeOf(upstream: unknown): UpstreamType | undefined {
   const type = valueAt(upstream, ["type"]);
-  return upstreamTypes.find((known) => known === type) ?? "ssh";
+  return type === undefined ? "ssh" : upstreamTypes.find((known) => known === type);
 }
 
 /** The last key of the path, with its position in a list: `pool_size`, `routes[2]`. */
@@ -136,14 +146,4 @@ function show(value: unknown): string {
     default:
       return "a mapping";
   }
-}
-
-/** The value at `path`, or undefined where the way ends early. */
-export function valueAt(root: unknown, path: Path): unknown {
-  let value = root;
-  for (const part of path) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, part)) return undefined;
-    value = (value as Record<string | number, unknown>)[part];
-  }
-  return value;
 }

@@ -13,6 +13,7 @@ import {
 } from "yaml";
 import { expandEnvironment } from "./environment.ts";
 import { type ConfigProblem, type Path, formatPath } from "./problem.ts";
+import { findUnclosed } from "./unclosed.ts";
 
 /** A configuration file holds at most this many bytes: some 150,000 routes. */
 export const MAX_FILE_BYTES = 8 * 1024 * 1024;
@@ -104,8 +105,15 @@ class Reader {
       const [offset] = error.pos;
       if (error.code === "BAD_ALIAS") continue;
       const isVariable = this.#text.slice(offset - 1, offset + 1) === "${";
+      const unclosed = isVariable ? undefined : findUnclosed(this.#text, error);
       if (isVariable) this.#add(offset - 1, [], 'inside [ ] and { } a variable stands in quotes: "${NAME}"');
-      else this.#add(offset, [], syntaxSentence(error));
+      else if (unclosed === undefined) this.#add(offset, [], syntaxSentence(error));
+      else {
+        const { line, col } = this.#context.lines.linePos(unclosed.offset);
+        this.#add(unclosed.offset, [], unclosed.sentence(`${line}:${col}`));
+        // It has swallowed what follows.
+        break;
+      }
     }
     return this.#plain(this.#document.contents, [], 0);
   }

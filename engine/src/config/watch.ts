@@ -15,8 +15,11 @@ export interface ConfigWatch extends Disposable {
 }
 
 export interface WatchOptions {
-  /** The text that runs, so that a change made before the watch began is seen. Default: what the file holds first. */
-  readonly running?: string;
+  /**
+   * The text that runs, so that a change made before the watch began, or in its first moments, is seen. Default: what the
+   * file holds once it has been still.
+   */
+  readonly running?: string | undefined;
 }
 
 /** A file is read once it has been still for so long: editors write in several steps, some through an empty file. */

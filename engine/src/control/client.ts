@@ -1,5 +1,5 @@
 import { WebSocket } from "ws";
-import { ControlError } from "./contract.ts";
+import { ControlError } from "./control-error.ts";
 import { findEngines, runtimeDirectory, type EngineEntry } from "./directory.ts";
 import { ClientSession, SUBPROTOCOL, type ClientMessage } from "./protocol.ts";
 

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { readConfigText, writeConfigText } from "./config-file.ts";
-import { ControlError } from "./contract.ts";
+import { ControlError } from "./control-error.ts";
 
 const directory = mkdtempSync(join(tmpdir(), "sockeye-config-file-"));
 after(() => rmSync(directory, { recursive: true }));

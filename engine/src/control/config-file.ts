@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from "node:crypto";
 import { chmod, open, readFile, realpath, rename, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { ControlError, MAX_CONFIG_CHARACTERS } from "./contract.ts";
+import { MAX_CONFIG_CHARACTERS } from "./contract.ts";
+import { ControlError } from "./control-error.ts";
 
 /** The configuration file as text with a revision, so that two who edit it can't undo each other's work unseen. */
 export interface ConfigText {

@@ -44,8 +44,6 @@ export const controlFailure = z.object({
 });
 export type ControlFailure = z.infer<typeof controlFailure>;
 
-export { ControlError } from "./control-error.ts";
-
 export const logLevel = z.enum(["trace", "debug", "info", "warn", "error", "silent"]);
 
 const endpoint = z.object({ host: z.string().min(1).max(255), port: z.int().min(0).max(65535) });

@@ -1,7 +1,8 @@
 import type { Config, UpstreamConfig } from "../config/config.ts";
 import type { Explanation } from "../router/route.ts";
 import type { Upstream } from "../upstream/upstream.ts";
-import { type ControlExplanation, ControlError, type UpstreamInfo } from "./contract.ts";
+import type { ControlExplanation, UpstreamInfo } from "./contract.ts";
+import { ControlError } from "./control-error.ts";
 
 /** An upstream as the contract shows it; `config` is absent for `direct`. */
 export function describeUpstream(upstream: Upstream, config: UpstreamConfig | undefined): UpstreamInfo {

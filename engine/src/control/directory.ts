@@ -9,20 +9,27 @@ import {
   unlinkSync,
   writeFileSync,
 } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import * as z from "zod";
-import { ControlError } from "./contract.ts";
+import { ControlError } from "./control-error.ts";
 import { isEngineName } from "./engine-name.ts";
 
 /**
  * Where running engines are found: a folder of the user's own with a pair of files for each, `<name>.json` (address, process)
  * and `<name>.token`, both for the owner alone. An engine that was killed leaves its pair behind; whoever looks next
- * sees that its process is gone, and takes the pair away.
+ * sees that its process is gone, or that another has its number by now, and takes the pair away.
  */
 export interface EngineEntry extends z.infer<typeof entryFile> {
   readonly name: string;
   readonly token: string;
+}
+
+/** An entry as it was read, with what tells its process from a later one that was given the same number. */
+interface FoundEntry {
+  readonly entry: EngineEntry;
+  readonly processStart: string | undefined;
 }
 
 const entryFile = z.object({
@@ -33,6 +40,10 @@ const entryFile = z.object({
   configFile: z.string().optional(),
 });
 
+const processMark = z.object({ processStart: z.string().optional() });
+
+/** How long somebody at an entry's address has to take a connection. */
+const PROBE_MS = 1_000;
 const TOKEN_BYTES = 32;
 const MAX_ENTRIES = 256;
 
@@ -60,7 +71,7 @@ export function createToken(): string {
  * @returns the way to take both back.
  * @throws {ControlError} unavailable: the folder is another user's, can't be written, or the name is a running engine's.
  */
-export function announce(directory: string, entry: EngineEntry): () => void {
+export async function announce(directory: string, entry: EngineEntry): Promise<() => void> {
   if (!isEngineName(entry.name)) {
     throw new ControlError(
       "unavailable",
@@ -72,18 +83,19 @@ export function announce(directory: string, entry: EngineEntry): () => void {
   const tokenPath = join(directory, `${name}.token`);
   const entryPath = join(directory, `${name}.json`);
   const holder = readEntry(directory, name);
-  if (holder !== undefined && holder.pid !== process.pid && isAlive(holder.pid)) {
+  if (holder !== undefined && holder.entry.pid !== process.pid && (await holdsItsName(holder))) {
     throw new ControlError(
       "unavailable",
-      `an engine named "${name}" is running already (process ${holder.pid})`,
+      `an engine named "${name}" is running already (process ${holder.entry.pid})`,
     );
   }
-  forget(entryPath, tokenPath);
+  // What was judged may have been replaced while it was asked.
+  if (readEntry(directory, name)?.entry.token === holder?.entry.token) forget(entryPath, tokenPath);
   place(tokenPath, token);
-  place(entryPath, `${JSON.stringify(file)}\n`);
+  place(entryPath, `${JSON.stringify({ ...file, processStart: startOfProcess(entry.pid) })}\n`);
   return () => {
     const current = readEntry(directory, name);
-    if (current?.token === token) forget(entryPath, tokenPath);
+    if (current?.entry.token === token) forget(entryPath, tokenPath);
   };
 }
 
@@ -99,9 +111,9 @@ export function findEngines(directory: string): EngineEntry[] {
   const entries: EngineEntry[] = [];
   for (const file of files.filter((name) => name.endsWith(".json")).slice(0, MAX_ENTRIES)) {
     const name = file.slice(0, -".json".length);
-    const entry = readEntry(directory, name);
-    if (entry === undefined) continue;
-    if (isAlive(entry.pid)) entries.push(entry);
+    const found = readEntry(directory, name);
+    if (found === undefined) continue;
+    if (stateOf(found) !== "gone") entries.push(found.entry);
     else forget(join(directory, file), join(directory, `${name}.token`));
   }
   return entries.sort((a, b) => b.startedAt - a.startedAt);
@@ -146,14 +158,48 @@ function place(path: string, text: string): void {
   }
 }
 
-function readEntry(directory: string, name: string): EngineEntry | undefined {
+function readEntry(directory: string, name: string): FoundEntry | undefined {
   try {
-    const file = entryFile.parse(JSON.parse(readFileSync(join(directory, `${name}.json`), "utf8")));
-    return { ...file, name, token: readFileSync(join(directory, `${name}.token`), "utf8").trim() };
+    const file: unknown = JSON.parse(readFileSync(join(directory, `${name}.json`), "utf8"));
+    const token = readFileSync(join(directory, `${name}.token`), "utf8").trim();
+    return {
+      entry: { ...entryFile.parse(file), name, token },
+      processStart: processMark.parse(file).processStart,
+    };
   } catch {
     // Half of a pair, or no entry of ours.
     return undefined;
   }
+}
+
+/** `number-taken`: a process has the entry's number, and nothing tells whether it is the engine. */
+function stateOf({ entry, processStart }: FoundEntry): "running" | "number-taken" | "gone" {
+  if (!isAlive(entry.pid)) return "gone";
+  const start = startOfProcess(entry.pid);
+  if (processStart === undefined || start === undefined) return "number-taken";
+  return start === processStart ? "running" : "gone";
+}
+
+/** Where the process can't be told from another, an engine is there if somebody takes connections at its address. */
+async function holdsItsName(found: FoundEntry): Promise<boolean> {
+  const state = stateOf(found);
+  return state === "running" || (state === "number-taken" && (await answers(found.entry.url)));
+}
+
+function answers(url: string): Promise<boolean> {
+  if (!URL.canParse(url)) return Promise.resolve(false);
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve) => {
+    const socket = connect({ host: hostname.replace(/^\[|\]$/g, ""), port: Number(port) || 80 });
+    socket.setTimeout(PROBE_MS, () => socket.destroy());
+    socket.once("connect", () => {
+      resolve(true);
+      socket.destroy();
+    });
+    // `close` follows, as it does a time-out.
+    socket.on("error", () => undefined);
+    socket.once("close", () => resolve(false));
+  });
 }
 
 function isAlive(pid: number): boolean {
@@ -162,6 +208,21 @@ function isAlive(pid: number): boolean {
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/**
+ * When a process began, in ticks since the machine did: field 22 of proc_pid_stat(5). Undefined where the system does not
+ * say, as any but Linux. A process that has ended and that nobody has waited for is told from what it was.
+ */
+function startOfProcess(pid: number): string | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
+    // The second field is the program's name, in parentheses, and may hold any of its own.
+    const [state, ...fields] = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return state === "Z" || state === "X" ? "ended" : fields[18];
+  } catch {
+    return undefined;
   }
 }
 

@@ -7,7 +7,6 @@
  */
 import * as z from "zod";
 import {
-  ControlError,
   controlFailure,
   type CallName,
   type CallParams,
@@ -16,6 +15,7 @@ import {
   type StreamName,
   type StreamParams,
 } from "./contract.ts";
+import { ControlError } from "./control-error.ts";
 
 const id = z.int().positive();
 const clientMessage = z.discriminatedUnion("type", [

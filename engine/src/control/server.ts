@@ -4,7 +4,7 @@ import { isIP, type AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
 import { formatEndpoint, type Endpoint } from "../endpoint.ts";
-import { ControlError } from "./contract.ts";
+import { ControlError } from "./control-error.ts";
 import { announce, createToken, runtimeDirectory } from "./directory.ts";
 import type { ControlHost } from "./host.ts";
 import { ServerSession, SUBPROTOCOL, type Channel, type ServerMessage } from "./protocol.ts";
@@ -72,7 +72,7 @@ export async function startControlServer(
   const url = `ws://${formatEndpoint(address)}/`;
   let withdraw: () => void;
   try {
-    withdraw = announce(options.directory ?? runtimeDirectory(), {
+    withdraw = await announce(options.directory ?? runtimeDirectory(), {
       name: options.name ?? String(process.pid),
       url,
       token,

@@ -1,6 +1,5 @@
 import {
   calls,
-  ControlError,
   streams,
   type CallName,
   type CallParams,
@@ -8,6 +7,7 @@ import {
   type ConfigDocument,
   type StreamName,
 } from "./contract.ts";
+import { ControlError } from "./control-error.ts";
 import { readConfigText, writeConfigText } from "./config-file.ts";
 import type { ControlHost } from "./host.ts";
 import { maskSecrets } from "./mask.ts";

@@ -6,7 +6,7 @@ import type { LogFields, Logger } from "../observe/log.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { Decision, Router } from "../router/route.ts";
 import type { Dialer } from "../upstream/dialer.ts";
-import { Flow } from "./flow.ts";
+import { Flow, type FlowOrigin } from "./flow.ts";
 import type { FlowTable } from "./table.ts";
 
 /** What carrying a request needs of the engine; read afresh for each request, so that a reload takes effect at once. */
@@ -26,14 +26,9 @@ export interface FlowContext {
  * otherwise hears why not. Never throws; the flow is in the table from here until its last byte.
  */
 export function connect(context: FlowContext, request: ConnectRequest): void {
-  if (request.inbound === "socks5" || request.inbound === "http")
-    context.observer.inboundConnection(request.inbound);
   const decision = context.router().route(request.target);
   if (decision.to === "block") {
-    context.observer.dialed("block", 0, "blocked");
-    request.reject(
-      new DialError("blocked", `${formatEndpoint(request.target)} is blocked by ${ruleName(decision)}`),
-    );
+    refuseBlocked(context, request, decision);
     return;
   }
   const dialer = context.dialer(decision.to);
@@ -42,6 +37,25 @@ export function connect(context: FlowContext, request: ConnectRequest): void {
     return;
   }
   void new Connecting(context, request, decision).run(dialer);
+}
+
+/** Our own routes say no. It is remembered among the ended flows as a dial that failed. */
+function refuseBlocked(context: FlowContext, request: ConnectRequest, decision: Decision): void {
+  const target = formatEndpoint(request.target);
+  const error = new DialError("blocked", `${target} is blocked by ${ruleName(decision)}`);
+  const flow = new Flow(context.table.nextId(), originOf(request), decision, () => {});
+  context.table.add(flow);
+  context.table.remove(flow, error);
+  context.observer.dialed("block", 0, "blocked");
+  context.log.info(
+    { upstream: "block", target, seq: flow.id, request_id: context.requestId(flow.id) },
+    "blocked",
+  );
+  request.reject(error);
+}
+
+function originOf({ inbound, source, target }: ConnectRequest): FlowOrigin {
+  return { inbound, source, target, protocol: "tcp" };
 }
 
 function ruleName(decision: Decision): string {
@@ -60,9 +74,8 @@ class Connecting {
   constructor(context: FlowContext, request: ConnectRequest, decision: Decision) {
     this.#context = context;
     this.#request = request;
-    const { inbound, source, target } = request;
-    const origin = { inbound, source, target, protocol: "tcp" } as const;
-    this.#flow = new Flow(context.table.nextId(), origin, decision, (error) => this.#abort.abort(error));
+    const end = (error: DialError): void => this.#abort.abort(error);
+    this.#flow = new Flow(context.table.nextId(), originOf(request), decision, end);
     context.table.add(this.#flow);
     this.#deadline = setTimeout(() => this.#timedOut(), context.dialTimeoutMs());
     request.onCancel(() => this.#abort.abort(new DialError("cancelled", "the application went away")));
@@ -75,6 +88,7 @@ class Connecting {
       stream = await dialer.dial(this.#request.target, {
         signal: this.#abort.signal,
         flow: this.#flow.id,
+        source: this.#request.source.host,
         onStep: (step) => {
           this.#step = step;
         },

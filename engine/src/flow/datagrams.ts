@@ -12,12 +12,18 @@ const MAX_WAITING_DATAGRAMS = 64;
 /** Carries one application's datagrams: each is routed by its own target, over one association for each upstream used. */
 export function associate(context: FlowContext, port: DatagramPort): void {
   const routes = new Map<string, PortAssociation>();
+  /** Where this application's datagrams can't go, so that it is said once. */
+  const refused = new Set<string>();
   port.onDatagram = (target, payload) => {
     const decision = context.router().route(target);
     let association = routes.get(decision.to);
     if (!association) {
       association = open(context, port, target, decision);
-      if (!association) return;
+      if (!association) {
+        if (!refused.has(decision.to)) sayRefused(context, port, target, decision.to);
+        refused.add(decision.to);
+        return;
+      }
       const opened = association;
       opened.onGone = () => {
         if (routes.get(decision.to) === opened) routes.delete(decision.to);
@@ -38,22 +44,21 @@ function open(
   target: Endpoint,
   decision: Decision,
 ): PortAssociation | undefined {
-  if (decision.to === "block") {
-    context.observer.dialed("block", 0, "blocked");
-    return undefined;
-  }
-  const udp = context.dialer(decision.to)?.udp;
+  const udp = decision.to === "block" ? undefined : context.dialer(decision.to)?.udp;
   if (!udp) {
-    context.observer.dialed(decision.to, 0, "unsupported");
-    context.log.debug(
-      { upstream: decision.to, target: formatEndpoint(target) },
-      "a datagram was dropped: its upstream has no UDP",
-    );
+    context.observer.dialed(decision.to, 0, decision.to === "block" ? "blocked" : "unsupported");
     return undefined;
   }
   const association = new PortAssociation(context, port, target, decision);
-  void association.open((receiver, signal) => udp.associate(receiver, { signal }));
+  const source = port.source.host;
+  void association.open((receiver, signal) => udp.associate(receiver, { signal, source }));
   return association;
+}
+
+function sayRefused(context: FlowContext, port: DatagramPort, target: Endpoint, upstream: string): void {
+  const why = upstream === "block" ? "a route blocks them" : "their upstream has no UDP";
+  const fields = { upstream, target: formatEndpoint(target), source: formatEndpoint(port.source) };
+  context.log.warn(fields, `datagrams are dropped: ${why}`);
 }
 
 /** One port's association with one upstream: a flow of its own in the table. */

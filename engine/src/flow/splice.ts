@@ -1,7 +1,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { DialError } from "../errors.ts";
-import { TAKES_CHUNKS, writeAndRelease } from "./release.ts";
+import { TAKES_CHUNKS, writeAndRelease } from "../release.ts";
 
 /**
  * Carries bytes between an application and its upstream until both directions have ended.

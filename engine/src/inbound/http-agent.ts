@@ -48,7 +48,7 @@ export class ClientAgent extends Agent {
       this.#idle.size >= MAX_IDLE ? this.#idle.values().next().value : undefined;
     if (oldest !== undefined) {
       this.#idle.delete(oldest);
-      oldest.destroy();
+      oldest.end();
     }
     this.#idle.add(stream);
     stream.once("close", () => this.#idle.delete(stream));
@@ -60,10 +60,11 @@ export class ClientAgent extends Agent {
     request.reusedSocket = true;
   }
 
-  /** The client is gone: its dials are cancelled and its connections closed. */
+  /** The client is gone: its dials are cancelled, its idle connections end, and those within an exchange are cut. */
   override destroy(): void {
     for (const request of this.#dialling) request.cancel();
-    super.destroy();
+    for (const stream of this.#idle) stream.end();
+    for (const streams of Object.values(this.sockets)) streams?.forEach((stream) => stream.destroy());
   }
 }
 

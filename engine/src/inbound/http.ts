@@ -8,7 +8,7 @@ import { ClientAgent } from "./http-agent.ts";
 import { type Answer, answerBytes, badRequest, failureAnswer, PASSWORD_WANTED } from "./http-answers.ts";
 import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES, readForwardTarget } from "./http-forward.ts";
 import { endWith, ignoreError, SOCKET_OPTIONS, sourceOf, startListening, stopListening } from "./listener.ts";
-import type { ConnectRequest, Inbound, InboundHandler, ListenOptions } from "./request.ts";
+import type { ConnectRequest, Inbound, InboundHandler, InboundLimits, ListenOptions } from "./request.ts";
 
 /** How long a client's connection may wait for its next request. */
 const KEEP_ALIVE_MS = 60_000;
@@ -86,6 +86,11 @@ class HttpInbound implements Inbound {
 
   async listen(): Promise<void> {
     this.address = await startListening(this.#server, this.#options);
+  }
+
+  setLimits(limits: InboundLimits): void {
+    this.#server.maxConnections = limits.maxConnections;
+    this.#server.headersTimeout = limits.handshakeTimeoutMs;
   }
 
   async close(): Promise<void> {
@@ -182,7 +187,10 @@ class HttpInbound implements Inbound {
     const text = Buffer.from(given?.[1] ?? "", "base64").toString("utf8");
     const colon = text.indexOf(":");
     const accepted = colon !== -1 && this.#credentials.accepts(text.slice(0, colon), text.slice(colon + 1));
-    return accepted ? undefined : PASSWORD_WANTED;
+    if (accepted) return undefined;
+    // Without credentials it is only the question to which a client answers with them.
+    if (given) this.#options.onRefused?.(sourceOf(incoming.socket), "wrong username or password");
+    return PASSWORD_WANTED;
   }
 
   #clientOf(socket: Socket): Client {
@@ -198,8 +206,13 @@ class HttpInbound implements Inbound {
 
   #malformed(error: NodeJS.ErrnoException, socket: Socket): void {
     const busy = (this.#clients.get(socket)?.busy ?? 0) > 0;
-    if (busy || !socket.writable || error.code === "ECONNRESET") socket.destroy();
-    else endWith(socket, answerBytes(parseFailure(error.code)));
+    if (busy || !socket.writable || error.code === "ECONNRESET") {
+      socket.destroy();
+      return;
+    }
+    const failure = parseFailure(error.code);
+    this.#options.onRefused?.(sourceOf(socket), failure.sentence);
+    endWith(socket, answerBytes(failure));
   }
 }
 

@@ -22,8 +22,9 @@ export const SOCKET_OPTIONS = {
  * @throws {Error} with a sentence that names the address and says what to do.
  */
 export function startListening(server: Server, options: ListenOptions): Promise<Endpoint> {
-  const { address, onError } = options;
+  const { address, onError, onAccept } = options;
   server.maxConnections = options.maxConnections;
+  if (onAccept) server.on("connection", onAccept);
   return new Promise((resolve, reject) => {
     const onFailure = (error: NodeJS.ErrnoException): void => reject(listenFailure(error, address));
     server.once("error", onFailure);
@@ -43,7 +44,8 @@ export function startListening(server: Server, options: ListenOptions): Promise<
   });
 }
 
-function listenFailure(error: NodeJS.ErrnoException, address: Endpoint): Error {
+/** Why an address can't be listened on, in a sentence that names it and says what to do. */
+export function listenFailure(error: NodeJS.ErrnoException, address: Endpoint): Error {
   const where = formatEndpoint(address);
   const options = { cause: error };
   switch (error.code) {
@@ -93,7 +95,7 @@ export function plainAddress(address: string): string {
 export class DeadlineQueue<T> {
   /** In the order of their deadlines. */
   readonly #waiting = new Map<T, number>();
-  readonly #lengthMs: number;
+  #lengthMs: number;
   readonly #expire: (item: T) => void;
   #timer: NodeJS.Timeout | undefined;
 
@@ -104,6 +106,11 @@ export class DeadlineQueue<T> {
 
   get size(): number {
     return this.#waiting.size;
+  }
+
+  /** For items from now on. */
+  setLength(lengthMs: number): void {
+    this.#lengthMs = lengthMs;
   }
 
   add(item: T): void {

@@ -52,6 +52,8 @@ export interface Inbound {
   readonly address: Endpoint;
   /** Connections that have not become a flow yet: handshaking, or waiting for their dial. */
   readonly pending: number;
+  /** For connections from now on; those that are open count. */
+  setLimits(limits: InboundLimits): void;
   /** Stops accepting, and ends connections that are still in their handshake. Flows are the engine's to end. */
   close(): Promise<void>;
 }
@@ -62,14 +64,24 @@ export interface InboundCredentials {
 }
 
 /** The settings shared by every inbound that listens on TCP. */
-export interface ListenOptions {
+export interface ListenOptions extends ListenEvents, InboundLimits {
   readonly address: Endpoint;
   /** Where set, an application must present these. */
   readonly credentials?: InboundCredentials | undefined;
+}
+
+export interface InboundLimits {
   /** Connections accepted at one time, flows included; one more is closed at once. */
   readonly maxConnections: number;
   /** From accept to the end of the application's request. */
   readonly handshakeTimeoutMs: number;
-  /** Told when a connection could not be accepted, as when descriptors run out; at most once a second. For logs. */
+}
+
+/** What a listener tells of itself, for metrics and logs. */
+export interface ListenEvents {
+  readonly onAccept?: (() => void) | undefined;
+  /** A client was sent away before its request was heard. `why` is a few words. */
+  readonly onRefused?: ((source: Endpoint, why: string) => void) | undefined;
+  /** A connection could not be accepted, as when descriptors run out; told at most once a second. */
   readonly onError?: ((error: Error) => void) | undefined;
 }

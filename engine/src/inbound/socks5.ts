@@ -22,7 +22,7 @@ import {
   startListening,
   stopListening,
 } from "./listener.ts";
-import type { ConnectRequest, Inbound, InboundHandler, ListenOptions } from "./request.ts";
+import type { ConnectRequest, InboundLimits, Inbound, InboundHandler, ListenOptions } from "./request.ts";
 import { SocksDatagramPort } from "./socks5-udp.ts";
 
 /**
@@ -63,8 +63,17 @@ class Socks5Inbound implements Inbound {
     return this.handshakes.size + this.unanswered;
   }
 
+  refused(source: Endpoint, why: string): void {
+    this.#options.onRefused?.(source, why);
+  }
+
   async listen(): Promise<void> {
     this.address = await startListening(this.#server, this.#options);
+  }
+
+  setLimits(limits: InboundLimits): void {
+    this.#server.maxConnections = limits.maxConnections;
+    this.handshakes.setLength(limits.handshakeTimeoutMs);
   }
 
   async close(): Promise<void> {
@@ -138,9 +147,10 @@ class SocksClient implements ConnectRequest {
         return;
       case "credentials":
         // Without credentials of ours, whatever a client insists on presenting is right.
-        if (this.#owner.credentials?.accepts(event.username, event.password) === false)
+        if (this.#owner.credentials?.accepts(event.username, event.password) === false) {
+          this.#owner.refused(this.source, "wrong username or password");
           this.#refuse(authReply(false));
-        else this.#socket.write(PASSWORD_ACCEPTED);
+        } else this.#socket.write(PASSWORD_ACCEPTED);
         return;
       case "request":
         this.#begin(event.version, event.address, event.rest);
@@ -148,6 +158,7 @@ class SocksClient implements ConnectRequest {
         else this.#associate(event.address);
         return;
       case "error":
+        this.#owner.refused(this.source, event.error.message);
         this.#refuse(event.answer);
         return;
     }

@@ -56,9 +56,11 @@ test("a wrong match is refused with a sentence that says what would be right", (
     ["010.0.0.1", '"010.0.0.1" is not an address; IPv4 is four numbers from 0 to 255, such as 10.0.0.1'],
     [
       "a.com:99999",
-      '"a.com:99999": "99999" is not a port; write a number from 0 to 65535, or a range such as 8000-8999',
+      '"a.com:99999": "99999" is not a port; write a number from 1 to 65535, or a range such as 8000-8999',
     ],
-    ["a.com:", '"a.com:": "" is not a port; write a number from 0 to 65535, or a range such as 8000-8999'],
+    ["a.com:", '"a.com:": "" is not a port; write a number from 1 to 65535, or a range such as 8000-8999'],
+    ["a.com:0", '"a.com:0": nothing connects to port 0, so this can never match; leave it out for all ports'],
+    ["*:0-0", '"*:0-0": nothing connects to port 0, so this can never match; leave it out for all ports'],
     ["a.com:9-8", '"a.com:9-8": the range runs backwards; write 8-9'],
     [":443", '":443" has no host; write *:443 for a port of every host'],
     ["https://a.com/", '"https://a.com/" is a URL; write its host, with :PORT if the port matters'],

@@ -103,7 +103,12 @@ function parsePorts(text: string, whole: string): PortRange {
   const high = Number(match?.[2] ?? match?.[1]);
   if (!match || low > 65_535 || high > 65_535) {
     throw new SyntaxError(
-      `"${whole}": "${text}" is not a port; write a number from 0 to 65535, or a range such as 8000-8999`,
+      `"${whole}": "${text}" is not a port; write a number from 1 to 65535, or a range such as 8000-8999`,
+    );
+  }
+  if (low === 0 && high === 0) {
+    throw new SyntaxError(
+      `"${whole}": nothing connects to port 0, so this can never match; leave it out for all ports`,
     );
   }
   if (low > high) throw new SyntaxError(`"${whole}": the range runs backwards; write ${high}-${low}`);

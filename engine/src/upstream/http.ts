@@ -22,6 +22,8 @@ export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
 const MAX_HEAD_BYTES = 32_768;
 /** Enough of an answer to say what it was instead of HTTP. */
 const FIRST_WORDS = 64;
+/** Of the proxy's own words, as many characters stand in an error. */
+const MAX_WORDS = 200;
 /** Interim answers (1xx) that are read past before the answer itself. */
 const MAX_INTERIM = 8;
 
@@ -145,7 +147,7 @@ class ConnectConversation implements Conversation<ResponseHead> {
       const { head, rest } = read;
       if (head.status >= 200) return { result: head, rest };
       if (head.status === 101 || ++this.#interim > MAX_INTERIM) {
-        const words = `the proxy answered CONNECT with ${head.status} ${head.reason}`;
+        const words = `the proxy answered CONNECT with ${head.status} ${brief(head.reason)}`;
         throw new DialError("protocol", words, { step: "dial", scope: "upstream" });
       }
       this.#reader = new HeadReader("response", MAX_HEAD_BYTES);
@@ -160,18 +162,23 @@ function wantsCredentials(head: ResponseHead): boolean {
 }
 
 function refusal(head: ResponseHead): DialError {
-  const answer = `the proxy answered ${head.status} ${head.reason}`.trimEnd();
+  const answer = `the proxy answered ${head.status} ${brief(head.reason)}`.trimEnd();
   if (wantsCredentials(head)) {
     const wanted = headerValue(head.headers, "proxy-authenticate")?.split(/[\s,]/, 1)[0];
-    const words = wanted ? `${answer}; it wants ${wanted} credentials` : answer;
+    const words = wanted ? `${answer}; it wants ${brief(wanted)} credentials` : answer;
     return new DialError("auth", words, { step: "auth", scope: "upstream" });
   }
   // Squid answers most failures with 503 and says in a header which it was, with the system's error number.
   const squid = headerValue(head.headers, "x-squid-error");
   const code = squidCode(squid) ?? statusCode(head.status);
-  const words = squid ? `${answer} (${squid})` : answer;
+  const words = squid ? `${answer} (${brief(squid)})` : answer;
   const scope = head.status === 405 || head.status === 501 ? "upstream" : "target";
   return new DialError(code, words, { step: "dial", scope });
+}
+
+/** The proxy's own words, no longer than a sentence of ours can hold. */
+function brief(words: string): string {
+  return words.length > MAX_WORDS ? `${words.slice(0, MAX_WORDS)}…` : words;
 }
 
 function statusCode(status: number): DialErrorCode {

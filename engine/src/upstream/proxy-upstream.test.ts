@@ -289,6 +289,16 @@ describe("an HTTP upstream", () => {
     assert.equal(await codeOf("101 Switching"), "protocol upstream");
   });
 
+  it("quotes a proxy that says a lot no longer than a sentence", async () => {
+    const long = "a".repeat(9_000);
+    const headers = `Proxy-Authenticate: ${long}\r\nX-Squid-Error: ${long}\r\n\r\n`;
+    for (const status of [407, 403, 101]) {
+      const failure = await answered(`HTTP/1.1 ${status} ${long}\r\n${headers}`);
+      assert.match(failure.message, new RegExp(`answered .*${status} a+…`));
+      assert.ok(failure.message.length < 500, `${status}: ${failure.message.length} characters`);
+    }
+  });
+
   it("refuses a head without end at its cap", async () => {
     const failure = await answered(`HTTP/1.1 200 OK\r\nX: ${"a".repeat(40_000)}`);
     assert.equal(failure.code, "protocol");

@@ -201,11 +201,16 @@ export class ProxyUpstream implements Upstream {
     return stream;
   }
 
-  /** Another upstream's own steps would be taken for ours: its whole dial is the step in which we reach the proxy. */
-  #optionsForVia(options: DialOptions): DialOptions {
-    if (isDirect(this.via) || !options.onStep) return options;
-    options.onStep("tcp");
-    return { signal: options.signal, ...(options.flow !== undefined && { flow: options.flow }) };
+  /**
+   * The proxy's name waits in no application's turn. Another upstream's own steps would be taken for ours: its whole dial is
+   * the step in which we reach the proxy.
+   */
+  #optionsForVia({ signal, flow, onStep }: DialOptions): DialOptions {
+    const ours = { signal, ...(flow !== undefined && { flow }) };
+    if (!onStep) return ours;
+    if (isDirect(this.via)) return { ...ours, onStep };
+    onStep("tcp");
+    return ours;
   }
 
   #noteSuccess(): void {

@@ -225,6 +225,29 @@ test("data after its end, or of a kind that TCP has not, ends the channel", asyn
   }
 });
 
+test("a second confirmation, or a refusal after the first, ends the channel under its own number", async () => {
+  const closed: number[] = [];
+  await using f = await fixture({ onClose: (ours) => closed.push(ours) });
+  const { peer } = f.connection;
+  const twice = await f.open();
+  peer.channelOpenConfirm(0, 1000, MB, 32 * KB);
+  const refused = await f.open();
+  peer.channelOpenFail(1, 2, "Connection refused");
+  for (const stream of [twice, refused]) {
+    const error = await errorOf(stream);
+    assert.ok(error instanceof DialError && error.code === "protocol", String(error));
+  }
+  await until(() => closed.length === 2, "both CLOSE");
+  assert.deepEqual(closed, [0, 1]);
+
+  // A number is free again when the server has closed it, not before: nothing more of it reaches another channel.
+  const other = await f.open();
+  peer.channelData(1, Buffer.from("not for you"));
+  peer.channelData(2, Buffer.from("alive"));
+  const [chunk] = (await once(other, "data")) as [Buffer];
+  assert.equal(String(chunk), "alive");
+});
+
 test("a reader that stops is sent no more than its window, and gets all when it goes on", async () => {
   const server = new Sender(MB * 6);
   await using f = await fixture(server.handlers);

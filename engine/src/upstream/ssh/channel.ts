@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import type { Client } from "ssh2";
 import type { Endpoint } from "../../endpoint.ts";
-import { releaseGiven, TAKES_CHUNKS } from "../../flow/release.ts";
+import { releaseGiven, TAKES_CHUNKS } from "../../release.ts";
 import { abortReason, DialError, type DialErrorCode } from "../../errors.ts";
 import { FIRST_WINDOW, MAX_WINDOW, type ReceiveBudget } from "./budget.ts";
 import { type ChannelEnd, ChannelMux } from "./mux.ts";
@@ -121,6 +121,10 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
   }
 
   onConfirmed(confirmation: OpenConfirmation): void {
+    if (this.#peerId !== -1) {
+      this.onViolation("confirmed a channel a second time");
+      return;
+    }
     this.#peerId = confirmation.sender;
     const opening = this.#opening;
     if (!opening) {
@@ -140,6 +144,10 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
   }
 
   onRefused(reason: number, description: string): void {
+    if (this.#peerId !== -1) {
+      this.onViolation("refused a channel that it had confirmed");
+      return;
+    }
     this.#mux.release(this.#id);
     this.#closeReceived = true;
     if (this.#opening) this.#fail(refusal(reason, description, this.#opening.target));

@@ -50,7 +50,7 @@ function openWithNode(key: Buffer, nonce: Buffer, sealed: Buffer): Buffer {
 function receiver(
   key: Buffer,
   nonce: Buffer,
-): { receive(data: Buffer): number | undefined; payloads: Buffer[]; host: GcmDecipher } {
+): { receive(data: Buffer, from?: number): number | undefined; payloads: Buffer[]; host: GcmDecipher } {
   const payloads: Buffer[] = [];
   const host: GcmDecipher = {
     inSeqno: 0,
@@ -62,7 +62,7 @@ function receiver(
     free: () => undefined,
   };
   const inner = new GcmReceiver(module(), host);
-  return { receive: (data) => inner.receive(data, 0, data.length), payloads, host };
+  return { receive: (data, from = 0) => inner.receive(data, from, data.length), payloads, host };
 }
 
 function sender(key: Buffer, nonce: Buffer): { sender: GcmSender; written: () => Buffer; host: GcmCipher } {
@@ -236,6 +236,31 @@ test("what follows a key exchange message is left for the next keys", { skip }, 
   const next = randomBytes(64);
   assert.equal(mine.receive(Buffer.concat([under, next])), under.length);
   assert.deepEqual(mine.payloads, [Buffer.from([NEWKEYS])]);
+});
+
+test("what was read before new keys keeps its memory, though its reader is slow", { skip }, () => {
+  const NEWKEYS = 21;
+  const [key, nonce] = [randomBytes(16), randomBytes(12)];
+  const said = Buffer.from("^ what the server said before");
+  const newKeys = plainPacket(Buffer.from([NEWKEYS]));
+  const under = Buffer.concat([
+    sealWithNode(key, nonce, plainPacket(said)),
+    sealWithNode(key, nonceAfter(nonce, 1n), newKeys),
+  ]);
+  // The first bytes of a packet under the next keys: of it nothing is handed out yet.
+  const next = sealWithNode(key, nonce, plainPacket(randomBytes(100))).subarray(0, 50);
+  const read = Buffer.from(new Uint8Array([...under, ...next]).buffer);
+
+  const held: Buffer[] = [];
+  const before = receiver(key, nonce);
+  before.host._onPayload = (payload) => {
+    held.push(payload);
+    return payload[0] === NEWKEYS ? false : undefined;
+  };
+  const at = before.receive(read);
+  assert.equal(at, under.length);
+  assert.equal(receiver(key, nonce).receive(read, at), undefined);
+  assert.deepEqual(held, [said, Buffer.from([NEWKEYS])]);
 });
 
 test("the keys are wiped where ssh2 keeps them", { skip }, () => {

@@ -1,4 +1,4 @@
-import { enterShared, leaveShared, type SharedChunk } from "../../flow/release.ts";
+import { enterShared, leaveShared, type SharedChunk } from "../../release.ts";
 import type { GcmCipher, GcmDecipher } from "./internals.ts";
 
 /** Our compiled module (native/sshcrypto), where it could be loaded. */
@@ -161,7 +161,8 @@ export class GcmReceiver {
     try {
       result = this.#receive(data, from, to);
     } finally {
-      leaveShared(outer, result === undefined ? data : undefined);
+      // What came before `from` went out under the keys before, and its users are not counted here.
+      leaveShared(outer, from === 0 && result === undefined ? data : undefined);
     }
     return result;
   }
