@@ -80,7 +80,7 @@ class HttpProtocol implements ProxyProtocol {
     if (refused.scope === "upstream") throw refused;
     if (refused.code === "protocol")
       note(
-        `the proxy answered a CONNECT with ${head.status} ${head.reason}, as a web server would`.trimEnd(),
+        `the proxy answered a CONNECT with ${head.status} ${brief(head.reason)}, as a web server would`.trimEnd(),
       );
   }
 
