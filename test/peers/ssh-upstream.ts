@@ -10,8 +10,9 @@ import type { Dialer } from "@sockeye/engine/upstream/dialer";
 import { createDirectUpstream } from "@sockeye/engine/upstream/direct-upstream";
 import type { Prompt, Prompter } from "@sockeye/engine/upstream/prompter";
 import { createSshUpstream } from "@sockeye/engine/upstream/ssh/upstream";
-import type { Upstream } from "@sockeye/engine/upstream/upstream";
+import type { Upstream, UpstreamLog } from "@sockeye/engine/upstream/upstream";
 import type { Sshd } from "./sshd.ts";
+import { recordLog } from "./upstreams.ts";
 
 export interface UpstreamOverrides {
   readonly config?: Partial<SshUpstreamConfig>;
@@ -21,6 +22,9 @@ export interface UpstreamOverrides {
   readonly connectTimeout?: number;
   readonly prompter?: Prompter;
   readonly trustStorePath?: string;
+  readonly name?: string;
+  readonly log?: UpstreamLog;
+  readonly readSecret?: (secret: Secret) => Promise<string>;
 }
 
 export interface TestUpstream extends AsyncDisposable {
@@ -33,7 +37,6 @@ export interface TestUpstream extends AsyncDisposable {
 /** An upstream that logs in by key, knows the host's keys, and reads no ~/.ssh/config, but for the overrides. */
 export function upstreamFor(sshd: Sshd, overrides: UpstreamOverrides = {}): TestUpstream {
   const events: string[] = [];
-  const quiet = (): void => undefined;
   const config: SshUpstreamConfig = {
     type: "ssh",
     address: `${sshd.host}:${sshd.port}`,
@@ -51,7 +54,7 @@ export function upstreamFor(sshd: Sshd, overrides: UpstreamOverrides = {}): Test
     ([key]) => !(overrides.without as string[] | undefined)?.includes(key),
   );
   const upstream = createSshUpstream({
-    name: "bastion",
+    name: overrides.name ?? "bastion",
     config: Object.fromEntries(left) as unknown as SshUpstreamConfig,
     limits: { connect_timeout: overrides.connectTimeout ?? 10, ssh_receive_budget: 64 },
     via: overrides.via ?? createDirectUpstream(),
@@ -59,10 +62,10 @@ export function upstreamFor(sshd: Sshd, overrides: UpstreamOverrides = {}): Test
       onStateChange: (_name, connected) => events.push(connected ? "connected" : "disconnected"),
       onReconnect: () => events.push("reconnect"),
     },
-    readSecret: async (secret: Secret) => ("text" in secret ? secret.text : "unused"),
+    readSecret: overrides.readSecret ?? (async (secret) => ("text" in secret ? secret.text : "unused")),
     ...(overrides.prompter && { prompter: overrides.prompter }),
     trustStorePath: overrides.trustStorePath ?? join(sshd.directory, "trusted_hosts"),
-    log: { debug: quiet, info: quiet, warn: quiet },
+    log: overrides.log ?? recordLog(),
   });
   return {
     upstream,

@@ -8,7 +8,7 @@ import type { Dialer } from "../../engine/src/upstream/dialer.ts";
 import { createDirectUpstream } from "../../engine/src/upstream/direct-upstream.ts";
 import { createHttpUpstream } from "../../engine/src/upstream/http.ts";
 import { createSocks5Upstream } from "../../engine/src/upstream/socks5.ts";
-import type { Upstream, UpstreamEvents } from "../../engine/src/upstream/upstream.ts";
+import type { Upstream, UpstreamEvents, UpstreamLog } from "../../engine/src/upstream/upstream.ts";
 
 /** Where a proxy listens, and the credentials it wants, as the peers' start functions return them. */
 export interface ProxyPeer {
@@ -32,6 +32,26 @@ export function recordEvents(): RecordedEvents {
   };
 }
 
+export interface RecordedLog extends UpstreamLog {
+  /** The level and the sentence. */
+  readonly lines: string[];
+  readonly fields: Readonly<Record<string, unknown>>[];
+  /** The lines of one level. */
+  of(level: "info" | "warn"): string[];
+}
+
+/** Keeps what an upstream logs. */
+export function recordLog(): RecordedLog {
+  const lines: string[] = [];
+  const fields: Readonly<Record<string, unknown>>[] = [];
+  const take = (level: string) => (given: Readonly<Record<string, unknown>>, message: string) => {
+    lines.push(`${level} ${message}`);
+    fields.push(given);
+  };
+  const of = (level: string) => lines.filter((line) => line.startsWith(level));
+  return { lines, fields, of, debug: take("debug"), info: take("info"), warn: take("warn") };
+}
+
 const limits: Limits = {
   max_connections: 1000,
   handshake_timeout: 5,
@@ -45,6 +65,8 @@ const limits: Limits = {
 };
 
 interface TestUpstreamOptions<Config> {
+  readonly name?: string;
+  readonly log?: UpstreamLog;
   readonly via?: Dialer;
   readonly events?: UpstreamEvents;
   readonly limits?: Partial<Limits>;
@@ -58,7 +80,7 @@ function common<Config>(options: TestUpstreamOptions<Config>) {
     via: options.via ?? createDirectUpstream(),
     events: options.events ?? recordEvents(),
     readSecret: options.readSecret ?? (async (secret: Secret) => ("text" in secret ? secret.text : "")),
-    log: { debug() {}, info() {}, warn() {} },
+    log: options.log ?? { debug() {}, info() {}, warn() {} },
   };
 }
 
@@ -76,11 +98,11 @@ function configOf(peer: ProxyPeer) {
 /** The engine's SOCKS5 upstream for a proxy that a test started. */
 export function socks5To(peer: ProxyPeer, options: TestUpstreamOptions<Socks5UpstreamConfig> = {}): Upstream {
   const config = { type: "socks5", udp: true, ...configOf(peer), ...options.config } as const;
-  return createSocks5Upstream({ name: "socks", config, ...common(options) });
+  return createSocks5Upstream({ name: options.name ?? "socks", config, ...common(options) });
 }
 
 /** The engine's HTTP upstream for a proxy that a test started. */
 export function httpTo(peer: ProxyPeer, options: TestUpstreamOptions<HttpUpstreamConfig> = {}): Upstream {
   const config = { type: "http", tls: false, ...configOf(peer), ...options.config } as const;
-  return createHttpUpstream({ name: "web", config, ...common(options) });
+  return createHttpUpstream({ name: options.name ?? "web", config, ...common(options) });
 }

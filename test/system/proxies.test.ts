@@ -15,6 +15,7 @@ import {
 import { freePort, skipWithout, skipWithoutRoot } from "../peers/peer-process.ts";
 import { startSquid, type Squid } from "../peers/squid.ts";
 import { startTinyproxy } from "../peers/tinyproxy.ts";
+import { skipWithoutSshd, startSshd } from "../peers/sshd.ts";
 import { httpTo, recordEvents, socks5To } from "../peers/upstreams.ts";
 
 const MEGABYTES_64 = 64 << 20;
@@ -256,6 +257,47 @@ describe("an HTTP upstream through tinyproxy", { skip: skipWithout("tinyproxy") 
   });
 });
 
+describe("the test of an HTTP upstream without a target", { skip: skipWithout("squid", "tinyproxy") }, () => {
+  /** The outcome for an HTTP upstream at that place. */
+  async function outcome(peer: Parameters<typeof httpTo>[0]): Promise<string> {
+    const upstream = httpTo(peer, { limits: { connect_timeout: 2 } });
+    const { steps, failure } = await upstream.test({ signal: soon() });
+    await upstream.close(0);
+    return `${steps.map(({ step }) => step).join(" ")}; ${failure?.code ?? "ok"}`;
+  }
+
+  it("tells right credentials from wrong ones", async () => {
+    await using stack = new AsyncDisposableStack();
+    const known = { username: "u", password: "p" };
+    const [closed, open] = await Promise.all([startSquid({ auth: true }), startSquid()]);
+    const [closedTiny, openTiny] = [
+      await startTinyproxy({ ...known, connectPort: 80 }),
+      await startTinyproxy(),
+    ];
+    for (const peer of [closed, open, closedTiny, openTiny]) stack.defer(() => peer.stop());
+    for (const peer of [closed, open, openTiny, { ...closedTiny, ...known }])
+      assert.equal(await outcome(peer), "tcp auth; ok");
+    for (const peer of [
+      { ...closed, password: "x" },
+      { ...closedTiny, ...known, password: "x" },
+      { host: closed.host, port: closed.port },
+      closedTiny,
+    ])
+      assert.equal(await outcome(peer), "tcp; auth");
+  });
+
+  it("is not passed by a SOCKS5 server", { skip: skipWithout("danted") }, async () => {
+    const dante = await startDante();
+    assert.match(await outcome(dante), /^tcp; (closed|protocol)$/);
+    await dante.stop();
+  });
+
+  it("is not passed by an SSH server", { skip: skipWithoutSshd() }, async () => {
+    await using sshd = await startSshd({ hostKeys: ["ed25519"] });
+    assert.equal(await outcome({ host: sshd.host, port: sshd.port }), "tcp; protocol");
+  });
+});
+
 describe("a chain of two", { skip: skipWithout("danted", "squid", "openssl") }, () => {
   let first: Dante;
   let second: Dante;
@@ -314,6 +356,20 @@ describe("a chain of two", { skip: skipWithout("danted", "squid", "openssl") }, 
     const failure = await dialFailure(outer, echo);
     assert.equal(`${failure.code} ${failure.scope}`, "refused upstream");
     assert.match(failure.message, /^upstream web: upstream socks: .*refused/);
+    const tested = await outer.test({ signal: soon() });
+    assert.match(tested.failure!.message, /^upstream socks: .*refused/);
     await Promise.all([outer.close(0), inner.close(0)]);
+  });
+
+  it("names the upstream that refuses to reach the next one", async () => {
+    const wary = await startSquid({ refuse: ["127.0.0.9"] });
+    const inner = httpTo(wary, { name: "wary" });
+    const outer = socks5To({ ...first, host: "127.0.0.9" }, { via: inner });
+    const failure = await dialFailure(outer, echo);
+    assert.equal(`${failure.code} ${failure.scope}`, "forbidden upstream");
+    assert.match(failure.message, /^upstream socks: upstream wary: the proxy answered 403/);
+    await outer.close(0);
+    await inner.close(0);
+    await wary.stop();
   });
 });

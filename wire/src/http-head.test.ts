@@ -89,12 +89,20 @@ describe("HeadReader", () => {
     assert.equal(headerValue(read!.head.headers, "x-two"), undefined);
   });
 
+  it("tells by the first byte that is wrong that an answer is not HTTP, without waiting for a line's end", () => {
+    for (const text of ["\0", "S", "\n", "HTTQ", "http/1.1", "\x05\xff"])
+      assert.equal(refusal(text), "start-line", JSON.stringify(text));
+    const reader = new HeadReader("response");
+    for (const byte of "HTTP") assert.equal(reader.push(Buffer.from(byte)), undefined);
+    assert.throws(() => reader.push(Buffer.from(" ")), { code: "start-line" });
+    assert.equal(refusal("\n", "request"), "line-ending");
+  });
+
   it("refuses what a careful peer never sends, each with its code", () => {
     const ok = "HTTP/1.1 200 OK\r\n";
     const cases: readonly [string, HttpHeadErrorCode][] = [
       ["HTTP/1.1 200 OK\n\n", "line-ending"],
       [`${ok}A: b\n\r\n`, "line-ending"],
-      ["\n", "line-ending"],
       [`${ok}A: b\rC: d\r\n\r\n`, "line-ending"],
       ["\r\nHTTP/1.1 200 OK\r\n\r\n", "start-line"],
       ["SSH-2.0-OpenSSH_9.2\r\n\r\n", "start-line"],
@@ -130,7 +138,7 @@ describe("HeadReader", () => {
     reader.push(Buffer.from("HTTP/1.1 200 OK\r\nA: "));
     for (let i = 0; i < 42; i++) assert.equal(reader.push(Buffer.from("a")), undefined);
     assert.throws(() => reader.push(Buffer.from("aaaa")), { code: "too-large" });
-    const endless = new HeadReader("response");
+    const endless = new HeadReader("request");
     assert.throws(() => endless.push(Buffer.alloc(10_000_000, "a")), { code: "too-large" });
   });
 

@@ -58,6 +58,7 @@ export function headerValue(headers: HttpHeaders, name: string): string | undefi
 
 const LF = 0x0a;
 const CR = 0x0d;
+const RESPONSE_BEGINS = Buffer.from("HTTP/");
 
 /** Reads one head, however its bytes are cut into chunks. */
 export class HeadReader<Kind extends "request" | "response"> {
@@ -83,6 +84,7 @@ export class HeadReader<Kind extends "request" | "response"> {
     const before = this.#length;
     const taken = Math.min(chunk.length, this.#maxBytes - before);
     this.#append(chunk, taken);
+    if (this.#kind === "response" && before < RESPONSE_BEGINS.length) this.#checkBeginning();
     const end = this.#findEnd(before);
     if (end === undefined) {
       if (this.#length === this.#maxBytes)
@@ -107,6 +109,13 @@ export class HeadReader<Kind extends "request" | "response"> {
       chunk.copy(this.#held, this.#length, 0, taken);
     }
     this.#length += taken;
+  }
+
+  /** Another protocol is told by its first bytes, for it may never send the end that a head has. */
+  #checkBeginning(): void {
+    const known = Math.min(this.#length, RESPONSE_BEGINS.length);
+    if (this.#held.compare(RESPONSE_BEGINS, 0, known, 0, known) !== 0)
+      throw new HttpHeadError("start-line", "the first bytes are not those of an HTTP status line");
   }
 
   /** The offset after the empty line, looking at bytes from `from` on. */

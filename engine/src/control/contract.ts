@@ -153,6 +153,8 @@ export const testEvent = z.discriminatedUnion("kind", [
     ok: z.boolean(),
     steps: z.array(z.object({ step: dialStep, ms: z.number() })),
     failure: testFailure.optional(),
+    /** What a person should know of it, failed or not: a host key that was trusted for the first time, say. */
+    notes: z.array(z.string()).optional(),
   }),
 ]);
 export type TestEvent = z.infer<typeof testEvent>;

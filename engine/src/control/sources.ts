@@ -185,12 +185,13 @@ export function testSource(host: ControlHost, params: TestParams): Source {
       { signal: abort.signal, onStep, ...(target === undefined ? {} : { target }) },
     )
     .then(
-      ({ ok, steps, failure: failed }) => {
+      ({ ok, steps, failure: failed, notes }) => {
         waiting.push({
           kind: "done",
           ok,
           steps: [...steps],
           ...(failed === undefined ? {} : { failure: failed }),
+          ...(notes === undefined ? {} : { notes: [...notes] }),
         });
       },
       (error: unknown) => (failure = error),

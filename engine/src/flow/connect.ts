@@ -88,6 +88,7 @@ class Connecting {
       stream = await dialer.dial(this.#request.target, {
         signal: this.#abort.signal,
         flow: this.#flow.id,
+        source: this.#request.source.host,
         onStep: (step) => {
           this.#step = step;
         },

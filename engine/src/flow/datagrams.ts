@@ -50,7 +50,8 @@ function open(
     return undefined;
   }
   const association = new PortAssociation(context, port, target, decision);
-  void association.open((receiver, signal) => udp.associate(receiver, { signal }));
+  const source = port.source.host;
+  void association.open((receiver, signal) => udp.associate(receiver, { signal, source }));
   return association;
 }
 

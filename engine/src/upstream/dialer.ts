@@ -7,6 +7,8 @@ export interface DialOptions {
   readonly signal: AbortSignal;
   /** The flow that is dialled for, for logs. */
   readonly flow?: number;
+  /** The host of the application that is dialled for, so that one's dials don't crowd out another's; absent for our own. */
+  readonly source?: string;
   /** Told each step as it begins, so that a failure or a time-out can name it. */
   readonly onStep?: (step: DialStep) => void;
 }

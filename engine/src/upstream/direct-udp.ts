@@ -1,73 +1,53 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
-import { lookup } from "node:dns";
 import { isIP } from "node:net";
 import type { Endpoint } from "../endpoint.ts";
 import { abortReason } from "../errors.ts";
 import type { DialOptions, UdpAssociation, UdpDialer, UdpReceiver } from "./dialer.ts";
 import { plainHost } from "./plain-host.ts";
+import type { Answer, Resolver } from "./resolver.ts";
 import { toDialError } from "./system-errors.ts";
 
-/** How long an answer of the resolver is used; an error as long, so that a wrong name is not asked for with each datagram. */
-const NAME_TTL_MS = 10_000;
-/** Names remembered at one time; the oldest is forgotten first. */
-const MAX_NAMES = 1024;
 /** Datagrams that wait for one name; more are dropped. */
 const MAX_WAITING = 16;
+/** Bytes of datagrams that wait for names in one association before more are dropped. */
+const MAX_WAITING_BYTES = 256 * 1024;
 /** Bytes that wait in one socket before datagrams are dropped. */
 const MAX_QUEUED_BYTES = 1 << 20;
 
-type Resolved = { readonly address: string } | "failed";
-
-type Resolve = (name: string, done: (resolved: Resolved) => void) => void;
-
-interface NameEntry {
-  resolved: Resolved | undefined;
-  readonly expires: number;
-  /** What to do with the answer, while there is none. */
-  readonly waiting: ((resolved: Resolved) => void)[];
+/** Datagrams to a name, until there is an answer for it. */
+interface NameWait {
+  readonly leave: () => void;
+  readonly datagrams: { readonly port: number; readonly payload: Buffer }[];
 }
 
 /** UDP over the machine's own network: one socket for each address family that an association uses. */
 export class DirectUdpDialer implements UdpDialer {
-  readonly #names = new Map<string, NameEntry>();
+  readonly #resolver: Resolver;
+
+  constructor(resolver: Resolver) {
+    this.#resolver = resolver;
+  }
 
   async associate(receiver: UdpReceiver, options: DialOptions): Promise<UdpAssociation> {
     if (options.signal.aborted) throw abortReason(options.signal);
-    return new DirectUdpAssociation(receiver, (name, done) => this.#resolve(name, done));
-  }
-
-  /** Calls back with an address for `name`: at once from memory, later from the resolver, never when too many wait. */
-  #resolve(name: string, done: (resolved: Resolved) => void): void {
-    const known = this.#names.get(name);
-    if (known && (known.resolved === undefined || known.expires > performance.now())) {
-      if (known.resolved !== undefined) done(known.resolved);
-      else if (known.waiting.length < MAX_WAITING) known.waiting.push(done);
-      return;
-    }
-    this.#names.delete(name);
-    if (this.#names.size >= MAX_NAMES) this.#names.delete(this.#names.keys().next().value!);
-    const entry: NameEntry = {
-      resolved: undefined,
-      expires: performance.now() + NAME_TTL_MS,
-      waiting: [done],
-    };
-    this.#names.set(name, entry);
-    lookup(name, (error, address) => {
-      entry.resolved = error ? "failed" : { address };
-      for (const callback of entry.waiting.splice(0)) callback(entry.resolved);
-    });
+    // Datagrams' names wait apart from connections', which a flood of datagrams must not hold up.
+    return new DirectUdpAssociation(receiver, this.#resolver, `udp ${options.source ?? ""}`);
   }
 }
 
 class DirectUdpAssociation implements UdpAssociation {
   readonly #receiver: UdpReceiver;
-  readonly #resolve: Resolve;
+  readonly #resolver: Resolver;
+  readonly #source: string;
+  readonly #waits = new Map<string, NameWait>();
+  #waitingBytes = 0;
   readonly #sockets: { 4: Socket | undefined; 6: Socket | undefined } = { 4: undefined, 6: undefined };
   #closed = false;
 
-  constructor(receiver: UdpReceiver, resolve: Resolve) {
+  constructor(receiver: UdpReceiver, resolver: Resolver, source: string) {
     this.#receiver = receiver;
-    this.#resolve = resolve;
+    this.#resolver = resolver;
+    this.#source = source;
   }
 
   send(target: Endpoint, payload: Buffer): void {
@@ -80,13 +60,43 @@ class DirectUdpAssociation implements UdpAssociation {
       return;
     }
     if (host === "") return;
-    this.#resolve(host, (resolved) => {
-      if (resolved !== "failed") this.#sendTo(plainHost(resolved.address), port, payload);
-    });
+    const known = this.#resolver.recall(host);
+    if (known === undefined) this.#wait(host, port, payload);
+    else this.#sendToAnswer(known, port, payload);
   }
 
   close(): void {
     this.#end(undefined);
+  }
+
+  /** Keeps a datagram until its name is resolved, or drops it where too much waits. */
+  #wait(host: string, port: number, payload: Buffer): void {
+    if (this.#waitingBytes + payload.length > MAX_WAITING_BYTES) return;
+    const wait = this.#waits.get(host) ?? this.#ask(host);
+    if (!wait || wait.datagrams.length >= MAX_WAITING) return;
+    wait.datagrams.push({ port, payload });
+    this.#waitingBytes += payload.length;
+  }
+
+  #ask(host: string): NameWait | undefined {
+    const leave = this.#resolver.ask(host, this.#source, (answer) => this.#onAnswer(host, answer));
+    if (!leave) return undefined;
+    const wait: NameWait = { leave, datagrams: [] };
+    this.#waits.set(host, wait);
+    return wait;
+  }
+
+  #onAnswer(host: string, answer: Answer): void {
+    const { datagrams } = this.#waits.get(host)!;
+    this.#waits.delete(host);
+    for (const { port, payload } of datagrams) {
+      this.#waitingBytes -= payload.length;
+      this.#sendToAnswer(answer, port, payload);
+    }
+  }
+
+  #sendToAnswer(answer: Answer, port: number, payload: Buffer): void {
+    if (!(answer instanceof Error)) this.#sendTo(plainHost(answer[0]!.address), port, payload);
   }
 
   #sendTo(address: string, port: number, payload: Buffer): void {
@@ -123,6 +133,8 @@ class DirectUdpAssociation implements UdpAssociation {
   #end(error: Error | undefined): void {
     if (this.#closed) return;
     this.#closed = true;
+    for (const { leave } of this.#waits.values()) leave();
+    this.#waits.clear();
     for (const socket of [this.#sockets[4], this.#sockets[6]]) closeSocket(socket);
     this.#receiver.onClose(error);
   }

@@ -46,6 +46,13 @@ describe("the direct dialer", () => {
     await echo6.stop();
   });
 
+  it("takes a name that does not resolve no further than the step of its name", async () => {
+    const steps: string[] = [];
+    const options = { signal: soon(), onStep: (step: string) => steps.push(step) };
+    await assert.rejects(direct.dial({ host: "no-such-name.invalid", port: 80 }, options), { code: "dns" });
+    assert.deepEqual(steps, ["name"]);
+  });
+
   it("tells each failure by its code", async () => {
     const refused = await dialFailure(direct, { host: "127.0.0.1", port: await freePort() });
     assert.equal(`${refused.code} ${refused.step} ${refused.scope}`, "refused tcp target");

@@ -4,6 +4,7 @@ import { abortReason, DialError } from "../errors.ts";
 import type { Dialer, DialOptions, UdpDialer } from "./dialer.ts";
 import { DirectUdpDialer } from "./direct-udp.ts";
 import { plainHost } from "./plain-host.ts";
+import { type Resolver, systemResolver } from "./resolver.ts";
 import { toDialError } from "./system-errors.ts";
 
 /**
@@ -11,7 +12,13 @@ import { toDialError } from "./system-errors.ts";
  * their addresses tried in turn, 250 ms apart, both families mixed (RFC 8305).
  */
 export class DirectDialer implements Dialer {
-  readonly udp: UdpDialer = new DirectUdpDialer();
+  readonly udp: UdpDialer;
+  readonly #resolver: Resolver;
+
+  constructor(resolver = systemResolver) {
+    this.#resolver = resolver;
+    this.udp = new DirectUdpDialer(resolver);
+  }
 
   /** @throws {DialError} */
   dial(target: Endpoint, options: DialOptions): Promise<Socket> {
@@ -26,6 +33,7 @@ export class DirectDialer implements Dialer {
       const socket = connect({
         host,
         port: target.port,
+        lookup: byName ? this.#resolver.lookupFor(options) : undefined,
         autoSelectFamily: true,
         autoSelectFamilyAttemptTimeout: 250,
         noDelay: true,
@@ -33,7 +41,8 @@ export class DirectDialer implements Dialer {
       });
       // Until somebody reads, nothing is read; and this way a stream is handed over in the same state by every dialer.
       socket.pause();
-      if (byName && onStep) socket.once("lookup", () => onStep("tcp"));
+      // The event also tells of a name that did not resolve.
+      if (byName && onStep) socket.once("lookup", (error: Error | null) => !error && onStep("tcp"));
       const settle = () => {
         signal.removeEventListener("abort", onAbort);
         socket.removeListener("connect", onConnect);
@@ -46,7 +55,7 @@ export class DirectDialer implements Dialer {
       };
       const onError = (error: Error) => {
         settle();
-        reject(toDialError(error, target));
+        reject(error instanceof DialError ? error : toDialError(error, target));
       };
       const onAbort = () => {
         settle();

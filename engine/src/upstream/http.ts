@@ -2,9 +2,10 @@ import type { Duplex } from "node:stream";
 import { HeadReader, headerValue, HttpHeadError, type ResponseHead } from "@sockeye/wire/http-head";
 import type { HttpUpstreamConfig } from "../config/config.ts";
 import { formatEndpoint, parseEndpoint, type Endpoint } from "../endpoint.ts";
-import { DialError, type DialErrorCode } from "../errors.ts";
+import { DialError, type DialErrorCode, type DialStep } from "../errors.ts";
 import type { DialOptions } from "./dialer.ts";
 import { exchange, type Conversation, type ExchangeStep } from "./exchange.ts";
+import { quoteFirstWords } from "./first-words.ts";
 import { proxyTarget } from "./proxy-target.ts";
 import { ProxyUpstream, type ProxyProtocol, type ProxyUpstreamOptions } from "./proxy-upstream.ts";
 import { ProxyTls } from "./proxy-tls.ts";
@@ -21,6 +22,8 @@ export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
 const MAX_HEAD_BYTES = 32_768;
 /** Of the proxy's own words, as many characters stand in an error. */
 const MAX_WORDS = 200;
+/** Enough of an answer to say what it was instead of HTTP. */
+const FIRST_WORDS = 64;
 /** Interim answers (1xx) that are read past before the answer itself. */
 const MAX_INTERIM = 8;
 
@@ -30,8 +33,9 @@ class HttpProtocol implements ProxyProtocol {
   readonly prepareRoundTrips: number;
   readonly #options: HttpUpstreamOptions;
   readonly #tls: ProxyTls | undefined;
-  /** The header line with the credentials; empty where there are none. */
+  /** The header line with the credentials; empty where there are none, absent until read and after a refusal of them. */
   #authorization: string | undefined;
+  readonly authenticates = "request";
 
   constructor(options: HttpUpstreamOptions) {
     const { config } = options;
@@ -40,44 +44,81 @@ class HttpProtocol implements ProxyProtocol {
     const { host } = parseEndpoint(config.address, this.defaultPort);
     this.#tls = config.tls ? new ProxyTls(config.tls_server_name ?? host, config.tls_ca_file) : undefined;
     this.prepareRoundTrips = config.tls ? 1 : 0;
-    if (!config.auth) this.#authorization = "";
   }
 
   async prepare(stream: Duplex, options: DialOptions): Promise<Duplex> {
-    if (this.#authorization === undefined) {
-      try {
-        this.#authorization = await this.#readAuthorization();
-      } catch (error) {
-        stream.destroy();
-        throw error;
-      }
+    try {
+      await this.#credentials();
+    } catch (error) {
+      stream.destroy();
+      throw error;
     }
     return this.#tls ? this.#tls.connect(stream, options) : stream;
   }
 
   async connect(stream: Duplex, target: Endpoint, options: DialOptions): Promise<void> {
     options.onStep?.("dial");
+    const step = { signal: options.signal, step: "dial" } as const;
+    const head = await this.#ask(stream, step, () => formatEndpoint(proxyTarget(target)));
+    if (head.status < 300) return;
+    // The words of a refusal's body are not waited for.
+    stream.destroy();
+    throw refusal(head);
+  }
+
+  /**
+   * Asks for a name that can't exist (RFC 6761 §6.4): proxies judge the credentials before they look for the target, and
+   * answer requests of other kinds, such as `OPTIONS *`, without a look at either.
+   */
+  async check(stream: Duplex, options: DialOptions, note: (text: string) => void): Promise<void> {
+    options.onStep?.("auth");
+    const step = { signal: options.signal, step: "auth" } as const;
+    const head = await this.#ask(stream, step, () => "sockeye-test.invalid:443");
+    stream.destroy();
+    if (head.status < 300) return;
+    const refused = refusal(head);
+    if (refused.scope === "upstream") throw refused;
+    if (refused.code === "protocol")
+      note(
+        `the proxy answered a CONNECT with ${head.status} ${head.reason}, as a web server would`.trimEnd(),
+      );
+  }
+
+  /** Sends CONNECT and reads the head of the answer. Destroys the stream when it throws. */
+  async #ask(
+    stream: Duplex,
+    { signal, step }: { readonly signal: AbortSignal; readonly step: DialStep },
+    authorityOf: () => string,
+  ): Promise<ResponseHead> {
+    let answer: ConnectConversation | undefined;
     try {
-      const authority = formatEndpoint(proxyTarget(target));
-      const request = `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${this.#authorization}\r\n`;
-      const answer = new ConnectConversation(Buffer.from(request, "latin1"));
-      const head = await exchange(stream, answer, { signal: options.signal, step: "dial" });
-      if (head.status >= 300) throw refusal(head);
+      const authority = authorityOf();
+      const authorization = await this.#credentials();
+      const request = `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization}\r\n`;
+      answer = new ConnectConversation(Buffer.from(request, "latin1"));
+      const head = await exchange(stream, answer, { signal, step });
+      // A password that was changed in the meantime is taken up with the next request.
+      if (wantsCredentials(head)) this.#authorization = undefined;
+      return head;
     } catch (error) {
-      // The words of a refusal's body are not waited for.
       stream.destroy();
       if (!(error instanceof HttpHeadError)) throw error;
-      const words = `the proxy's answer is not HTTP as it should be: ${error.message}`;
-      throw new DialError("protocol", words, { cause: error, step: "dial", scope: "upstream" });
+      const words =
+        error.code === "start-line"
+          ? `what answers there does not speak HTTP: it says ${quoteFirstWords(answer!.heard)}`
+          : `the proxy's answer is not HTTP as it should be: ${error.message}`;
+      throw new DialError("protocol", words, { cause: error, step, scope: "upstream" });
     }
   }
 
-  async #readAuthorization(): Promise<string> {
-    const { username, password } = this.#options.config.auth!;
+  async #credentials(): Promise<string> {
+    if (this.#authorization !== undefined) return this.#authorization;
+    const { auth } = this.#options.config;
+    if (!auth) return (this.#authorization = "");
     try {
-      if (username.includes(":")) throw new Error("a user name in HTTP has no colon");
-      const token = Buffer.from(`${username}:${await this.#options.readSecret(password)}`, "utf8");
-      return `Proxy-Authorization: Basic ${token.toString("base64")}\r\n`;
+      if (auth.username.includes(":")) throw new Error("a user name in HTTP has no colon");
+      const token = Buffer.from(`${auth.username}:${await this.#options.readSecret(auth.password)}`, "utf8");
+      return (this.#authorization = `Proxy-Authorization: Basic ${token.toString("base64")}\r\n`);
     } catch (error) {
       const words = `the credentials can't be used: ${error instanceof Error ? error.message : String(error)}`;
       throw new DialError("auth", words, { cause: error, step: "auth", scope: "upstream" });
@@ -88,6 +129,8 @@ class HttpProtocol implements ProxyProtocol {
 /** CONNECT and the head of its answer, past any interim ones. */
 class ConnectConversation implements Conversation<ResponseHead> {
   readonly opening: Buffer;
+  /** The first chunk, for the sentence when it is no HTTP. */
+  heard: Buffer = Buffer.alloc(0);
   #reader = new HeadReader("response", MAX_HEAD_BYTES);
   #interim = 0;
 
@@ -96,6 +139,8 @@ class ConnectConversation implements Conversation<ResponseHead> {
   }
 
   push(chunk: Buffer): ExchangeStep<ResponseHead> {
+    if (this.heard.length < FIRST_WORDS)
+      this.heard = Buffer.concat([this.heard, chunk.subarray(0, FIRST_WORDS)]);
     for (let bytes = chunk; ;) {
       const read = this.#reader.push(bytes);
       if (!read) return undefined;
@@ -111,10 +156,14 @@ class ConnectConversation implements Conversation<ResponseHead> {
   }
 }
 
+/** 407, and 401 by those who take it for that, as tinyproxy does. */
+function wantsCredentials(head: ResponseHead): boolean {
+  return head.status === 407 || head.status === 401;
+}
+
 function refusal(head: ResponseHead): DialError {
   const answer = `the proxy answered ${head.status} ${brief(head.reason)}`.trimEnd();
-  // 407, and 401 by those who take it for that, as tinyproxy does.
-  if (head.status === 407 || head.status === 401) {
+  if (wantsCredentials(head)) {
     const wanted = headerValue(head.headers, "proxy-authenticate")?.split(/[\s,]/, 1)[0];
     const words = wanted ? `${answer}; it wants ${brief(wanted)} credentials` : answer;
     return new DialError("auth", words, { step: "auth", scope: "upstream" });
@@ -123,7 +172,8 @@ function refusal(head: ResponseHead): DialError {
   const squid = headerValue(head.headers, "x-squid-error");
   const code = squidCode(squid) ?? statusCode(head.status);
   const words = squid ? `${answer} (${brief(squid)})` : answer;
-  return new DialError(code, words, { step: "dial", scope: head.status === 405 ? "upstream" : "target" });
+  const scope = head.status === 405 || head.status === 501 ? "upstream" : "target";
+  return new DialError(code, words, { step: "dial", scope });
 }
 
 /** The proxy's own words, no longer than a sentence of ours can hold. */

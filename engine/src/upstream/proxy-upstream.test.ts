@@ -4,7 +4,7 @@ import { after, before, describe, it } from "node:test";
 import { startEcho, startTcpServer, type TcpPeer } from "../../../test/peers/echo.ts";
 import { assertAnswers, dialFailure, soon, until } from "../../../test/peers/exercise.ts";
 import { freePort } from "../../../test/peers/peer-process.ts";
-import { httpTo, recordEvents, socks5To } from "../../../test/peers/upstreams.ts";
+import { httpTo, recordEvents, recordLog, socks5To } from "../../../test/peers/upstreams.ts";
 import { DialError } from "../errors.ts";
 import type { Upstream } from "./upstream.ts";
 
@@ -264,6 +264,14 @@ describe("an HTTP upstream", () => {
     }
   }
 
+  it("fails at the first byte of an answer that is no HTTP, long before any deadline", async () => {
+    const started = performance.now();
+    const failure = await answered("\x05\xff");
+    assert.equal(`${failure.code} ${failure.scope}`, "protocol upstream");
+    assert.match(failure.message, /it says "\\x05\\xff"$/);
+    assert(performance.now() - started < 1000);
+  });
+
   it("maps each status to its code, without waiting for a body", async () => {
     const codeOf = async (status: string, headers = "Content-Length: 1000000\r\n") => {
       const { code, scope } = await answered(`HTTP/1.1 ${status}\r\n${headers}\r\n`);
@@ -335,6 +343,94 @@ describe("an HTTP upstream", () => {
     await upstream.close(0);
     await proxy.stop();
   });
+});
+
+describe("the test of an HTTP upstream without a target", () => {
+  async function tested(answer: Buffer | ((socket: Socket) => void)) {
+    const proxy = await scriptedProxy([answer]);
+    const upstream = httpTo(proxy, { config: { pool_size: 0 } });
+    try {
+      const { ok, steps, failure, notes } = await upstream.test({ signal: soon() });
+      assert.equal(failure === undefined, ok);
+      const passed = steps.map(({ step }) => step).join(" ");
+      return { outcome: `${passed}; ${failure?.code ?? "ok"} at ${failure?.step ?? "none"}`, failure, notes };
+    } finally {
+      await upstream.close(0);
+      await proxy.stop();
+    }
+  }
+  const status = (line: string) => Buffer.from(`HTTP/1.1 ${line}\r\n\r\n`);
+
+  it("passes where the proxy took the credentials, whatever it says of the target", async () => {
+    for (const line of ["200 OK", "403 Forbidden", "502 Bad Gateway", "503 Busy", "500 Unable to connect"]) {
+      const { outcome, notes } = await tested(status(line));
+      assert.equal(`${outcome} ${notes?.length}`, "tcp auth; ok at none undefined", line);
+    }
+  });
+
+  it("fails where the credentials are refused, where nobody speaks HTTP, and where CONNECT is unknown", async () => {
+    assert.equal((await tested(status("407 Who"))).outcome, "tcp; auth at auth");
+    assert.equal((await tested(status("405 What"))).outcome, "tcp; unsupported at dial");
+    assert.equal((await tested(status("501 What"))).outcome, "tcp; unsupported at dial");
+    assert.equal((await tested((socket) => socket.destroy())).outcome, "tcp; closed at auth");
+    const { outcome, failure } = await tested(Buffer.from("SSH-2.0-OpenSSH_9.2\r\n"));
+    assert.equal(outcome, "tcp; protocol at auth");
+    assert.match(failure!.message, /does not speak HTTP: it says "SSH-2\.0-OpenSSH_9\.2"$/);
+  });
+
+  it("notes an answer that a plain web server would give", async () => {
+    const { outcome, notes } = await tested(status("400 Bad Request"));
+    assert.equal(outcome, "tcp auth; ok at none");
+    assert.match(notes!.join(), /answered a CONNECT with 400 Bad Request, as a web server would/);
+  });
+});
+
+describe("a proxy that refuses our credentials", () => {
+  const REFUSED = Buffer.from("HTTP/1.1 407 Who\r\n\r\n");
+  /** An HTTP proxy that knows one password, and one of SOCKS5 that does. */
+  const knowing = (password: () => string) => ({
+    HTTP: (socket: Socket) => {
+      socket.once("data", (chunk: Buffer) => {
+        const token = Buffer.from(`u:${password()}`).toString("base64");
+        socket.write(chunk.includes(`Basic ${token}\r\n`) ? HTTP_OK : REFUSED);
+      });
+    },
+    SOCKS5: (socket: Socket) => {
+      const answers = [
+        () => Buffer.of(5, 2),
+        (chunk: Buffer) => Buffer.of(1, chunk.toString().endsWith(password()) ? 0 : 1),
+        () => SOCKS_OK,
+      ];
+      socket.on("data", (chunk: Buffer) => socket.write(answers.shift()!(chunk)));
+    },
+  });
+
+  for (const { name, make } of kinds) {
+    it(`makes the state failing with its error, and a new password in the file is taken up (${name})`, async () => {
+      const served = knowing(() => "new")[name as "HTTP" | "SOCKS5"];
+      const proxy = await startTcpServer(served);
+      const [events, log] = [recordEvents(), recordLog()];
+      let secret = "old";
+      const upstream = make(
+        { ...proxy, username: "u", password: "" },
+        { events, log, readSecret: async () => secret },
+      );
+      for (let tries = 0; tries < 3; tries++) {
+        const failure = await dialFailure(upstream, target);
+        assert.equal(`${failure.code} ${failure.scope}`, "auth upstream");
+        const { state, lastError } = upstream.status();
+        assert.equal(`${state} ${lastError?.code}`, "failing auth");
+      }
+      assert.deepEqual(events.lines, ["failing"]);
+      assert.equal(log.lines.filter((line) => line.startsWith("warn")).length, 1, log.lines.join("\n"));
+      secret = "new";
+      (await upstream.dial(target, { signal: soon() })).destroy();
+      assert.equal(upstream.status().state, "connected");
+      assert.deepEqual(events.lines, ["failing", "connected"]);
+      await upstream.close(0);
+      await proxy.stop();
+    });
+  }
 });
 
 describe("every proxy upstream", () => {

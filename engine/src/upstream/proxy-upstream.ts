@@ -6,7 +6,9 @@ import { ConnectDeadlines } from "./connect-deadlines.ts";
 import type { Dialer, DialOptions } from "./dialer.ts";
 import { isDirect } from "./direct-upstream.ts";
 import { NoAnswerError } from "./exchange.ts";
+import { FailureLog } from "./failure-log.ts";
 import { GivenStreams } from "./given-streams.ts";
+import { dialVia, namedFailure } from "./links.ts";
 import { runTest } from "./step-clock.ts";
 import type {
   TestOptions,
@@ -26,7 +28,7 @@ export interface ProxyUpstreamOptions<Config extends UpstreamConfig> {
   /** What the proxy is reached through: the machine's own network, or another upstream. */
   readonly via: Dialer;
   readonly events: UpstreamEvents;
-  /** Read once, when it is first needed, and kept while the upstream lives. */
+  /** Read when it is first needed, and again after the proxy refused it. */
   readonly readSecret: (secret: Secret) => Promise<string>;
   readonly log: UpstreamLog;
 }
@@ -42,6 +44,14 @@ export interface ProxyProtocol {
    * @throws {DialError} and has destroyed the stream then.
    */
   prepare(stream: Duplex, options: DialOptions): Promise<Duplex>;
+  /** Where the proxy judges the credentials: while a connection is made ready, or with each request. */
+  readonly authenticates: "preparation" | "request";
+  /**
+   * Finds out on a ready connection, without a target, whether this is a proxy that accepts our credentials, and ends it.
+   * @param note takes what a person should know of the answer.
+   * @throws {DialError}
+   */
+  check(stream: Duplex, options: DialOptions, note: (text: string) => void): Promise<void>;
   /**
    * Asks for a connection to `target` on a ready one.
    * @throws {DialError} and has destroyed the stream then; NoAnswerError where the proxy had gone before.
@@ -62,12 +72,15 @@ export class ProxyUpstream implements Upstream {
   readonly #protocol: ProxyProtocol;
   readonly #events: UpstreamEvents;
   readonly #log: UpstreamLog;
+  readonly #failures: FailureLog;
   readonly #poolSize: number;
   readonly #connectTimeoutMs: number;
   readonly #pool: WarmPool;
   readonly #given = new GivenStreams();
   readonly #attempts: ConnectDeadlines;
   #health: "unknown" | "good" | "failing" = "unknown";
+  /** That the proxy was reached shows nothing yet: its word on our credentials comes with a request, or was a refusal. */
+  #unproven: boolean;
   /** It worked once, so that the next success after a failure is a reconnection. */
   #hadWorked = false;
   #lastError: UpstreamStatus["lastError"];
@@ -81,6 +94,8 @@ export class ProxyUpstream implements Upstream {
     this.#protocol = protocol;
     this.#events = options.events;
     this.#log = options.log;
+    this.#failures = new FailureLog(options.log, options.name);
+    this.#unproven = protocol.authenticates === "request";
     this.#poolSize = options.config.pool_size;
     this.#connectTimeoutMs = options.limits.connect_timeout * 1000;
     this.#attempts = new ConnectDeadlines(this.#connectTimeoutMs);
@@ -101,10 +116,10 @@ export class ProxyUpstream implements Upstream {
   /**
    * Gets a ready connection, warm or fresh, and asks on it. A warm one that turns out to be dead before the proxy answered
    * a byte is replaced once. The connection counts as given out from then on.
-   * @throws {DialError} with scope `upstream` for all that comes before the request.
+   * @throws {DialError} with scope `upstream` for all that comes before the request, and our name before its sentence.
    */
   protected async request<Result>(ask: Ask<Result>, options: DialOptions): Promise<Result> {
-    if (this.#isClosing()) throw this.#closedError();
+    if (this.#isClosing()) throw namedFailure(closedError(), this.name, options.signal);
     if (options.signal.aborted) throw abortReason(options.signal);
     this.#given.begin();
     try {
@@ -121,6 +136,8 @@ export class ProxyUpstream implements Upstream {
       const fresh = await this.#openFor(options);
       if (warm && wasGood) this.#events.onReconnect(this.name);
       return await this.#askOn(fresh, ask);
+    } catch (error) {
+      throw namedFailure(error, this.name, options.signal);
     } finally {
       this.#given.end();
     }
@@ -129,7 +146,25 @@ export class ProxyUpstream implements Upstream {
   async #askOn<Result>(stream: Duplex, ask: Ask<Result>): Promise<Result> {
     // From here it is cut when the upstream is closed, request or not.
     this.#given.add(stream);
-    return ask(stream);
+    try {
+      const result = await ask(stream);
+      this.#noteAnswer();
+      return result;
+    } catch (error) {
+      if (error instanceof DialError && error.scope === "upstream") {
+        this.#unproven = true;
+        this.#noteFailure(error);
+      } else if (isVerdict(error)) {
+        this.#noteAnswer();
+      }
+      throw error;
+    }
+  }
+
+  /** The proxy took a request of ours, whatever became of it. */
+  #noteAnswer(): void {
+    this.#unproven = false;
+    this.#noteSuccess();
   }
 
   /** A fresh connection for a dial: it ends with the dial's signal, the connect time-out, or the upstream. */
@@ -146,7 +181,8 @@ export class ProxyUpstream implements Upstream {
   async #reachProxy(options: DialOptions): Promise<Duplex> {
     try {
       const stream = await this.#connectProxy(options);
-      this.#noteSuccess();
+      if (this.#unproven) this.#pool.proxyReached();
+      else this.#noteSuccess();
       return stream;
     } catch (error) {
       throw this.#noteFailure(error);
@@ -155,7 +191,7 @@ export class ProxyUpstream implements Upstream {
 
   async #connectProxy(options: DialOptions): Promise<Duplex> {
     const started = performance.now();
-    const raw = await this.via.dial(this.address, this.#optionsForVia(options));
+    const raw = await dialVia(this.via, this.address, this.#optionsForVia(options));
     const connected = performance.now();
     const stream = await this.#protocol.prepare(raw, options);
     const rounds = this.#protocol.prepareRoundTrips;
@@ -165,16 +201,22 @@ export class ProxyUpstream implements Upstream {
     return stream;
   }
 
-  /** Another upstream's own steps would be taken for ours: its whole dial is the step in which we reach the proxy. */
-  #optionsForVia(options: DialOptions): DialOptions {
-    if (isDirect(this.via) || !options.onStep) return options;
-    options.onStep("tcp");
-    return { signal: options.signal, ...(options.flow !== undefined && { flow: options.flow }) };
+  /**
+   * The proxy's name waits in no application's turn. Another upstream's own steps would be taken for ours: its whole dial is
+   * the step in which we reach the proxy.
+   */
+  #optionsForVia({ signal, flow, onStep }: DialOptions): DialOptions {
+    const ours = { signal, ...(flow !== undefined && { flow }) };
+    if (!onStep) return ours;
+    if (isDirect(this.via)) return { ...ours, onStep };
+    onStep("tcp");
+    return ours;
   }
 
   #noteSuccess(): void {
     const before = this.#health;
     this.#health = "good";
+    this.#failures.forget();
     this.#pool.proxyReached();
     if (before === "good") return;
     if (before === "failing" && this.#hadWorked) this.#events.onReconnect(this.name);
@@ -186,10 +228,10 @@ export class ProxyUpstream implements Upstream {
     const failed =
       error instanceof DialError ? error : new DialError("internal", String(error), { cause: error });
     if (failed.code === "cancelled" || this.#isClosing()) return failed;
-    const seen = failed.asUpstreamFailure(`upstream ${this.name}`);
+    const seen = failed.scope === "upstream" ? failed : asOurs(failed);
     this.#lastError = { code: seen.code, message: seen.message, at: Date.now() };
+    this.#failures.tell(seen);
     if (this.#health === "failing") return seen;
-    this.#log.warn({ upstream: this.name, code: seen.code }, seen.message);
     this.#health = "failing";
     this.#events.onStateChange(this.name, false);
     return seen;
@@ -222,11 +264,12 @@ export class ProxyUpstream implements Upstream {
   }
 
   test(options: TestOptions): Promise<UpstreamTestResult> {
-    return runTest(options, async (steps) => {
+    return runTest(options, async (steps, note) => {
       const attempt = new ConnectDeadlines(this.#connectTimeoutMs).begin(options.signal);
       try {
         const stream = await this.#connectProxy({ ...steps, signal: attempt.signal });
         if (options.target) await this.#protocol.connect(stream, options.target, steps);
+        else await this.#protocol.check(stream, { ...steps, signal: attempt.signal }, note);
         stream.destroy();
       } finally {
         attempt.end();
@@ -241,15 +284,26 @@ export class ProxyUpstream implements Upstream {
   async close(drainMs: number): Promise<void> {
     this.#pool.close();
     await this.#given.drain(drainMs);
-    this.#attempts.abortAll(this.#closedError());
+    this.#attempts.abortAll(closedError());
     this.#given.cut();
   }
 
   #isClosing(): boolean {
     return this.#given.closing;
   }
+}
 
-  #closedError(): DialError {
-    return new DialError("closed", `upstream ${this.name} is closed`, { scope: "upstream" });
-  }
+function closedError(): DialError {
+  return new DialError("closed", "the upstream is closed", { scope: "upstream" });
+}
+
+/** What stood between us and the proxy is our failure to whoever dials through us. */
+function asOurs(failed: DialError): DialError {
+  return new DialError(failed.code, failed.message, { cause: failed, step: failed.step, scope: "upstream" });
+}
+
+/** The proxy's own word on a target, and not the end of the wait for it. */
+function isVerdict(error: unknown): boolean {
+  if (!(error instanceof DialError)) return false;
+  return !["closed", "timeout", "cancelled", "internal"].includes(error.code);
 }

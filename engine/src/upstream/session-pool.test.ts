@@ -293,6 +293,26 @@ describe("replacing", () => {
     assert.deepEqual(events, ["up", "down", "up", "reconnect"]);
   });
 
+  for (const code of ["auth", "host-key"] as const) {
+    test(`what only a person can mend (${code}) is not tried again unasked, not even on a new network`, async (context) => {
+      const pass = mockTime(context);
+      const { pool, attempts, dial } = makePool();
+      const first = dial();
+      const session = attempts[0]!.succeed();
+      await first;
+      await pass(10_000);
+      session.die();
+      assert.equal(attempts.length, 2);
+      attempts[1]!.fail(new DialError(code, "no", { scope: "upstream" }));
+      await pass(40_000);
+      pool.refresh();
+      assert.equal(attempts.length, 2);
+      const second = dial();
+      attempts[2]!.succeed();
+      await second;
+    });
+  }
+
   test("a dial whose session dies under it goes to another, once", async (context) => {
     const pass = mockTime(context);
     const { attempts, dial } = makePool();

@@ -4,6 +4,7 @@ import type { Endpoint } from "../endpoint.ts";
 import { abortReason, DialError, type DialStep } from "../errors.ts";
 import { Backoff } from "./backoff.ts";
 import type { DialOptions } from "./dialer.ts";
+import { needsPerson } from "./links.ts";
 import type { UpstreamStatus } from "./upstream.ts";
 
 /** One connection that carries many streams. */
@@ -233,8 +234,9 @@ export class SessionPool {
     this.#replaceIfUsed();
   }
 
-  /** Only what had been up is called again unasked: a wrong password is not tried until an account is locked. */
+  /** Only what had been up is called again unasked, and not where a person has to see to it first. */
   #replaceIfUsed(): void {
+    if (needsPerson(this.#lastError?.error)) return;
     if (this.#lost === 0 || this.#attempts.size > 0 || performance.now() - this.#usedAt > recentMs) return;
     this.#connectAfter(this.#retryAt - performance.now());
   }
@@ -304,7 +306,8 @@ function closedError(): DialError {
   return new DialError("closed", "the upstream is being closed", { scope: "upstream" });
 }
 
-function asDialError(error: unknown): DialError {
+/** What a try to connect failed with; what is no DialError is a defect of ours. */
+export function asDialError(error: unknown): DialError {
   if (error instanceof DialError) return error;
   const message = error instanceof Error ? error.message : String(error);
   return new DialError("internal", message, { scope: "upstream", cause: error });

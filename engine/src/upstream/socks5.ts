@@ -55,6 +55,8 @@ class Socks5Protocol implements ProxyProtocol {
   readonly defaultPort = 1080;
   readonly prepareRoundTrips: number;
   readonly #options: Socks5UpstreamOptions;
+  readonly authenticates = "preparation";
+  /** Absent until read, and after a refusal of them. */
   #credentials: Buffer | undefined;
 
   constructor(options: Socks5UpstreamOptions) {
@@ -76,9 +78,17 @@ class Socks5Protocol implements ProxyProtocol {
     try {
       await exchange(stream, greeting, { signal: options.signal, step: greeting.step });
     } catch (error) {
-      throw greetingError(error, greeting.step);
+      const failed = greetingError(error, greeting.step);
+      // A password that was changed in the meantime is taken up with the next connection.
+      if (failed instanceof DialError && failed.code === "auth") this.#credentials = undefined;
+      throw failed;
     }
     return stream;
+  }
+
+  /** The greeting has shown all that a proxy shows without a target. */
+  async check(stream: Duplex): Promise<void> {
+    stream.destroy();
   }
 
   connect(stream: Duplex, target: Endpoint, options: DialOptions): Promise<SocksAddress> {

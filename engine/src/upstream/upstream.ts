@@ -54,6 +54,8 @@ export interface UpstreamTestResult {
     readonly code: DialErrorCode;
     readonly message: string;
   };
+  /** What a person should know of it, failed or not: a host key that was trusted for the first time, say. */
+  readonly notes?: readonly string[];
 }
 
 /** What an upstream tells of itself as it happens; the engine turns it into metrics and state deltas. */

@@ -3,6 +3,7 @@ import { Backoff } from "./backoff.ts";
 import { ConnectDeadlines } from "./connect-deadlines.ts";
 import { ignoreError } from "./direct.ts";
 import { DialError } from "../errors.ts";
+import { needsPerson } from "./links.ts";
 
 export interface WarmPoolOptions {
   /** Connections kept ready while there is traffic. 0: none, ever. */
@@ -44,7 +45,7 @@ export class WarmPool {
   #rate = 0;
   /** Smoothed milliseconds to make one ready connection. */
   #openMs = 0;
-  /** Not opened before this time; Infinity until a connection has succeeded. */
+  /** Not opened before this time; Infinity until a connection has succeeded, and after a refusal that only a person can mend. */
   #notBefore = Infinity;
   /** Counted up to tell connections made for an earlier network from those made for this one. */
   #generation = 0;
@@ -130,9 +131,10 @@ export class WarmPool {
       const stream = await this.#options.open(attempt.signal);
       if (generation === this.#generation && this.#tick) this.#keep(stream, performance.now() - began);
       else stream.destroy();
-    } catch {
+    } catch (error) {
       // Whoever dials next meets the same failure and tells it; here it only means to wait.
-      if (generation === this.#generation && this.#notBefore <= performance.now())
+      if (generation === this.#generation && needsPerson(error)) this.#notBefore = Infinity;
+      else if (generation === this.#generation && this.#notBefore <= performance.now())
         this.#notBefore = performance.now() + this.#backoff.next();
     } finally {
       attempt.end();

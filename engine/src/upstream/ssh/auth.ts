@@ -20,6 +20,9 @@ export interface AuthOptions {
   readonly onPrompt: (open: boolean) => void;
 }
 
+/** As ssh has it: a passphrase is typed unseen, and a slip must not cost the connection. */
+const maxPassphrasePrompts = 3;
+
 type Method = "publickey" | "password" | "keyboard-interactive";
 
 /** One thing to try. `prepare` does what takes time, and gives nothing where there is nothing to offer. */
@@ -73,9 +76,9 @@ export class Authentication {
     if (this.#usedPassword !== undefined) this.#options.memory.keepPassword(this.#who(), this.#usedPassword);
   }
 
-  /** Adds something that went wrong on the way, for the final sentence. */
+  /** Adds something that went wrong on the way, for the final sentence, where it stands once. */
   note(reason: string): void {
-    this.#skipped.push(reason);
+    if (!this.#skipped.includes(reason)) this.#skipped.push(reason);
   }
 
   /** The `auth` error: what was tried, what was skipped and why, and what the server takes. */
@@ -90,7 +93,7 @@ export class Authentication {
       ...(this.#skipped.length === 0 ? [] : [`left out: ${this.#skipped.join("; ")}`]),
     ];
     if (tried.includes("password") || tried.includes("keyboard-interactive")) {
-      this.#options.memory.forgetPassword(this.#who());
+      this.#options.memory.forgetPassword(this.#who(), this.#usedPassword);
     }
     return new DialError("auth", parts.join("; "), { step: "auth", scope: "upstream", cause });
   }
@@ -176,45 +179,60 @@ export class Authentication {
       case "plain":
         return identity.key;
       case "encrypted":
-        return await this.#options.memory.unlockOnce(file, async () => this.#decrypt(file, identity.parse));
+        return await this.#unlockOnce(file, identity.parse);
     }
+  }
+
+  async #unlockOnce(
+    file: string,
+    parse: (passphrase: string) => ParsedKey | undefined,
+  ): Promise<ParsedKey | undefined> {
+    const { memory, prompter } = this.#options;
+    const unlock = async (): Promise<ParsedKey | undefined> =>
+      memory.unlockOnce(file, async () => this.#decrypt(file, parse));
+    return prompter === undefined ? await unlock() : await this.#waitForPerson(unlock);
   }
 
   async #decrypt(
     file: string,
     parse: (passphrase: string) => ParsedKey | undefined,
   ): Promise<ParsedKey | undefined> {
-    const { passphrase, prompter } = this.#options.host.passphrase
-      ? { passphrase: await this.#secret(this.#options.host.passphrase), prompter: this.#options.prompter }
-      : { passphrase: undefined, prompter: this.#options.prompter };
-    if (passphrase !== undefined) {
-      const key = parse(passphrase);
+    const { host, prompter, upstream } = this.#options;
+    if (host.passphrase !== undefined) {
+      const passphrase = await this.#secret(host.passphrase, `the passphrase of ${file}`);
+      const key = passphrase === undefined ? undefined : parse(passphrase);
       if (key !== undefined) return key;
-      this.#skipped.push(`${file} (the passphrase given does not open it)`);
+      if (passphrase !== undefined) this.note(`${file} (the passphrase given does not open it)`);
     }
     if (prompter === undefined) {
-      if (passphrase === undefined) {
-        this.#skipped.push(`${file} (it is encrypted, and there is nobody to ask for its passphrase)`);
-      }
+      if (host.passphrase === undefined)
+        this.note(`${file} (it is encrypted, and there is nobody to ask for its passphrase)`);
       return undefined;
     }
-    const answer = await this.#ask({ kind: "passphrase", upstream: this.#options.upstream, file });
-    const key = answer === undefined ? undefined : parse(answer);
-    if (key === undefined) {
-      this.#skipped.push(`${file} (${answer === undefined ? "no" : "a wrong"} passphrase was given)`);
+    for (let asked = 0; asked < maxPassphrasePrompts; asked++) {
+      const answer = await this.#ask({ kind: "passphrase", upstream, file });
+      if (answer === undefined) {
+        this.note(`${file} (no passphrase was given)`);
+        return undefined;
+      }
+      const key = parse(answer);
+      if (key !== undefined) return key;
     }
-    return key;
+    this.note(`${file} (a wrong passphrase was given, ${maxPassphrasePrompts} times)`);
+    return undefined;
   }
 
   async #preparePassword(): Promise<AnyAuthMethod | undefined> {
-    const { host, upstream } = this.#options;
+    const { host, upstream, prompter, memory } = this.#options;
     let password = await this.#knownPassword();
-    if (password === undefined && this.#options.prompter !== undefined) {
-      const where = host.server.host;
-      password = await this.#ask({ kind: "password", upstream, user: host.user, host: where });
-      if (password === undefined) this.#skipped.push("password (none was given)");
-    } else if (password === undefined) {
-      this.#skipped.push("password (none is configured, and there is nobody to ask)");
+    if (password === undefined && prompter !== undefined) {
+      const prompt = { kind: "password", upstream, user: host.user, host: host.server.host } as const;
+      password = await this.#waitForPerson(() =>
+        memory.askOnce(this.#who(), this.#options.signal, () => this.#ask(prompt)),
+      );
+      if (password === undefined) this.note("password (none was given)");
+    } else if (password === undefined && host.password === undefined) {
+      this.note("password (none is configured, and there is nobody to ask)");
     }
     if (password === undefined) return undefined;
     this.#usedPassword = password;
@@ -225,7 +243,8 @@ export class Authentication {
     const { host, prompter } = this.#options;
     const password = await this.#knownPassword();
     if (password === undefined && prompter === undefined) {
-      this.#skipped.push("keyboard-interactive (no password is configured, and there is nobody to ask)");
+      if (host.password === undefined)
+        this.note("keyboard-interactive (no password is configured, and there is nobody to ask)");
       return undefined;
     }
     let automatic = password;
@@ -269,27 +288,36 @@ export class Authentication {
 
   async #knownPassword(): Promise<string | undefined> {
     const { host, memory } = this.#options;
-    return host.password === undefined ? memory.password(this.#who()) : await this.#secret(host.password);
+    return host.password === undefined
+      ? memory.password(this.#who())
+      : await this.#secret(host.password, "the password");
   }
 
   /** A secret that can't be read is left out with its reason; another method may do. */
-  async #secret(secret: Secret): Promise<string | undefined> {
+  async #secret(secret: Secret, what: string): Promise<string | undefined> {
     try {
       return await this.#options.readSecret(secret);
     } catch (error) {
-      this.#skipped.push((error as Error).message);
+      this.note(`${what} (${(error as Error).message})`);
       return undefined;
     }
   }
 
   async #ask(prompt: Prompt): Promise<string | undefined> {
-    const { prompter, signal, onPrompt } = this.#options;
-    if (prompter === undefined || signal.aborted) return undefined;
-    onPrompt(true);
+    const { prompter, signal, memory } = this.#options;
+    if (prompter === undefined) return undefined;
+    return await this.#waitForPerson(() =>
+      memory.inTurn(async () => (signal.aborted ? undefined : await prompter.ask(prompt, signal))),
+    );
+  }
+
+  /** The handshake's deadline stands still meanwhile, whether the person is asked by us or by another connection. */
+  async #waitForPerson<T>(wait: () => Promise<T>): Promise<T> {
+    this.#options.onPrompt(true);
     try {
-      return await prompter.ask(prompt, signal);
+      return await wait();
     } finally {
-      onPrompt(false);
+      this.#options.onPrompt(false);
     }
   }
 

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { formatEndpoint, type Endpoint } from "../../endpoint.ts";
 import { DialError, type DialStep } from "../../errors.ts";
 import type { DialOptions } from "../dialer.ts";
+import { dialVia } from "../links.ts";
 import type { Session } from "../session-pool.ts";
 import { openDirectTcpip, ReceiveBudget } from "./channel.ts";
 import { shakeHands, type Handshake, type HandshakeOptions, type SshContext } from "./handshake.ts";
@@ -100,7 +101,8 @@ async function openTransport(
 ): Promise<Duplex> {
   if (host.proxy !== undefined && "command" in host.proxy) return startProxyCommand(host.proxy.command, host);
   try {
-    return await (hop ?? context.via).dial(host.server, options);
+    if (hop !== undefined) return await hop.dial(host.server, options);
+    return await dialVia(context.via, host.server, options);
   } catch (error) {
     if (!(error instanceof DialError) || error === options.signal.reason) throw error;
     throw error.asUpstreamFailure(`no connection to ${formatEndpoint(host.server)}`);

@@ -6,6 +6,7 @@ import type { Secret, SshUpstreamConfig } from "../../config/config.ts";
 import { formatEndpoint } from "../../endpoint.ts";
 import { abortReason, DialError, type DialStep } from "../../errors.ts";
 import type { Dialer } from "../dialer.ts";
+import { quoteFirstWords } from "../first-words.ts";
 import type { Prompter } from "../prompter.ts";
 import type { UpstreamLog } from "../upstream.ts";
 import { Authentication } from "./auth.ts";
@@ -13,6 +14,7 @@ import { preferredAlgorithms } from "./crypto.ts";
 import { Deadline } from "./deadline.ts";
 import type { SshHost } from "./host.ts";
 import { HostKeyCheck, type TrustStore } from "./host-keys.ts";
+import { fingerprint, keyTypeOf, type KnownHost } from "./known-hosts.ts";
 import type { CredentialMemory } from "./identity.ts";
 import { ProxyCommandStream } from "./proxy-command.ts";
 
@@ -35,6 +37,8 @@ export interface SshContext {
 export interface HandshakeOptions {
   readonly signal: AbortSignal;
   readonly onStep?: ((step: DialStep) => void) | undefined;
+  /** Told what a person should know though nothing failed. */
+  readonly onNote?: ((text: string) => void) | undefined;
 }
 
 export interface Handshake {
@@ -98,7 +102,16 @@ export async function shakeHands(
       authentication,
       deadline,
       onStep,
-      log: context.log,
+      onTrusted: (key) => {
+        const { sentence, fields } = newlyTrusted(host, key);
+        context.log.info({ upstream: context.name, ...fields }, sentence);
+        options.onNote?.(sentence);
+        const authority = hostKey.unusedAuthority;
+        if (authority === undefined) return;
+        const warning = authorityIgnored(host, authority);
+        context.log.warn({ upstream: context.name, ...fields }, warning);
+        options.onNote?.(warning);
+      },
     });
   } catch (error) {
     // A question that is still open has nothing to be answered for.
@@ -109,6 +122,9 @@ export async function shakeHands(
   }
 }
 
+/** Enough of what a peer says first to find out that it is no SSH server. */
+const maxHeardBytes = 1024;
+
 interface ClientParts {
   readonly host: SshHost;
   readonly transport: Duplex;
@@ -116,12 +132,28 @@ interface ClientParts {
   readonly authentication: Authentication;
   readonly deadline: Deadline;
   readonly onStep: (step: DialStep) => void;
-  readonly log: UpstreamLog;
+  /** The key of a host never seen was accepted and remembered. */
+  readonly onTrusted: (key: Buffer) => void;
+  /** The peer's first bytes, once there are any. */
+  heard?: Buffer;
+}
+
+function newlyTrusted(host: SshHost, key: Buffer) {
+  const where = formatEndpoint(host.server);
+  const fields = { host: where, key_type: keyTypeOf(key), fingerprint: fingerprint(key) };
+  const sentence = `${where} was met for the first time: its host key ${fields.fingerprint} (${fields.key_type}) is now trusted`;
+  return { fields, sentence };
+}
+
+function authorityIgnored(host: SshHost, { file, line }: KnownHost): string {
+  return (
+    `${file} line ${line} names a certificate authority for ${formatEndpoint(host.server)}, but host certificates are ` +
+    `not supported: the plain key was trusted instead (host_key_check strict refuses that)`
+  );
 }
 
 async function connectClient(parts: ClientParts): Promise<Handshake> {
-  const { host, transport, hostKey, authentication, deadline, onStep, log } = parts;
-  const where = formatEndpoint(host.server);
+  const { host, transport, hostKey, authentication, deadline, onStep, onTrusted } = parts;
   const client = new ssh2.Client();
   const { promise, resolve, reject } = Promise.withResolvers<undefined>();
   // The client may still tell of its end when nobody waits any more.
@@ -158,7 +190,7 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
     hostKey.verify(key).then(
       (verdict) => {
         acceptedKey = Buffer.from(key);
-        if (verdict === "new") log.info({ host: where }, `the host key of ${where} is remembered`);
+        if (verdict === "new") onTrusted(acceptedKey);
         accept(true);
       },
       (error: unknown) => {
@@ -181,6 +213,8 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
       hostVerifier: verify,
       authHandler: authentication.next,
     });
+    // ssh2 reads already: one more listener changes nothing for it.
+    transport.once("data", (chunk: Buffer) => (parts.heard = Buffer.from(chunk.subarray(0, maxHeardBytes))));
     await promise;
     authentication.succeeded();
   } catch (error) {
@@ -235,10 +269,16 @@ function handshakeError(error: Error & { level?: string; code?: unknown }, parts
 }
 
 function closedEarly(parts: ClientParts, cause?: unknown): DialError {
-  const { host, transport, deadline } = parts;
+  const { host, transport, deadline, heard } = parts;
+  const options = { step: deadline.step, scope: "upstream", cause } as const;
+  // A server may send lines of its own before its version (RFC 4253 §4.2).
+  if (heard !== undefined && !/^SSH-/m.test(heard.toString("latin1"))) {
+    const sentence = `what answers at ${formatEndpoint(host.server)} does not speak SSH: it says ${quoteFirstWords(heard)}`;
+    return new DialError("protocol", sentence, options);
+  }
   const program = transport instanceof ProxyCommandStream ? `; ${transport.describe()}` : "";
   const sentence = `${formatEndpoint(host.server)} closed the connection during ${stepName(deadline.step)}${program}`;
-  return new DialError("closed", sentence, { step: deadline.step, scope: "upstream", cause });
+  return new DialError("closed", sentence, options);
 }
 
 function stepName(step: DialStep | undefined): string {

@@ -87,6 +87,11 @@ export class HostKeyCheck {
     });
   }
 
+  /** An authority that is on file for this host and that is of no use here, for host certificates are not supported. */
+  get unusedAuthority(): KnownHost | undefined {
+    return this.#matching(this.#name).find((entry) => entry.marker === "cert-authority");
+  }
+
   #judge(key: Buffer): "known" | "unknown" {
     const revoked = this.#matching(this.#name).find(
       (entry) => entry.marker === "revoked" && entry.key.equals(key),

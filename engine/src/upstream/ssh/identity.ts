@@ -62,6 +62,8 @@ function parseKey(text: string, passphrase?: string): ParsedKey | Error {
 export class CredentialMemory {
   readonly #keys = new Map<string, ParsedKey>();
   readonly #opening = new Map<string, Promise<ParsedKey | undefined>>();
+  readonly #asking = new Map<string, { answer: Promise<string | undefined>; signal: AbortSignal }>();
+  #lastQuestion: Promise<unknown> = Promise.resolve();
   readonly #passwords = new Map<string, string>();
 
   /** The opened key of a file, or the outcome of opening it, which two connections never do at once. */
@@ -86,7 +88,38 @@ export class CredentialMemory {
     this.#passwords.set(who, password);
   }
 
-  forgetPassword(who: string): void {
-    this.#passwords.delete(who);
+  /** @param refused what was tried: a newer one, which a person gave meanwhile, is kept. */
+  forgetPassword(who: string, refused: string | undefined): void {
+    if (refused === undefined || this.#passwords.get(who) === refused) this.#passwords.delete(who);
+  }
+
+  /**
+   * The password that a person gives, also to every other connection that needs it at the same moment. It counts until
+   * the server refuses it.
+   * @param signal of whoever asks: where its dial ends before the answer, the next in line asks.
+   */
+  async askOnce(
+    who: string,
+    signal: AbortSignal,
+    ask: () => Promise<string | undefined>,
+  ): Promise<string | undefined> {
+    for (;;) {
+      const asking = this.#asking.get(who);
+      if (asking === undefined) break;
+      const given = await asking.answer;
+      if (given !== undefined || signal.aborted || !asking.signal.aborted) return given;
+    }
+    const answer = ask().finally(() => this.#asking.delete(who));
+    this.#asking.set(who, { answer, signal });
+    const given = await answer;
+    if (given !== undefined) this.keepPassword(who, given);
+    return given;
+  }
+
+  /** Questions of one upstream come one after the other: two at once on one terminal, and nobody knows which is answered. */
+  async inTurn<T>(ask: () => Promise<T>): Promise<T> {
+    const turn = this.#lastQuestion.then(ask);
+    this.#lastQuestion = turn.catch(() => undefined);
+    return await turn;
   }
 }

@@ -53,6 +53,22 @@ test("a program that fails tells its status and its last words", async () => {
   stream.destroy();
 });
 
+test("the end of its output waits for the program's own end, so that its status can be told", async () => {
+  const stream = new ProxyCommandStream("sh -c 'exec >&-; sleep 0.05; echo too late >&2; exit 4'");
+  stream.resume();
+  await once(stream, "end");
+  assert.match(stream.describe(), /ended \(exit status 4\): too late$/);
+  stream.destroy();
+});
+
+test("a program that lives on without output is not said to run", async () => {
+  const stream = new ProxyCommandStream("sh -c 'exec >&-; sleep 60'");
+  stream.resume();
+  await once(stream, "end");
+  assert.match(stream.describe(), /closed its output$/);
+  stream.destroy();
+});
+
 function isRunning(pid: number): boolean {
   try {
     process.kill(pid, 0);

@@ -6,6 +6,8 @@ import type { SshHost } from "./host.ts";
 
 /** What is kept of the program's standard error, for the sentence when it fails. */
 const maxErrorText = 2048;
+/** From the end of the program's output to that of the program, before the one is told without the other. */
+const waitForEndMs = 200;
 /** From the polite end of the program to the certain one. */
 const killAfterMs = 500;
 
@@ -41,6 +43,7 @@ export class ProxyCommandStream extends Duplex {
   readonly #command: string;
   #errorText = "";
   #ending: string | undefined;
+  #outputIsOver = false;
 
   constructor(command: string) {
     super({ allowHalfOpen: true });
@@ -58,7 +61,7 @@ export class ProxyCommandStream extends Duplex {
     stdout.on("data", (chunk: Buffer) => {
       if (!this.push(chunk)) stdout.pause();
     });
-    stdout.on("end", () => this.push(null));
+    stdout.on("end", () => this.#outputEnded());
     stdout.pause();
     stderr.on("error", () => undefined);
     stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -66,9 +69,23 @@ export class ProxyCommandStream extends Duplex {
     });
   }
 
+  /** Mostly the program ends with its output: waited for, so that its status and last words can be told. */
+  #outputEnded(): void {
+    this.#outputIsOver = true;
+    const settle = (): void => {
+      clearTimeout(timer);
+      this.#child.removeListener("close", settle);
+      if (!this.destroyed) this.push(null);
+    };
+    const timer = setTimeout(settle, waitForEndMs);
+    this.#child.once("close", settle);
+    this.once("close", () => clearTimeout(timer));
+  }
+
   /** What became of the program, for people. */
   describe(): string {
-    const ending = this.#ending === undefined ? "is running" : `ended (${this.#ending})`;
+    const present = this.#outputIsOver ? "closed its output" : "is running";
+    const ending = this.#ending === undefined ? present : `ended (${this.#ending})`;
     const lastLine = this.#errorText.trim().split("\n").at(-1) ?? "";
     return `ProxyCommand "${this.#command}" ${ending}${lastLine === "" ? "" : `: ${lastLine}`}`;
   }

@@ -1,14 +1,15 @@
 /** An SSH server as an upstream: a pool of SSH connections, each target a direct-tcpip channel (RFC 4254 §7.2). */
 import type { Limits, Secret, SshUpstreamConfig } from "../../config/config.ts";
 import type { Endpoint } from "../../endpoint.ts";
-import { DialError } from "../../errors.ts";
 import type { Dialer, DialOptions } from "../dialer.ts";
 import type { Prompter } from "../prompter.ts";
-import { SessionPool } from "../session-pool.ts";
+import { FailureLog } from "../failure-log.ts";
+import { namedFailure } from "../links.ts";
+import { asDialError, SessionPool } from "../session-pool.ts";
 import { runTest } from "../step-clock.ts";
 import type { Upstream, UpstreamEvents, UpstreamLog } from "../upstream.ts";
 import { connectSsh } from "./connection.ts";
-import type { SshContext } from "./handshake.ts";
+import type { HandshakeOptions, SshContext } from "./handshake.ts";
 import { TrustStore } from "./host-keys.ts";
 import { CredentialMemory } from "./identity.ts";
 
@@ -43,6 +44,8 @@ export function createSshUpstream(options: SshUpstreamOptions): Upstream {
     trustStore: new TrustStore(options.trustStorePath),
     log,
   };
+  const failures = new FailureLog(log, name);
+  let closing = false;
   const pool = new SessionPool({
     size: config.pool_size,
     strategy: config.strategy,
@@ -51,12 +54,15 @@ export function createSshUpstream(options: SshUpstreamOptions): Upstream {
       try {
         const connection = await connectSsh(context, connectOptions);
         const durationMs = Math.round(performance.now() - startedAt);
-        log.info({ upstream: name, duration_ms: durationMs }, `connected to ${config.address}`);
-        connection.onceClosed((error) => log.info({ upstream: name, code: error.code }, error.message));
+        failures.forget();
+        log.debug({ upstream: name, duration_ms: durationMs }, `connected to ${config.address}`);
+        connection.onceClosed((error) => {
+          // That it was lost is told with its reason; that we closed it is no news.
+          log[closing ? "debug" : "info"]({ upstream: name, code: error.code }, error.message);
+        });
         return connection;
       } catch (error) {
-        const code = error instanceof DialError ? error.code : "internal";
-        log.warn({ upstream: name, code }, (error as Error).message);
+        if (!closing) failures.tell(asDialError(error));
         throw error;
       }
     },
@@ -66,17 +72,32 @@ export function createSshUpstream(options: SshUpstreamOptions): Upstream {
   return {
     name,
     type: "ssh",
-    dial: async (target, dialOptions) => pool.dial(target, dialOptions),
+    dial: async (target, dialOptions) => {
+      try {
+        return await pool.dial(target, dialOptions);
+      } catch (error) {
+        throw namedFailure(error, name, dialOptions.signal);
+      }
+    },
     status: () => pool.status(),
     test: async (testOptions) =>
-      runTest(testOptions, async (dialOptions) => connectOnce(context, dialOptions, testOptions.target)),
+      runTest(testOptions, async (dialOptions, onNote) =>
+        connectOnce(context, { ...dialOptions, onNote }, testOptions.target),
+      ),
     refresh: () => pool.refresh(),
-    close: async (drainMs) => pool.close(drainMs),
+    close: async (drainMs) => {
+      closing = true;
+      await pool.close(drainMs);
+    },
   };
 }
 
 /** Beside the pool, and only as far as it is asked. */
-async function connectOnce(context: SshContext, options: DialOptions, target?: Endpoint): Promise<void> {
+async function connectOnce(
+  context: SshContext,
+  options: DialOptions & HandshakeOptions,
+  target?: Endpoint,
+): Promise<void> {
   const connection = await connectSsh(context, options);
   try {
     if (target !== undefined) (await connection.dial(target, options)).destroy();
