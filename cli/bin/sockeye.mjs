@@ -18,8 +18,10 @@ function handOver() {
     process.exit(1);
   }
   const child = spawn(node, [fileURLToPath(main), ...process.argv.slice(2)], { stdio: "inherit" });
-  // A terminal's Ctrl-C reaches the child by itself; what is sent to this process alone is passed on.
-  process.on("SIGINT", () => {});
+  // A terminal's Ctrl-C reaches the child by itself, and a second one would cut its flows; all else is passed on.
+  process.on("SIGINT", () => {
+    if (!process.stdin.isTTY) child.kill("SIGINT");
+  });
   for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
   child.on("error", (error) => {
     console.error(`sockeye: can't start ${node}: ${error.message}`);

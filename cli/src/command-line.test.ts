@@ -35,8 +35,8 @@ interface Outcome {
   readonly err: string;
 }
 
-function start(args: readonly string[], env: Record<string, string>): ChildProcess {
-  const child = spawn(process.execPath, [MAIN, ...args], { env, stdio: ["ignore", "pipe", "pipe"] });
+function start(args: readonly string[], env: Record<string, string>, cwd?: string): ChildProcess {
+  const child = spawn(process.execPath, [MAIN, ...args], { env, cwd, stdio: ["ignore", "pipe", "pipe"] });
   children.add(child);
   child.on("exit", () => children.delete(child));
   return child;
@@ -112,26 +112,40 @@ describe("the command line", { concurrency: 3 }, () => {
   const wrong: [args: string[], env: Record<string, string>, sentence: RegExp][] = [
     [["rnu"], {}, /unknown command 'rnu'; did you mean run\?/],
     [["run", "--log-levl", "info"], {}, /unknown option '--log-levl'; did you mean --log-level\?/],
-    [["run", "--log-level", "loud"], {}, /'loud' is invalid: Allowed choices are trace, debug/],
-    [["run"], { SOCKEYE_LOG_LEVEL: "loud" }, /'loud' from env 'SOCKEYE_LOG_LEVEL' is invalid: Allowed/],
-    [["run", "--log-format", "xml"], {}, /'xml' is invalid: Allowed choices are json, pretty/],
-    [["run"], { SOCKEYE_LOG_FORMAT: "xml" }, /from env 'SOCKEYE_LOG_FORMAT' is invalid/],
+    [["run", "--log-level", "loud"], {}, /^sockeye: --log-level: "loud" is not one of trace, debug/],
+    [["run"], { SOCKEYE_LOG_LEVEL: "loud" }, /^sockeye: SOCKEYE_LOG_LEVEL: "loud" is not one of trace/],
+    [["run", "--log-format", "xml"], {}, /^sockeye: --log-format: "xml" is not one of json, pretty/],
+    [["run"], { SOCKEYE_LOG_FORMAT: "xml" }, /^sockeye: SOCKEYE_LOG_FORMAT: "xml" is not/],
     [["run", "--socks5", "1080"], {}, /"1080" has no port; write HOST:PORT/],
     [["run"], { SOCKEYE_SOCKS5: "a:99999" }, /SOCKEYE_SOCKS5.*"99999" is not a port/],
     [["run"], { SOCKEYE_HTTP: "::1" }, /SOCKEYE_HTTP.*write \[::1\]:PORT/],
     [["run"], { SOCKEYE_METRICS: "a b:1" }, /SOCKEYE_METRICS.*neither a host name nor an address/],
     [["run"], { SOCKEYE_CONTROL_NAME: "../x" }, /"\.\.\/x" is no name for an engine/],
-    [["test", "a"], { SOCKEYE_TIMEOUT: "soon" }, /write a number of seconds/],
-    [["test", "a", "--timeout", "0"], {}, /write a number of seconds/],
+    [
+      ["test", "a"],
+      { SOCKEYE_TIMEOUT: "soon" },
+      /^sockeye: SOCKEYE_TIMEOUT: "soon" is not a number of seconds/,
+    ],
+    [["test", "a", "--timeout", "0"], {}, /^sockeye: --timeout: "0" is not a number of seconds/],
     [["test", "a"], { SOCKEYE_TARGET: "db:0" }, /port 0 is nowhere to connect to/],
     [["test"], {}, /missing required argument 'upstream'/],
     [["test", "a", "b"], {}, /too many arguments/],
     [["explain", "example.com"], {}, /"example\.com" has no port/],
-    [["flows", "--close", "x"], {}, /write a flow's number, or "all"/],
+    [["flows", "--close", "x"], {}, /^sockeye: --close: "x" is neither a flow's number nor "all"/],
+    [
+      ["explain", "http://foo/"],
+      {},
+      /^sockeye: <target>: "http:\/\/foo\/" is a URL; write HOST:PORT, here foo:80\n/,
+    ],
+    [
+      ["test", "a", "--target", "gopher://x"],
+      {},
+      /^sockeye: --target: "gopher:\/\/x" is a URL; write HOST:PORT\n/,
+    ],
     [["flows", "--close", "all", "--watch"], {}, /cannot be used with/],
     [["flows"], { SOCKEYE_LIMIT: "0" }, /whole number from 1 to 10000/],
     [["status"], { SOCKEYE_JSON: "perhaps" }, /SOCKEYE_JSON is "perhaps"; write 1 or 0/],
-    [["completion", "tcsh"], {}, /'tcsh' is invalid.*bash, zsh, fish/],
+    [["completion", "tcsh"], {}, /^sockeye: <shell>: "tcsh" is not one of bash, zsh, fish/],
   ];
   for (const [args, env, sentence] of wrong) {
     const given = [...Object.entries(env).map(([name, value]) => `${name}=${value}`), ...args].join(" ");
@@ -164,6 +178,41 @@ describe("the command line", { concurrency: 3 }, () => {
       assertSentence(outcome, /can't read \/nowhere\.yaml: it does not exist/);
       assert.equal(outcome.code, 3);
     }
+    for (const args of [
+      ["check"],
+      ["run", "--config"],
+      ["test", "a", "--config"],
+      ["explain", "a:1", "--config"],
+    ]) {
+      const outcome = await sockeye([...args, "/"]);
+      assertSentence(outcome, /can't read \/: it is a folder/);
+      assert.equal(outcome.code, 3);
+    }
+  });
+
+  it("takes an empty variable for none", async () => {
+    const outcome = await sockeye(["check"], { ...freshEnvironment(), SOCKEYE_CONFIG: "" });
+    assertSentence(outcome, /there is no configuration at .*config\.yaml/);
+    const levelless = await sockeye(["run"], {
+      ...freshEnvironment(),
+      SOCKEYE_LOG_LEVEL: "",
+      SOCKEYE_SOCKS5: "",
+    });
+    assertSentence(levelless, /there is no configuration at/);
+  });
+
+  it("finds a file beside the person where npm runs it in the project's folder", async () => {
+    const env = freshEnvironment();
+    writeFileSync(join(env["HOME"]!, "u.yaml"), "listen: { socks5: 127.0.0.1:1080 }\n");
+    const byNpm = { ...env, npm_lifecycle_event: "sockeye", INIT_CWD: env["HOME"]! };
+    const cwd = new URL("../..", import.meta.url).pathname;
+    const right = { code: 0, out: "✓ u.yaml is right\n", err: "" };
+    assert.deepEqual(await finish(start(["check", "u.yaml"], byNpm, cwd)), right);
+    // INIT_CWD is inherited: a script of another project, in a folder of its own choice, has not asked for it.
+    assert.deepEqual(
+      await finish(start(["check", "u.yaml"], { ...byNpm, INIT_CWD: "/" }, env["HOME"])),
+      right,
+    );
   });
 
   it("checks a file: every problem as file:line:col with status 3, and 0 for a right one", async () => {
@@ -187,6 +236,9 @@ describe("the command line", { concurrency: 3 }, () => {
     const run = await sockeye(["run", "--config", bad], env);
     assert.equal(run.code, 3);
     assert.match(run.err, /bad\.yaml:2:14: /);
+    const test = await sockeye(["test", "a", "--config", bad], env);
+    assert.deepEqual([test.code, test.out], [3, ""]);
+    assert.match(test.err, /bad\.yaml:2:14: .*\n[^]*bad\.yaml:4:23: .*\n/);
 
     const good = join(env["HOME"]!, "good.yaml");
     writeFileSync(good, "listen: { socks5: 127.0.0.1:1080 }\n");
@@ -230,16 +282,64 @@ describe("the command line", { concurrency: 3 }, () => {
     assert.equal(closed.err, "");
     const open = await sockeye(["test", "open", "--config", file], env);
     assert.equal(open.code, 0, open.out + open.err);
-    assert.match(open.out, /^✓ connected +[\d.]+ ms\n/m);
+    assert.match(open.out, /^✓ connected +[\d.]+ ms\n✓ handshake +[\d.]+ ms\n/m);
+    assert.match(
+      open.out,
+      /^open: connected, and it answers; no target was dialled \(add --target HOST:PORT\)$/m,
+    );
     const unknown = await sockeye(["test", "opne", "--config", file], env);
-    assertSentence(unknown, /no upstream is called "opne"/);
+    assertSentence(unknown, /no upstream is called "opne"; there is closed, open, direct/);
     assert.equal(unknown.code, 3);
+    const blocked = await sockeye(["test", "block", "--config", file], env);
+    assertSentence(blocked, /block leads nowhere; there is closed, open, direct/);
+    const direct = await sockeye(["test", "direct", "--config", file], env);
+    assert.equal(direct.out, "direct: nothing to connect to without a target; add --target HOST:PORT\n");
+    const reached = await sockeye(["test", "direct", "--config", file, "--target", `127.0.0.1:${port}`], env);
+    assert.match(reached.out, new RegExp(`^direct: reaches 127\\.0\\.0\\.1:${port}$`, "m"));
     const late = await sockeye(
       ["test", "open", "--config", file, "--target", "a:1", "--timeout", "0.3"],
       env,
     );
     assert.equal(late.code, 5, late.out + late.err);
     assert.match(late.out, /✓ connected[^]*✗ [^\n]*\(timeout\)/);
+    proxy.close();
+  });
+
+  it("prints each step of a test as it ends, before the next has", async () => {
+    const env = freshEnvironment();
+    // It lets us in, and then never answers the request.
+    const proxy = createServer((socket) => {
+      socket.on("error", () => {});
+      socket.once("data", () => socket.write(Buffer.of(5, 0)));
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    const { port } = proxy.address() as AddressInfo;
+    const file = join(env["HOME"]!, "c.yaml");
+    writeFileSync(file, `upstreams:\n  open: { type: socks5, address: "127.0.0.1:${port}" }\n`);
+    const child = start(["test", "open", "--config", file, "--target", "a:1"], env);
+    let out = "";
+    child.stdout!.on("data", (chunk) => (out += String(chunk)));
+    while (!/✓ handshake +[\d.]+ ms\n$/.test(out)) await once(child.stdout!, "data");
+    assert.equal(child.exitCode, null);
+    child.kill("SIGINT");
+    const [code] = (await once(child, "close")) as [number];
+    assert.equal(code, 130);
+    assert.match(out, /✗ reaching the target: interrupted \(cancelled\)\n$/);
+    assert.equal(out.match(/✓ handshake/g)?.length, 1);
+    proxy.close();
+  });
+
+  it("does not say that a proxy works which was not asked anything", async () => {
+    const env = freshEnvironment();
+    const proxy = createServer((socket) => socket.on("error", () => {}));
+    await new Promise<void>((resolve) => proxy.listen(0, "127.0.0.1", resolve));
+    const { port } = proxy.address() as AddressInfo;
+    const file = join(env["HOME"]!, "c.yaml");
+    writeFileSync(file, `upstreams:\n  mute: { type: http, address: "127.0.0.1:${port}" }\n`);
+    const { code, out } = await sockeye(["test", "mute", "--config", file, "--timeout", "1"], env);
+    assert.doesNotMatch(out, /works/);
+    if (code === 0)
+      assert.match(out, /^mute: connected; the proxy itself was not asked anything yet, add --target/m);
     proxy.close();
   });
 
@@ -265,6 +365,10 @@ describe("the command line", { concurrency: 3 }, () => {
     };
     assert.equal(flows.flows.length, 1);
     assert.match((await sockeye(["flows"], env)).out, /^FLOW .*\n\d+ +open +direct /);
+    assert.match((await sockeye(["flows", "--upstream", "direct"], env)).out, /^FLOW /);
+    const unknown = await sockeye(["flows", "--upstream", "nope"], env);
+    assertSentence(unknown, /no upstream is called "nope"; the engine has direct/);
+    assert.equal(unknown.code, 1);
     const nothing = await sockeye(["flows", "--close", "999999"], env);
     assertSentence(nothing, /no flow has the number 999999/);
     assert.equal(nothing.code, 1);

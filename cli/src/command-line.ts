@@ -8,13 +8,16 @@ import { registerDemo } from "./demo.ts";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
 import { registerExplain } from "./explain.ts";
 import { registerFlows } from "./flows.ts";
+import { dropEmptyVariables } from "./options.ts";
 import { complain } from "./output.ts";
 import { registerRun } from "./run.ts";
 import { registerStatus } from "./status.ts";
 import { registerTest } from "./test.ts";
+import { describeUsage } from "./usage.ts";
 
 const HELP_AFTER = `
 Each flag that takes a value can be given by a variable too: --log-level by SOCKEYE_LOG_LEVEL, and so on. A flag wins.
+An empty variable counts as none.
 
 Exit status: 0 done, 1 failed, 2 wrong command line or SOCKEYE_* variable, 3 wrong configuration, 4 no running engine,
 5 the tested upstream does not work, 130 and 143 ended by a signal.`;
@@ -22,7 +25,8 @@ Exit status: 0 done, 1 failed, 2 wrong command line or SOCKEYE_* variable, 3 wro
 /**
  * Runs the command line.
  * @param args without the program's own name.
- * @returns the exit status. What went wrong has been said on standard error, in one sentence.
+ * @returns the exit status. What went wrong has been said on standard error, in one sentence; before it stands a line for
+ * each problem of a configuration.
  */
 export async function runCommandLine(
   args: readonly string[],
@@ -30,6 +34,7 @@ export async function runCommandLine(
 ): Promise<number> {
   const context: Context = { loadEngine, exitCode: ExitCode.ok };
   quietOnClosedPipe(context);
+  dropEmptyVariables(process.env);
   const program = createProgram(context);
   try {
     await program.parseAsync(args, { from: "user" });
@@ -86,10 +91,7 @@ function explainUsage(error: CommanderError): number {
   if (error.code === "commander.helpDisplayed" || error.code === "commander.version") return ExitCode.ok;
   // No command was given: commander has printed the help.
   if (error.code === "commander.help") return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-  const plain = error.message.replace(/^error: /, "").replace(" is invalid. ", " is invalid: ");
-  const [sentence = "", suggestion] = plain.split("\n");
-  const asked = /^\(Did you mean (.*)\?\)$/.exec(suggestion ?? "");
-  complain(asked === null ? sentence : `${sentence.replace(/\.$/, "")}; did you mean ${asked[1]}?`);
+  complain(describeUsage(error));
   return ExitCode.usage;
 }
 

@@ -1,6 +1,7 @@
 import { type Register, VERSION } from "./context.ts";
 import { type Format, type Level, logFormatOption, logLevelOption } from "./options.ts";
 import { print } from "./output.ts";
+import { whenParentEnds } from "./parent.ts";
 import { obeySignals } from "./run.ts";
 
 /** `sockeye demo` */
@@ -16,13 +17,17 @@ export const registerDemo: Register = (program, context) => {
       const demo = await startDemo();
       try {
         const engine = await api.startEngine({ ...demo.engine, version: VERSION, overrides: { ...options } });
-        const unhook = obeySignals(engine);
+        const unhook = obeySignals(engine, { hangup: "stop" });
+        // npm ended by a signal does not end what it runs.
+        const byNpm = process.env["npm_lifecycle_event"] !== undefined;
+        const unwatch = byNpm ? whenParentEnds(() => process.kill(process.pid, "SIGTERM")) : () => {};
         print("Sockeye runs with an upstream of each kind. Paste a line into another terminal:\n");
         for (const { upstream, command } of demo.lines) print(`  ${command}   # through ${upstream}`);
         print("\nCtrl-C stops it.");
         try {
           await engine.stopped;
         } finally {
+          unwatch();
           unhook();
         }
       } finally {

@@ -33,7 +33,8 @@ export const registerExplain: Register = (program) => {
     .addOption(jsonOption())
     .addHelpText(
       "after",
-      "\nWithout --config the running engine is asked; where none runs, the default file is read.",
+      "\nWithout --config the running engine is asked; where none runs, the default file is read.\n" +
+        'In JSON "rule" is the index in routes, from 0, and absent for the default; sentences count rules from 1.',
     )
     .action(async (target: Endpoint, options: ExplainOptions) => {
       const json = wantsJson(options);

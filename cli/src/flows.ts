@@ -3,6 +3,7 @@ import type { ControlClient } from "@sockeye/engine/control/client";
 import type { FlowFilter, FlowInfo } from "@sockeye/engine/control/contract";
 import { withEngine } from "./ask.ts";
 import type { Register } from "./context.ts";
+import { CommandFailure, ExitCode } from "./exit-codes.ts";
 import { engineOption, jsonOption, wantsJson } from "./options.ts";
 import { formatBytes, formatDuration, print, printJson, table } from "./output.ts";
 
@@ -51,6 +52,7 @@ async function act(client: ControlClient, options: FlowsOptions, json: boolean):
     else print(closed === 1 ? "1 flow closed" : `${closed} flows closed`);
     return;
   }
+  if (options.upstream !== undefined) await requireUpstream(client, options.upstream);
   const filter: FlowFilter = {
     limit: options.limit,
     ...(options.upstream === undefined ? {} : { upstream: options.upstream }),
@@ -63,6 +65,19 @@ async function act(client: ControlClient, options: FlowsOptions, json: boolean):
   const list = await client.call("flows", filter);
   if (json) printJson(list);
   else print(describeFlows(list.flows, list.total));
+}
+
+/** @throws {CommandFailure} failed, where neither the engine nor a flow that it remembers has an upstream of that name. */
+async function requireUpstream(client: ControlClient, upstream: string): Promise<void> {
+  const [upstreams, { flows }] = await Promise.all([
+    client.call("upstreams", {}),
+    // An upstream that a reload has removed may still carry flows.
+    client.call("flows", { upstream, ended: true, limit: 1 }),
+  ]);
+  const names = upstreams.map(({ name }) => name);
+  if (flows.length > 0 || names.includes(upstream)) return;
+  const sentence = `no upstream is called "${upstream}"; the engine has ${names.join(", ")}`;
+  throw new CommandFailure(ExitCode.failed, sentence);
 }
 
 /** Each change: as JSON one event a line, on a terminal the table anew. Ends when interrupted. */
@@ -111,14 +126,15 @@ function describeFlows(flows: readonly FlowInfo[], total: number): string {
 
 function parseFlow(text: string): number | "all" {
   if (text === "all") return text;
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError('write a flow\'s number, or "all"');
+  if (!/^\d{1,15}$/.test(text))
+    throw new InvalidArgumentError(`"${text}" is neither a flow's number nor "all"`);
   return Number(text);
 }
 
 function parseLimit(text: string): number {
   const limit = Number(text);
   if (!/^\d+$/.test(text) || limit < 1 || limit > 10_000) {
-    throw new InvalidArgumentError("write a whole number from 1 to 10000");
+    throw new InvalidArgumentError(`"${text}" is not a whole number from 1 to 10000`);
   }
   return limit;
 }

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import { didYouMean } from "@sockeye/engine/config/suggest";
 import { type Endpoint, parseEndpoint } from "@sockeye/engine/endpoint";
+import { fileURLToPath } from "node:url";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
 import { currentPaths } from "./context.ts";
 
@@ -58,6 +59,9 @@ export function wantsJson(options: { readonly json?: boolean }): boolean {
 
 /** @throws {InvalidArgumentError} with a sentence that says what would be right. */
 function parseAddress(text: string): Endpoint {
+  if (/^[a-z][a-z\d+.-]*:\/\//i.test(text)) {
+    throw new InvalidArgumentError(`"${text}" is a URL; write HOST:PORT${insteadOf(text)}`);
+  }
   try {
     return parseEndpoint(text);
   } catch (error) {
@@ -65,10 +69,19 @@ function parseAddress(text: string): Endpoint {
   }
 }
 
+/** `, here example.com:80` for a URL whose port is known. */
+function insteadOf(url: string): string {
+  if (!URL.canParse(url)) return "";
+  const { protocol, hostname, port } = new URL(url);
+  const usual: Readonly<Record<string, string>> = { "http:": "80", "https:": "443", "ssh:": "22" };
+  const known = port === "" ? usual[protocol] : port;
+  return hostname === "" || known === undefined ? "" : `, here ${hostname}:${known}`;
+}
+
 /** @throws {InvalidArgumentError} */
 export function parseTarget(text: string): Endpoint {
   const target = parseAddress(text);
-  if (target.port === 0) throw new InvalidArgumentError("port 0 is nowhere to connect to");
+  if (target.port === 0) throw new InvalidArgumentError(`"${text}": port 0 is nowhere to connect to`);
   return target;
 }
 
@@ -77,9 +90,18 @@ export function parseTarget(text: string): Endpoint {
  * @returns undefined where none was given and the default one is not there.
  */
 export function chosenConfig(given: string | undefined): string | undefined {
-  if (given !== undefined) return resolve(given);
+  if (given !== undefined) return resolve(workingDirectory(), given);
   const usual = currentPaths().config;
   return existsSync(usual) ? usual : undefined;
+}
+
+const projectRoot = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Where the person is. npm runs a project's script in the project's folder, and says in INIT_CWD where it was called. */
+function workingDirectory(): string {
+  const { npm_lifecycle_event: script, INIT_CWD: calledFrom } = process.env;
+  const byNpm = script === "sockeye" && resolve(projectRoot) === process.cwd();
+  return byNpm && calledFrom !== undefined ? calledFrom : process.cwd();
 }
 
 /** @throws {CommandFailure} where there is no file. */
@@ -109,6 +131,11 @@ const variables = [
   "SOCKEYE_JSON",
   "SOCKEYE_RUNTIME_DIR",
 ] as const;
+
+/** `SOCKEYE_CONFIG=` means the same as no SOCKEYE_CONFIG; commander would take it for a value. */
+export function dropEmptyVariables(env: NodeJS.ProcessEnv): void {
+  for (const name of variables) if (env[name] === "") delete env[name];
+}
 
 /** A sentence for each SOCKEYE_* variable that nothing reads: a misspelt one would otherwise be passed over in silence. */
 export function unreadVariables(env: NodeJS.ProcessEnv): string[] {

@@ -26,11 +26,15 @@ function askOnce(prompt: Prompt, signal: AbortSignal): Promise<string | undefine
   return new Promise((resolve) => {
     let answer = "";
     const echo = prompt.kind === "keyboard-interactive" && prompt.echo;
+    let finished = false;
     const finish = (result: string | undefined) => {
+      if (finished) return;
+      finished = true;
       stdin.off("data", onData);
       signal.removeEventListener("abort", onAbort);
       stdin.setRawMode(false);
       stdin.pause();
+      process.off("SIGINT", onAbort);
       stderr.write("\n");
       resolve(result);
     };
@@ -43,7 +47,10 @@ function askOnce(prompt: Prompt, signal: AbortSignal): Promise<string | undefine
             finish(answer);
             return;
           case "\x03": // Ctrl-C: raw mode keeps the terminal from sending the signal
-            finish(undefined);
+            stdin.off("data", onData);
+            // Whoever obeys the signal hears it before the answer "none" can pass for a failure.
+            if (process.listenerCount("SIGINT") > 0) process.once("SIGINT", onAbort);
+            else finish(undefined);
             process.kill(process.pid, "SIGINT");
             return;
           case "\x04": // Ctrl-D

@@ -1,7 +1,5 @@
-import { readFile } from "node:fs/promises";
 import { Option } from "commander";
 import type { EngineStatus } from "@sockeye/engine/control/contract";
-import { ControlError } from "@sockeye/engine/control/control-error";
 import { isEngineName } from "@sockeye/engine/control/engine-name";
 import type { Engine, EngineOptions } from "@sockeye/engine/control/host";
 import { type Context, type Register, VERSION } from "./context.ts";
@@ -18,8 +16,8 @@ import {
   unreadVariables,
 } from "./options.ts";
 import { complain, paint } from "./output.ts";
-import { describeProblems } from "./problems.ts";
 import { createTerminalPrompter } from "./prompt.ts";
+import { explainRefusal } from "./refusal.ts";
 
 interface RunOptions {
   readonly config?: string;
@@ -49,7 +47,8 @@ export const registerRun: Register = (program, context) => {
     )
     .addHelpText(
       "after",
-      "\nSIGINT and SIGTERM let flows end and then stop; a second one stops at once. SIGHUP reads the file again.",
+      "\nSIGINT and SIGTERM let flows end and then stop; a second one stops at once. SIGHUP reads the file again; where\n" +
+        "standard input or output is a terminal, it means that the terminal was closed, and stops like SIGTERM.",
     )
     .action((options: RunOptions) => run(options, context));
 };
@@ -85,28 +84,24 @@ async function run(options: RunOptions, context: Context): Promise<void> {
   try {
     engine = await api.startEngine(engineOptions);
   } catch (error) {
-    await explainRefusal(error, configFile);
-    throw error;
+    throw await explainRefusal(error, configFile);
   }
-  const unhook = obeySignals(engine);
+  // With a terminal gone there is nobody to end the engine by Ctrl-C, and a SIGHUP says that it is gone.
+  const onTerminal = process.stdin.isTTY || process.stdout.isTTY;
+  const unhook = obeySignals(engine, { hangup: onTerminal ? "stop" : "reload" });
   try {
-    const pretty = options.logFormat === "pretty" || (options.logFormat !== "json" && process.stderr.isTTY);
-    if (pretty) announce(engine);
+    if (engine.log.forPeople) announce(engine);
     await engine.stopped;
   } finally {
     unhook();
   }
 }
 
-/** Prints each problem in its place, where the configuration is what was refused. */
-async function explainRefusal(error: unknown, configFile: string | undefined): Promise<void> {
-  if (!(error instanceof ControlError) || error.problems === undefined || configFile === undefined) return;
-  const text = await readFile(configFile, "utf8").catch(() => "");
-  process.stderr.write(`${describeProblems(configFile, text, error.problems, process.stderr)}\n`);
-}
-
-/** @returns the way to leave the signals alone again. */
-export function obeySignals(engine: Engine): () => void {
+/**
+ * @param options.hangup what SIGHUP means: `stop` where a terminal's end sends it, `reload` as for a service.
+ * @returns the way to leave the signals alone again.
+ */
+export function obeySignals(engine: Engine, options: { readonly hangup: "stop" | "reload" }): () => void {
   let asked = false;
   const stop = (signal: NodeJS.Signals, number: number) => {
     if (asked) process.exit(128 + number);
@@ -119,7 +114,11 @@ export function obeySignals(engine: Engine): () => void {
   const onInterrupt = () => stop("SIGINT", 2);
   const onTerminate = () => stop("SIGTERM", 15);
   // A reload that is refused is logged by the engine, and what ran before goes on.
-  const onHangup = () => void engine.reload().catch(() => {});
+  const onHangup = () => {
+    if (options.hangup === "reload") void engine.reload().catch(() => {});
+    // It comes more than once: from the system, and from each parent that passes it on.
+    else if (!asked) stop("SIGHUP", 1);
+  };
   process.on("SIGINT", onInterrupt);
   process.on("SIGTERM", onTerminate);
   process.on("SIGHUP", onHangup);

@@ -11,6 +11,11 @@ export const registerStatus: Register = (program) => {
     .description("what the running engine does: listeners, upstreams, flows")
     .addOption(engineOption())
     .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      "\nSTREAMS counts what an upstream carries now: flows, and connections of other upstreams. So direct may have some\n" +
+        "while no flow is active: they lead to the upstreams.",
+    )
     .action(async (options: { engine?: string; json?: boolean }) => {
       const json = wantsJson(options);
       const [status, upstreams] = await withEngine(options.engine, (client) =>
@@ -36,7 +41,7 @@ function describeStatus(status: EngineStatus, upstreams: readonly UpstreamInfo[]
     `flows ${flows.active} active, ${flows.total} in all, ${flows.failed} failed; ` +
       `${formatBytes(bytes.up)} up, ${formatBytes(bytes.down)} down; memory ${formatBytes(status.rssBytes)}`,
     "",
-    table(["UPSTREAM", "TYPE", "STATE", "LATENCY", "POOL", "ACTIVE", "ADDRESS"], upstreams.map(describeRow)),
+    table(["UPSTREAM", "TYPE", "STATE", "LATENCY", "POOL", "STREAMS", "ADDRESS"], upstreams.map(describeRow)),
   );
   for (const { name, state, lastError } of upstreams) {
     if (state === "failing" && lastError !== undefined) {

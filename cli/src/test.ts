@@ -1,7 +1,6 @@
 import { InvalidArgumentError, Option } from "commander";
-import type { Endpoint } from "@sockeye/engine/endpoint";
-import { formatEndpoint } from "@sockeye/engine/endpoint";
-import { DialError, type DialStep } from "@sockeye/engine/errors";
+import { type Endpoint, formatEndpoint } from "@sockeye/engine/endpoint";
+import { DialError } from "@sockeye/engine/errors";
 import type { UpstreamTestResult } from "@sockeye/engine/upstream/upstream";
 import { type Context, type Register, VERSION } from "./context.ts";
 import { ExitCode } from "./exit-codes.ts";
@@ -14,8 +13,10 @@ import {
   requiredConfig,
   wantsJson,
 } from "./options.ts";
-import { paint, print, printJson } from "./output.ts";
+import { print, printJson } from "./output.ts";
 import { createTerminalPrompter } from "./prompt.ts";
+import { explainRefusal } from "./refusal.ts";
+import { StepLines } from "./step-lines.ts";
 
 interface TestCommandOptions {
   readonly config?: string;
@@ -25,22 +26,12 @@ interface TestCommandOptions {
   readonly json?: boolean;
 }
 
-const stepNames: Record<DialStep, string> = {
-  name: "name resolved",
-  tcp: "connected",
-  tls: "TLS agreed",
-  handshake: "handshake",
-  "host-key": "host key",
-  auth: "authenticated",
-  dial: "target reached",
-};
-
 /** `sockeye test UPSTREAM` */
 export const registerTest: Register = (program, context) => {
   program
     .command("test")
     .description("connect to an upstream afresh and print each step")
-    .argument("<upstream>", "its name in the configuration")
+    .argument("<upstream>", "its name in the configuration, or direct")
     .addOption(configOption())
     .addOption(
       new Option("--target <address>", "a target to reach through it, as HOST:PORT")
@@ -61,7 +52,7 @@ export const registerTest: Register = (program, context) => {
 function parseSeconds(text: string): number {
   const seconds = Number(text);
   if (text.trim() === "" || !(seconds > 0 && seconds <= 3600)) {
-    throw new InvalidArgumentError("write a number of seconds, more than 0 and at most 3600");
+    throw new InvalidArgumentError(`"${text}" is not a number of seconds, more than 0 and at most 3600`);
   }
   return seconds;
 }
@@ -80,43 +71,44 @@ async function test(name: string, options: TestCommandOptions, context: Context)
     const sentence = `no success within ${options.timeout} s`;
     abort.abort(new DialError("timeout", sentence, { scope: "upstream" }));
   }, options.timeout * 1000);
+  const logLevel = options.logLevel ?? "silent";
+  const lines = json ? undefined : new StepLines(process.stdout, logLevel === "silent");
+  const prompter = createTerminalPrompter();
   try {
     const result = await api.testUpstream(
       {
         configFile,
         version: VERSION,
-        overrides: { logLevel: options.logLevel ?? "silent" },
-        prompter: createTerminalPrompter(),
+        overrides: { logLevel },
+        prompter: lines === undefined ? prompter : lines.makeWayFor(prompter),
       },
       name,
-      { signal: abort.signal, ...(options.target === undefined ? {} : { target: options.target }) },
+      {
+        signal: abort.signal,
+        onStep: (step) => lines?.begin(step),
+        ...(options.target === undefined ? {} : { target: options.target }),
+      },
     );
     if (!result.ok && context.exitCode === ExitCode.ok) context.exitCode = ExitCode.testFailed;
     if (json) printJson({ upstream: name, ...result });
-    else print(describeResult(name, options.target, result));
+    lines?.end(result);
+    if (!json && result.ok) print(`${name}: ${conclude(result, options.target)}`);
+  } catch (error) {
+    throw await explainRefusal(error, configFile);
   } finally {
     clearTimeout(timer);
     process.off("SIGINT", onInterrupt);
   }
 }
 
-function describeResult(name: string, target: Endpoint | undefined, result: UpstreamTestResult): string {
-  const out = process.stdout;
-  const lines = result.steps.map(
-    ({ step, ms }) =>
-      `${paint("✓", "green", out)} ${stepNames[step].padEnd(15)} ${paint(`${formatMs(ms)} ms`, "dim", out)}`,
-  );
-  const { failure } = result;
-  if (failure !== undefined) {
-    const step = failure.step === undefined ? "" : `${stepNames[failure.step]}: `;
-    lines.push(`${paint("✗", "red", out)} ${step}${failure.message} (${failure.code})`);
-  } else {
-    const reached = target === undefined ? "works" : `reaches ${formatEndpoint(target)}`;
-    lines.push(`${name} ${reached}`);
-  }
-  return lines.join("\n");
-}
-
-function formatMs(ms: number): string {
-  return ms < 10 ? ms.toFixed(1) : String(Math.round(ms));
+/** How far a test came that did not fail. Nothing "works" before it has carried something. */
+function conclude({ steps }: UpstreamTestResult, target: Endpoint | undefined): string {
+  if (target !== undefined) return `reaches ${formatEndpoint(target)}`;
+  const add = "add --target HOST:PORT";
+  const came = new Set(steps.map(({ step }) => step));
+  if (came.has("auth")) return `connected and authenticated; no target was dialled (${add})`;
+  if (came.has("handshake") || came.has("dial"))
+    return `connected, and it answers; no target was dialled (${add})`;
+  if (came.has("tcp")) return `connected; the proxy itself was not asked anything yet, ${add}`;
+  return `nothing to connect to without a target; ${add}`;
 }

@@ -108,7 +108,7 @@ class RunningEngine implements Engine {
   async start(warnings: readonly ConfigProblem[]): Promise<void> {
     this.#adopt(this.#next, diffConfig(this.#config, this.#next));
     await unlessBusy(this.#listeners.apply(this.#next));
-    for (const { message, line } of warnings) this.#warn(line === 0 ? message : `${message} (line ${line})`);
+    for (const warning of warnings) this.#warn(sentenceOf(warning));
     const cipher = sshCrypto();
     if (cipher.kind === "javascript" && hasSsh(this.#config)) {
       const why = cipher.reason ?? "it is not built";
@@ -128,7 +128,7 @@ class RunningEngine implements Engine {
     }
     this.#phase = "running";
     this.#hasRun = true;
-    this.#log.info({ listeners: this.#addresses(), ssh_crypto: cipher.kind }, "running");
+    this.#log.info({ listening: this.#addresses(), ssh_crypto: cipher.kind }, "running");
   }
 
   get stopped(): Promise<void> {
@@ -168,7 +168,6 @@ class RunningEngine implements Engine {
     await this.#control?.close();
     if (this.#hasRun) this.#log.info({ cut }, "stopped");
     this.#phase = "stopped";
-    this.#log.flush();
     this.#stopping.resolve(undefined);
   }
 
@@ -271,6 +270,7 @@ class RunningEngine implements Engine {
       const { config, warnings } = accepted(await this.#source.read());
       await this.#change(config);
       this.#problems = undefined;
+      for (const warning of warnings) this.#warn(sentenceOf(warning));
       return { warnings };
     } catch (error) {
       const failure = asControlError(error);
@@ -417,6 +417,10 @@ class RunningEngine implements Engine {
     this.#warnings.push(sentence);
     this.#log.warn(sentence);
   }
+}
+
+function sentenceOf({ message, line }: ConfigProblem): string {
+  return line === 0 ? message : `${message} (line ${line})`;
 }
 
 /** True when an upstream of the configuration is an SSH server. */

@@ -76,12 +76,8 @@ export class Listeners {
     const leaving = [...this.#listening.values()].filter(({ opening }) => {
       return !wanted.some(({ signature }) => signature === opening.signature);
     });
-    const inTheWay = leaving.filter(({ opening }) =>
-      changed.some(({ address }) => address === opening.address),
-    );
-    const blocked = changed.filter(({ address }) =>
-      inTheWay.some(({ opening }) => opening.address === address),
-    );
+    const inTheWay = leaving.filter((listening) => changed.some((opening) => holds(listening, opening)));
+    const blocked = changed.filter((opening) => inTheWay.some((listening) => holds(listening, opening)));
 
     const opened: Listening[] = [];
     try {
@@ -169,6 +165,17 @@ export class Listeners {
       throw listenFailure(error as NodeJS.ErrnoException, endpoint);
     }
   }
+}
+
+/** True when `listening` has the address that `opening` wants, be it by a port that the system chose, or among all addresses. */
+function holds({ listener }: Listening, opening: Opening): boolean {
+  const { host, port } = parseEndpoint(opening.address);
+  if (port === 0 || port !== listener.address.port) return false;
+  return [host, listener.address.host].some(isEveryAddress) || host === listener.address.host;
+}
+
+function isEveryAddress(host: string): boolean {
+  return host === "0.0.0.0" || host === "::";
 }
 
 function limitsOf(limits: Limits): InboundLimits {

@@ -27,6 +27,5 @@ export async function testUpstream(
     return await upstream.test(test);
   } finally {
     await upstreams.close();
-    log.flush();
   }
 }

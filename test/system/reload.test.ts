@@ -127,6 +127,14 @@ describe("a reload", () => {
     assert.equal((await fetch(`http://127.0.0.1:${port}/readyz`)).status, 200);
   });
 
+  it("may name the port that the system chose before", async () => {
+    await using sut = await startEngineUnderTest({});
+    const { port } = listenerOf(sut);
+    await sut.reconfigure({ listen: { socks5: `127.0.0.1:${port}` } });
+    assert.equal(listenerOf(sut).port, port);
+    (await open(sut)).destroy();
+  });
+
   it("lets two listeners change places", async () => {
     const [a, b] = [`127.0.0.1:${await freePort()}`, `127.0.0.1:${await freePort()}`];
     await using sut = await startEngineUnderTest({});

@@ -16,7 +16,7 @@ export async function startDemoSshServer(
   user: string,
   password: string,
 ): Promise<DemoSshServer> {
-  const hostKey = ssh2.utils.generateKeyPairSync("ed25519");
+  const hostKey = newHostKey();
   const clients = new Set<ssh2.Connection>();
   const server = new ssh2.Server({ hostKeys: [hostKey.private] }, (client) => {
     clients.add(client);
@@ -50,6 +50,14 @@ export async function startDemoSshServer(
       for (const client of clients) client.end();
     },
   };
+}
+
+/** One in some hundreds of the keys that ssh2 makes is one that it can't read. */
+function newHostKey(): ReturnType<typeof ssh2.utils.generateKeyPairSync> {
+  for (;;) {
+    const pair = ssh2.utils.generateKeyPairSync("ed25519");
+    if (!(ssh2.utils.parseKey(pair.private) instanceof Error)) return pair;
+  }
 }
 
 function same(given: string, expected: string): boolean {

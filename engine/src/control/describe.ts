@@ -35,7 +35,7 @@ function chainOf(to: string, config: Config): string[] {
 }
 
 export function unknownUpstream(name: string, config: Config): ControlError {
-  const known = Object.keys(config.upstreams);
-  const there = known.length === 0 ? "the configuration has none" : `there are ${known.join(", ")}`;
-  return new ControlError("unknown-upstream", `no upstream is called "${name}"; ${there}`);
+  const known = [...Object.keys(config.upstreams), "direct"].join(", ");
+  const sentence = name === "block" ? "block leads nowhere" : `no upstream is called "${name}"`;
+  return new ControlError("unknown-upstream", `${sentence}; there is ${known}`);
 }

@@ -100,6 +100,10 @@ export interface EngineOptions {
 export interface Engine extends ControlHost {
   /** Resolves when the engine has stopped, by stop() or by itself; rejects when it can't go on. */
   readonly stopped: Promise<void>;
+  readonly log: LogSource & {
+    /** True where records are written for people: `sockeye run` then says in lines of its own where it listens. */
+    readonly forPeople: boolean;
+  };
   /** What people should know at once: secrets that others can read, a slower cipher code in use. One sentence each. */
   readonly warnings: readonly string[];
   /**

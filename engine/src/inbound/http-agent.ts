@@ -2,6 +2,7 @@ import { Agent, type ClientRequest, type ClientRequestArgs } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Endpoint } from "../endpoint.ts";
 import { DialError } from "../errors.ts";
+import type { Guard } from "./http-forward.ts";
 import type { ConnectRequest, InboundHandler } from "./request.ts";
 import { PairEnd } from "./stream-pair.ts";
 
@@ -20,12 +21,19 @@ export class ClientAgent extends Agent {
   readonly #dialling = new Set<ForwardRequest>();
   readonly #idle = new Set<Duplex>();
   readonly #onPending: (change: 1 | -1) => void;
+  readonly #guard: Guard;
+  #gone = false;
 
-  constructor(handler: InboundHandler, source: Endpoint, onPending: (change: 1 | -1) => void) {
+  /**
+   * @param onPending told when a dial begins and when it is over.
+   * @param guard runs the handler, so that a defect there costs this client's connection only.
+   */
+  constructor(handler: InboundHandler, source: Endpoint, onPending: (change: 1 | -1) => void, guard: Guard) {
     super({ keepAlive: true });
     this.#handler = handler;
     this.#source = source;
     this.#onPending = onPending;
+    this.#guard = guard;
   }
 
   override createConnection(options: ClientRequestArgs, connected?: Connected): undefined {
@@ -38,7 +46,8 @@ export class ClientAgent extends Agent {
     });
     this.#dialling.add(request);
     this.#onPending(1);
-    this.#handler.connect(request);
+    if (this.#gone) request.cancel();
+    else this.#guard(() => this.#handler.connect(request));
     return undefined;
   }
 
@@ -62,6 +71,7 @@ export class ClientAgent extends Agent {
 
   /** The client is gone: its dials are cancelled, its idle connections end, and those within an exchange are cut. */
   override destroy(): void {
+    this.#gone = true;
     for (const request of this.#dialling) request.cancel();
     for (const stream of this.#idle) stream.end();
     for (const streams of Object.values(this.sockets)) streams?.forEach((stream) => stream.destroy());

@@ -20,6 +20,9 @@ export function badRequest(sentence: string): Answer {
   return { status: 400, sentence };
 }
 
+/** Port 0 is nobody's; a system would take it for "any". */
+export const PORT_0 = badRequest("nothing can be reached on port 0");
+
 /** Why a dial failed, with the error type of RFC 9209 §2.3 for programs. Only the error's own sentence is told. */
 export function failureAnswer(error: DialError): Answer {
   const [status, type] = statusOf(error);

@@ -5,15 +5,17 @@ import {
   request,
   type ServerResponse,
 } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "../endpoint.ts";
 import { DialError } from "../errors.ts";
-import { type Answer, answerParts, badRequest, failureAnswer, headBytes } from "./http-answers.ts";
+import { type Answer, answerParts, badRequest, failureAnswer, PORT_0 } from "./http-answers.ts";
 import { endWith } from "./listener.ts";
 
 /** The most bytes that a head may take, of a request and of a response. */
 export const MAX_HEADER_BYTES = 32 * 1024;
+
+/** Answers before the answer (1xx) that a server may give to one request. */
+const MAX_EARLY_ANSWERS = 8;
 
 /** Methods that may be sent again when a kept connection turns out to be closed (RFC 9110 §9.2.2), where no body was sent. */
 const REPEATABLE = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
@@ -40,7 +42,7 @@ export interface ForwardTarget {
 
 /** Reads the target of a request to the proxy (RFC 9112 §3.2.2). Returns what to answer if it is none. */
 export function readForwardTarget(url: string): ForwardTarget | Answer {
-  const parts = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)([^#]*)$/i.exec(url);
+  const parts = /^([a-z][a-z0-9+.-]*):\/\/([^/?#]*)(.*)$/i.exec(url);
   if (parts === null)
     return badRequest("this is an HTTP proxy, not a web site: set it as the proxy of the program that asks");
   const [, scheme, authority, rest] = parts as unknown as [string, string, string, string];
@@ -50,8 +52,10 @@ export function readForwardTarget(url: string): ForwardTarget | Answer {
     );
   if (authority.includes("@"))
     return badRequest("a user name and password do not belong in the request's target");
+  if (rest.includes("#")) return badRequest("a #fragment does not belong in the request's target");
   try {
     const endpoint = parseEndpoint(authority, 80);
+    if (endpoint.port === 0) return PORT_0;
     return { endpoint, authority, path: rest.startsWith("/") ? rest : `/${rest}` };
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
@@ -65,77 +69,93 @@ export interface Exchange {
   readonly response: ServerResponse;
   readonly target: ForwardTarget;
   readonly agent: Agent;
+  readonly guard: Guard;
+}
+
+/** Runs a reaction to an event. What it throws costs the client's connection, and nothing else. */
+export type Guard = (react: () => void) => void;
+
+export type Upgraded = (reply: IncomingMessage, upstream: Duplex, head: Buffer) => void;
+
+/** What becomes of an exchange that does not go the ordinary way. */
+interface Turns {
+  /** The server changes the protocol. */
+  readonly upgraded: Upgraded;
+  /** Asks again, where the request may be sent again. */
+  readonly again: (() => void) | undefined;
 }
 
 /** Forwards a request and its response, bodies streamed, trailers kept. Every failure becomes an answer or a cut. */
 export function forward(exchange: Exchange): void {
-  const { incoming, response, target } = exchange;
+  const { incoming, response, guard } = exchange;
   const coding = incoming.headers["transfer-encoding"];
   if (coding !== undefined && coding.toLowerCase() !== "chunked") {
     answer(response, { status: 501, sentence: "the only transfer coding known here is chunked" });
     return;
   }
-  const hasBody = coding !== undefined || Number(incoming.headers["content-length"] ?? 0) > 0;
   const framing = coding === undefined ? [] : ["Transfer-Encoding", "chunked"];
   const outgoing = open(exchange, framing);
   if (outgoing === undefined) return;
-  outgoing.on("continue", () => response.writeContinue());
-  outgoing.on("response", (reply) => relay(exchange, reply));
-  outgoing.on("error", (error) => {
-    if (response.headersSent) return;
-    if (outgoing.reusedSocket && !hasBody && REPEATABLE.has(incoming.method ?? "") && !response.destroyed)
-      forward(exchange);
-    else answer(response, failureAnswer(asDialError(error, target.endpoint)));
+  const repeatable = !hasBody(incoming) && REPEATABLE.has(incoming.method ?? "");
+  heed(exchange, outgoing, {
+    upgraded: (_, upstream) => {
+      upstream.destroy();
+      answer(
+        response,
+        failureAnswer(new DialError("protocol", "the server upgrades, which nobody asked for")),
+      );
+    },
+    again: repeatable ? () => forward(exchange) : undefined,
   });
   response.once("close", () => {
     if (!response.writableFinished) outgoing.destroy();
   });
-  if (hasBody) pump(incoming, outgoing, coding !== undefined);
+  if (hasBody(incoming)) pump(incoming, outgoing, guard);
   else outgoing.end();
 }
 
-/**
- * Forwards a request that asks for another protocol, such as WebSocket. When the far end agrees, the two connections are
- * joined; when it does not, its answer is relayed and the client's connection ends.
- */
-export function forwardUpgrade(exchange: Exchange, socket: Socket, head: Buffer): void {
-  const { incoming, response, target } = exchange;
-  const outgoing = open(exchange, ["Connection", "Upgrade", "Upgrade", incoming.headers.upgrade ?? ""]);
-  if (outgoing === undefined) return;
-  outgoing.on("response", (reply) => relay(exchange, reply));
-  outgoing.on("error", (error) => {
-    if (!response.headersSent) answer(response, failureAnswer(asDialError(error, target.endpoint)));
-  });
-  outgoing.on("upgrade", (reply: IncomingMessage, upstream: Duplex, upstreamHead: Buffer) => {
-    response.detachSocket(socket);
-    const headers = endToEnd(reply, []);
-    headers.push("Connection", "Upgrade", "Upgrade", reply.headers.upgrade ?? "");
-    socket.write(headBytes(101, reply.statusMessage ?? "", headers));
-    if (head.length > 0) socket.unshift(head);
-    if (upstreamHead.length > 0) upstream.unshift(upstreamHead);
-    upstream.allowHalfOpen = true;
-    join(socket, upstream);
-  });
-  outgoing.end();
-}
-
-function join(one: Duplex, other: Duplex): void {
-  const cut = (): void => {
-    one.destroy();
-    other.destroy();
+/** Takes whatever the server says, up to its answer. Silence and failure are answered for it. */
+export function heed(exchange: Exchange, outgoing: ClientRequest, { upgraded, again }: Turns): void {
+  const { incoming, response, target, guard } = exchange;
+  let answered = false;
+  let earlyAnswers = 0;
+  let mayContinue = incoming.httpVersionMinor > 0 && "expect" in incoming.headers;
+  const fail = (error: NodeJS.ErrnoException): void => {
+    if (answered) return;
+    answered = true;
+    outgoing.destroy();
+    if (again && outgoing.reusedSocket && !response.destroyed) again();
+    else answer(response, failureAnswer(asDialError(error, target.endpoint)));
   };
-  for (const stream of [one, other]) {
-    stream.on("error", cut);
-    stream.on("close", () => {
-      if (stream.errored || !stream.readableEnded || !stream.writableFinished) cut();
+  outgoing.on("information", ({ statusCode }) => {
+    if (answered) return;
+    earlyAnswers++;
+    guard(() => {
+      if (earlyAnswers > MAX_EARLY_ANSWERS) {
+        answered = true;
+        outgoing.destroy();
+        const sentence = `the server gave more than ${MAX_EARLY_ANSWERS} answers before its answer`;
+        answer(response, failureAnswer(new DialError("protocol", sentence)));
+      } else if (statusCode === 100 && mayContinue) {
+        mayContinue = false;
+        response.writeContinue();
+      }
     });
-  }
-  one.pipe(other);
-  other.pipe(one);
+  });
+  outgoing.on("response", (reply) => {
+    answered = true;
+    guard(() => relay(exchange, reply));
+  });
+  outgoing.on("upgrade", (reply, upstream, head) => {
+    answered = true;
+    guard(() => upgraded(reply, upstream, head));
+  });
+  outgoing.on("error", (error) => guard(() => fail(error)));
+  outgoing.on("close", () => guard(() => fail(new Error("closed without an answer"))));
 }
 
 /** Starts the outgoing request. Returns undefined when node:http finds it malformed, which is answered. */
-function open(exchange: Exchange, extra: readonly string[]): ClientRequest | undefined {
+export function open(exchange: Exchange, extra: readonly string[]): ClientRequest | undefined {
   const { incoming, response, target, agent } = exchange;
   const chunked = extra[0] === "Transfer-Encoding";
   const rewritten = ["host", "content-length", ...(chunked ? [] : ["trailer"])];
@@ -162,7 +182,7 @@ function open(exchange: Exchange, extra: readonly string[]): ClientRequest | und
 }
 
 /** The headers that go on, flat, without those of this hop, those that Connection names, and those that are written anew. */
-function endToEnd(message: IncomingMessage, rewritten: readonly string[]): string[] {
+export function endToEnd(message: IncomingMessage, rewritten: readonly string[]): string[] {
   const named = (message.headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase());
   const headers: string[] = [];
   for (let i = 0; i < message.rawHeaders.length; i += 2) {
@@ -177,19 +197,22 @@ function endToEnd(message: IncomingMessage, rewritten: readonly string[]): strin
 }
 
 /** Sends the request's body on as it comes, and its trailers. */
-function pump(incoming: IncomingMessage, outgoing: ClientRequest, chunked: boolean): void {
-  incoming.on("end", () => {
-    if (chunked && incoming.rawTrailers.length > 0) outgoing.addTrailers(pairs(incoming.rawTrailers));
-    outgoing.end();
-  });
+function pump(incoming: IncomingMessage, outgoing: ClientRequest, guard: Guard): void {
+  incoming.on("end", () =>
+    guard(() => {
+      if (incoming.rawTrailers.length > 0) outgoing.addTrailers(pairs(incoming.rawTrailers));
+      outgoing.end();
+    }),
+  );
   incoming.pipe(outgoing, { end: false });
 }
 
 /** Sends the response's head at once and its body as it comes. A response cut short cuts the client's connection. */
-function relay({ incoming, response }: Exchange, reply: IncomingMessage): void {
+function relay({ incoming, response, guard }: Exchange, reply: IncomingMessage): void {
   const status = reply.statusCode ?? 502;
-  const hasBody = incoming.method !== "HEAD" && status !== 204 && status !== 304;
-  const chunked = hasBody && incoming.httpVersionMinor > 0 && reply.headers["content-length"] === undefined;
+  const replyHasBody = incoming.method !== "HEAD" && status !== 204 && status !== 304;
+  const chunked =
+    replyHasBody && incoming.httpVersionMinor > 0 && reply.headers["content-length"] === undefined;
   response.sendDate = false;
   if (!incoming.complete && status >= 400) response.shouldKeepAlive = false;
   try {
@@ -200,16 +223,18 @@ function relay({ incoming, response }: Exchange, reply: IncomingMessage): void {
     return;
   }
   response.flushHeaders();
-  reply.on("end", () => {
-    if (chunked && reply.rawTrailers.length > 0) response.addTrailers(pairs(reply.rawTrailers));
-    response.end();
-    if (!incoming.complete) response.once("finish", () => abandonBody(incoming));
-  });
+  reply.on("end", () =>
+    guard(() => {
+      if (chunked && reply.rawTrailers.length > 0) response.addTrailers(pairs(reply.rawTrailers));
+      response.end();
+      if (!incoming.complete) response.once("finish", () => abandonBody(incoming));
+    }),
+  );
   const cut = (): void => void incoming.socket.destroy();
   reply.on("error", cut);
   // A body that ends with its connection looks whole to node:http even when that connection failed.
   const hasLength = reply.headers["content-length"] !== undefined;
-  if (hasBody && !hasLength && reply.headers["transfer-encoding"] === undefined)
+  if (replyHasBody && !hasLength && reply.headers["transfer-encoding"] === undefined)
     reply.socket.once("error", cut);
   reply.pipe(response, { end: false });
 }
@@ -226,14 +251,17 @@ export function answer(response: ServerResponse, own: Answer): void {
   if (response.headersSent || response.destroyed) return;
   const { headers, body } = answerParts(own);
   const { req: incoming } = response;
-  const unread =
-    Number(incoming.headers["content-length"] ?? 0) > 0 || "transfer-encoding" in incoming.headers;
-  if (unread) {
+  if (hasBody(incoming)) {
     response.shouldKeepAlive = false;
     response.once("finish", () => abandonBody(incoming));
   }
   response.writeHead(own.status, headers);
   response.end(body);
+}
+
+/** RFC 9112 §6: a request has a body when its head says so. */
+export function hasBody(incoming: IncomingMessage): boolean {
+  return Number(incoming.headers["content-length"] ?? 0) > 0 || "transfer-encoding" in incoming.headers;
 }
 
 function pairs(flat: readonly string[]): [string, string][] {

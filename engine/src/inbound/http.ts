@@ -1,21 +1,20 @@
-import { createServer, type IncomingMessage, type Server, ServerResponse } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { type Endpoint, parseEndpoint } from "../endpoint.ts";
-import type { DialError } from "../errors.ts";
+import { type Endpoint, formatEndpoint } from "../endpoint.ts";
 import { CredentialCheck } from "./credentials.ts";
 import { ClientAgent } from "./http-agent.ts";
-import { type Answer, answerBytes, badRequest, failureAnswer, PASSWORD_WANTED } from "./http-answers.ts";
-import { answer, forward, forwardUpgrade, MAX_HEADER_BYTES, readForwardTarget } from "./http-forward.ts";
+import { type Answer, answerBytes, badRequest, PASSWORD_WANTED } from "./http-answers.ts";
+import { answer, forward, type Guard, hasBody, MAX_HEADER_BYTES, readForwardTarget } from "./http-forward.ts";
+import { readTunnelTarget, TunnelRequest } from "./http-tunnel.ts";
+import { forwardUpgrade } from "./http-upgrade.ts";
 import { endWith, ignoreError, SOCKET_OPTIONS, sourceOf, startListening, stopListening } from "./listener.ts";
-import type { ConnectRequest, Inbound, InboundHandler, InboundLimits, ListenOptions } from "./request.ts";
+import type { Inbound, InboundHandler, ListenOptions, InboundLimits } from "./request.ts";
 
 /** How long a client's connection may wait for its next request. */
 const KEEP_ALIVE_MS = 60_000;
 /** Requests that one connection may have waiting for their answers (pipelining). */
 const MAX_PIPELINED = 16;
-
-const ESTABLISHED = Buffer.from("HTTP/1.1 200 Connection established\r\n\r\n");
 
 /**
  * Listens as an HTTP proxy (RFC 9110 §7.6): CONNECT, requests in absolute form, and upgrades, with Basic authentication
@@ -62,21 +61,31 @@ class HttpInbound implements Inbound {
       requestTimeout: 0,
       connectionsCheckingInterval: Math.min(1000, Math.max(20, options.handshakeTimeoutMs / 10)),
       keepAliveTimeout: KEEP_ALIVE_MS,
-      // An upgrade with a body, or away from a request that HTTP/1.1 may repeat (h2c), is an ordinary request.
-      shouldUpgradeCallback: (incoming) => incoming.method === "GET" && incoming.headers.upgrade !== "h2c",
+      // A request that may not upgrade is an ordinary one, whose Upgrade is not passed on (RFC 9110 §7.8).
+      shouldUpgradeCallback: (incoming) => this.#mayUpgrade(incoming),
+      // Node would answer by itself, past our own count of what is unanswered.
+      requireHostHeader: false,
     });
     // A client that has ended its direction still waits for its answer.
     Object.assign(this.#server, { httpAllowHalfOpen: true });
     // The size of a head is limited, so no header is dropped for their number.
     this.#server.maxHeadersCount = 0;
-    this.#server.on("connection", (socket) => this.#begin(socket));
-    this.#server.on("request", (incoming, response) => this.#request(incoming, response));
-    this.#server.on("checkContinue", (incoming, response) => this.#request(incoming, response));
-    this.#server.on("connect", (incoming, _, head) => this.#connect(incoming, incoming.socket, head));
-    this.#server.on("upgrade", (incoming, _, head) => this.#upgrade(incoming, incoming.socket, head));
+    this.#server.on("connection", (socket) => this.#guard(socket, () => this.#begin(socket)));
+    for (const event of ["request", "checkContinue", "checkExpectation"])
+      this.#server.on(event, (incoming: IncomingMessage, response: ServerResponse) =>
+        this.#guard(incoming.socket, () => this.#request(incoming, response)),
+      );
+    this.#server.on("connect", (incoming, _, head) =>
+      this.#guard(incoming.socket, () => this.#connect(incoming, incoming.socket, head)),
+    );
+    this.#server.on("upgrade", (incoming, _, head) =>
+      this.#guard(incoming.socket, () => this.#upgrade(incoming, incoming.socket, head)),
+    );
     this.#server.on("clientError", (error, socket) => {
-      if (socket instanceof Socket) this.#malformed(error, socket);
-      else socket.destroy();
+      this.#guard(socket, () => {
+        if (socket instanceof Socket) this.#malformed(error, socket);
+        else socket.destroy();
+      });
     });
   }
 
@@ -106,10 +115,26 @@ class HttpInbound implements Inbound {
     socket.on("close", this.#forget);
   }
 
+  /** Runs what a client's event asks for. A defect in it costs that client's connection only, and is told. */
+  #guard(socket: Duplex, act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      const client = socket instanceof Socket ? formatEndpoint(sourceOf(socket)) : "a client";
+      socket.destroy();
+      const what = error instanceof Error ? error.message : String(error);
+      const sentence = `a defect cost the connection of ${client} to ${formatEndpoint(this.address)}: ${what}`;
+      this.#options.onError?.(new Error(sentence, { cause: error }));
+    }
+  }
+
   #request(incoming: IncomingMessage, response: ServerResponse): void {
     this.#fresh.delete(incoming.socket);
     response.on("error", ignoreError);
     incoming.on("error", ignoreError);
+    const client = this.#clientOf(incoming.socket);
+    const ahead = client.unfinished.size;
+    this.#track(client, response);
     const refusal = this.#refusal(incoming);
     if (refusal) {
       answer(response, refusal);
@@ -120,8 +145,7 @@ class HttpInbound implements Inbound {
       answer(response, target);
       return;
     }
-    const client = this.#clientOf(incoming.socket);
-    if (client.busy >= MAX_PIPELINED) {
+    if (ahead >= MAX_PIPELINED) {
       response.shouldKeepAlive = false;
       answer(response, {
         status: 503,
@@ -129,17 +153,35 @@ class HttpInbound implements Inbound {
       });
       return;
     }
-    client.busy++;
+    // Past an upgrade that was declined, node:http drops the rest of what it has read.
+    const { upgrade } = incoming.headers;
+    const restIsLost = upgrade !== undefined && (upgrade !== "h2c" || ahead > 0);
+    if (this.#closing || restIsLost) response.shouldKeepAlive = false;
+    forward({ incoming, response, target, agent: client.agent, guard: client.guard });
+  }
+
+  #track({ unfinished }: Client, response: ServerResponse): void {
+    unfinished.add(response);
+    response.once("finish", () => unfinished.delete(response));
     response.once("close", () => {
-      client.busy--;
+      unfinished.delete(response);
       if (this.#closing) this.#server.closeIdleConnections();
     });
-    if (this.#closing) response.shouldKeepAlive = false;
-    forward({ incoming, response, target, agent: client.agent });
   }
 
   #connect(incoming: IncomingMessage, socket: Socket, head: Buffer): void {
     this.#leaveHttp(socket);
+    const unfinished = this.#clients.get(socket)?.unfinished;
+    if (unfinished?.size) {
+      // Their answers would go into the tunnel, and node:http no longer watches over them.
+      this.#options.onRefused?.(
+        sourceOf(socket),
+        "CONNECT came before the requests ahead of it were answered",
+      );
+      for (const response of unfinished) response.destroy();
+      socket.destroy();
+      return;
+    }
     const refusal = this.#refusal(incoming);
     const target = readTunnelTarget(incoming.url ?? "");
     if (refusal) endWith(socket, answerBytes(refusal));
@@ -151,6 +193,19 @@ class HttpInbound implements Inbound {
     }
   }
 
+  /**
+   * Only a GET of HTTP/1.1 without a body whose answer is next on its connection. Not h2c: HTTP/1.1 may say the same.
+   */
+  #mayUpgrade(incoming: IncomingMessage): boolean {
+    return (
+      incoming.method === "GET" &&
+      incoming.httpVersionMinor > 0 &&
+      incoming.headers.upgrade !== "h2c" &&
+      !hasBody(incoming) &&
+      !this.#clients.get(incoming.socket)?.unfinished.size
+    );
+  }
+
   #upgrade(incoming: IncomingMessage, socket: Socket, head: Buffer): void {
     this.#leaveHttp(socket);
     const refusal = this.#refusal(incoming);
@@ -158,15 +213,10 @@ class HttpInbound implements Inbound {
     if (refusal) endWith(socket, answerBytes(refusal));
     else if ("status" in target) endWith(socket, answerBytes(target));
     else {
-      const response = new ServerResponse(incoming);
-      response.shouldKeepAlive = false;
-      response.assignSocket(socket);
-      response.on("error", ignoreError);
-      response.once("finish", () => {
-        response.detachSocket(socket);
-        endWith(socket, undefined);
-      });
-      forwardUpgrade({ incoming, response, target, agent: this.#clientOf(socket).agent }, socket, head);
+      // At once: after its end a stream takes nothing back.
+      if (head.length > 0) socket.unshift(head);
+      const { agent, guard } = this.#clientOf(socket);
+      forwardUpgrade({ incoming, target, agent, guard }, socket);
     }
   }
 
@@ -180,8 +230,22 @@ class HttpInbound implements Inbound {
     socket.read(0);
   }
 
-  /** RFC 7617: the answer to a request without the right credentials. */
+  /** What to answer to a request that goes nowhere, whatever its target. Who it is from is asked first. */
   #refusal(incoming: IncomingMessage): Answer | undefined {
+    const { method, headers, httpVersionMinor } = incoming;
+    const stranger = this.#strangerRefusal(incoming);
+    if (stranger || httpVersionMinor === 0) return stranger;
+    // RFC 9112 §3.2; a CONNECT says the same twice, and many leave it out.
+    if (headers.host === undefined && method !== "CONNECT")
+      return badRequest("the request has no Host header");
+    // RFC 9110 §10.1.1
+    if (headers.expect !== undefined && headers.expect.toLowerCase() !== "100-continue")
+      return { status: 417, sentence: "the only expectation known here is 100-continue" };
+    return undefined;
+  }
+
+  /** RFC 7617: the answer to a request without the right credentials. */
+  #strangerRefusal(incoming: IncomingMessage): Answer | undefined {
     if (this.#credentials === undefined) return undefined;
     const given = /^basic +([a-z0-9+/=]+) *$/i.exec(incoming.headers["proxy-authorization"] ?? "");
     const text = Buffer.from(given?.[1] ?? "", "base64").toString("utf8");
@@ -196,8 +260,10 @@ class HttpInbound implements Inbound {
   #clientOf(socket: Socket): Client {
     let client = this.#clients.get(socket);
     if (client === undefined) {
-      const agent = new ClientAgent(this.#handler, sourceOf(socket), (change) => (this.unanswered += change));
-      client = { agent, busy: 0 };
+      const guard: Guard = (act) => this.#guard(socket, act);
+      const onPending = (change: number): void => void (this.unanswered += change);
+      const agent = new ClientAgent(this.#handler, sourceOf(socket), onPending, guard);
+      client = { agent, guard, unfinished: new Set() };
       this.#clients.set(socket, client);
       socket.once("close", () => agent.destroy());
     }
@@ -205,7 +271,8 @@ class HttpInbound implements Inbound {
   }
 
   #malformed(error: NodeJS.ErrnoException, socket: Socket): void {
-    const busy = (this.#clients.get(socket)?.busy ?? 0) > 0;
+    const unfinished = [...(this.#clients.get(socket)?.unfinished ?? [])];
+    const busy = unfinished.some((response) => !response.writableEnded);
     if (busy || !socket.writable || error.code === "ECONNRESET") {
       socket.destroy();
       return;
@@ -219,8 +286,9 @@ class HttpInbound implements Inbound {
 /** What the proxy keeps of a client that forwards requests. */
 interface Client {
   readonly agent: ClientAgent;
-  /** Requests without a whole answer. */
-  busy: number;
+  readonly guard: Guard;
+  /** Answers that have not been given to the system whole. */
+  readonly unfinished: Set<ServerResponse>;
 }
 
 function parseFailure(code: string | undefined): Answer {
@@ -229,61 +297,4 @@ function parseFailure(code: string | undefined): Answer {
   if (code === "ERR_HTTP_REQUEST_TIMEOUT")
     return { status: 408, sentence: "the request took too long to come" };
   return badRequest("this is not an HTTP request");
-}
-
-function readTunnelTarget(url: string): Endpoint | Answer {
-  try {
-    return parseEndpoint(url);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    return badRequest(`the target of CONNECT is wrong: ${error.message}`);
-  }
-}
-
-/** A CONNECT (RFC 9110 §9.3.6). */
-class TunnelRequest implements ConnectRequest {
-  readonly inbound = "http";
-  readonly target: Endpoint;
-  readonly source: Endpoint;
-  readonly #socket: Socket;
-  readonly #answered: () => void;
-  #phase: "unanswered" | "answered" | "gone" = "unanswered";
-  #cancel: (() => void) | undefined;
-
-  constructor(socket: Socket, target: Endpoint, answered: () => void) {
-    this.#socket = socket;
-    this.target = target;
-    this.source = sourceOf(socket);
-    this.#answered = answered;
-    socket.on("close", this.#onClose);
-  }
-
-  onCancel(callback: () => void): void {
-    if (this.#phase === "gone") process.nextTick(callback);
-    else this.#cancel = callback;
-  }
-
-  accept(): Duplex {
-    if (this.#answer()) this.#socket.write(ESTABLISHED);
-    return this.#socket;
-  }
-
-  reject(error: DialError): void {
-    if (this.#answer()) endWith(this.#socket, answerBytes(failureAnswer(error)));
-  }
-
-  #answer(): boolean {
-    if (this.#phase === "gone") return false;
-    if (this.#phase === "answered") throw new Error("a connect request was answered twice");
-    this.#phase = "answered";
-    this.#socket.off("close", this.#onClose);
-    this.#answered();
-    return true;
-  }
-
-  readonly #onClose = (): void => {
-    this.#phase = "gone";
-    this.#answered();
-    this.#cancel?.();
-  };
 }

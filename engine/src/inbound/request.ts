@@ -82,6 +82,9 @@ export interface ListenEvents {
   readonly onAccept?: (() => void) | undefined;
   /** A client was sent away before its request was heard. `why` is a few words. */
   readonly onRefused?: ((source: Endpoint, why: string) => void) | undefined;
-  /** A connection could not be accepted, as when descriptors run out; told at most once a second. */
+  /**
+   * A connection could not be accepted, as when descriptors run out, told at most once a second; or a defect of ours cost
+   * one.
+   */
   readonly onError?: ((error: Error) => void) | undefined;
 }

@@ -90,6 +90,11 @@ export class Logger implements LogSource {
     return this.#sink.level;
   }
 
+  /** True where records are written for people rather than as JSON. */
+  get forPeople(): boolean {
+    return this.#sink.forPeople;
+  }
+
   /** Changes the level of every logger that shares this one's destination. */
   setLevel(level: LogLevel): void {
     this.#sink.setLevel(level);
@@ -104,11 +109,6 @@ export class Logger implements LogSource {
     return this.#sink.ring.subscribe(level, callback);
   }
 
-  /** Writes out what still waits. For the end of the process. */
-  flush(): void {
-    this.#sink.flush();
-  }
-
   #write(level: RecordLevel, fields: LogFields | string, message: string | undefined): void {
     const given = typeof fields === "string" ? undefined : fields;
     const text = typeof fields === "string" ? fields : (message ?? "");
@@ -121,8 +121,8 @@ class Sink {
   readonly ring = new LogRing();
   readonly #pino: pino.Logger;
   readonly #out: LogDestination;
-  readonly #flush: () => void;
   readonly #pretty: ((line: string) => string) | undefined;
+  readonly forPeople: boolean;
   /** Records below this are not made. */
   threshold: number;
   level: LogLevel;
@@ -135,15 +135,9 @@ class Sink {
     const onTerminal = options.destination === undefined && process.stderr.isTTY;
     const pretty = options.format === "pretty" || (options.format === "auto" && onTerminal);
     const colour = options.colour ?? (onTerminal && !process.env["NO_COLOR"]);
+    this.forPeople = pretty;
     this.#pretty = pretty ? prettyLines(colour) : undefined;
-    if (options.destination === undefined) {
-      const stderr = standardError();
-      this.#out = stderr;
-      this.#flush = () => flushQuietly(stderr);
-    } else {
-      this.#out = options.destination;
-      this.#flush = () => {};
-    }
+    this.#out = options.destination ?? standardError();
     this.#pino = pino(
       {
         level: "trace",
@@ -169,29 +163,20 @@ class Sink {
     else this.#pino[level](redact(fields), text);
   }
 
-  flush(): void {
-    this.#flush();
-  }
-
   #line(line: string): void {
     this.ring.push(line, this.#writing);
     this.#out.write(this.#pretty === undefined ? line : this.#pretty(line));
   }
 }
 
-function standardError(): ReturnType<typeof pino.destination> {
+/** A process that ends by itself first writes what waits; process.exit() may lose it. */
+function standardError(): LogDestination {
   const stderr = pino.destination({ dest: 2, sync: false, maxLength: MAX_UNWRITTEN_BYTES });
   // Nobody reads any more, or the disk is full: the traffic goes on, and the ring still remembers.
   stderr.on("error", () => {});
+  // pino calls this as the process exits, and where nobody reads any more (a closed terminal: EIO) it would never return.
+  stderr.flushSync = () => {};
   return stderr;
-}
-
-function flushQuietly(stderr: ReturnType<typeof pino.destination>): void {
-  try {
-    stderr.flushSync();
-  } catch {
-    // The reader is gone; there is nobody to tell.
-  }
 }
 
 /** One line a record: time, level, message, then the fields. */
@@ -200,6 +185,8 @@ function prettyLines(colour: boolean): (line: string) => string {
     colorize: colour,
     singleLine: true,
     translateTime: "SYS:HH:MM:ss.l",
+    // `sockeye run` tells people where it listens, better than a field can.
+    ignore: "listening,ssh_crypto",
     // An error is a field like another; pino-pretty would spread it over lines.
     errorLikeObjectKeys: [],
   });

@@ -177,7 +177,7 @@ export class Metrics implements Observer {
     });
     new Counter({
       name: "sockeye_inbound_connections_total",
-      help: "Connections accepted from applications.",
+      help: "TCP connections that the listener accepted.",
       labelNames: ["inbound"],
       registers: [registry],
       collect() {
