@@ -20,10 +20,10 @@ export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
 
 /** The most bytes of the proxy's answer that are read before its end. */
 const MAX_HEAD_BYTES = 32_768;
-/** Enough of an answer to say what it was instead of HTTP. */
-const FIRST_WORDS = 64;
 /** Of the proxy's own words, as many characters stand in an error. */
 const MAX_WORDS = 200;
+/** Enough of an answer to say what it was instead of HTTP. */
+const FIRST_WORDS = 64;
 /** Interim answers (1xx) that are read past before the answer itself. */
 const MAX_INTERIM = 8;
 
