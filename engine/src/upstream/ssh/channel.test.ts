@@ -293,7 +293,7 @@ function heldBy(streams: readonly Duplex[]): number {
 }
 
 test("where the window is what limits a download, it grows; a stalled reader gives it back", async () => {
-  const server = new Sender(96 * MB, 10);
+  const server = new Sender(96 * MB, 40);
   await using f = await fixture(server.handlers);
   server.peer = f.connection.peer;
   const stream = await f.open();
