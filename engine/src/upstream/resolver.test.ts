@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { lookup, type LookupAddress } from "node:dns";
 import { describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { startTcpServer, startUdpEcho } from "../../../test/peers/echo.ts";
@@ -212,7 +213,12 @@ describe("direct datagrams by name", () => {
     const before = heldMemory();
     for (let i = 0; i < 100_000; i += 1)
       association.send({ host: `n${i}.test`, port: 9 }, Buffer.alloc(1200));
-    const grown = heldMemory() - before;
+    // What was made just now is freed by the turns of the event loop and the collections that follow, not by the first.
+    let grown = heldMemory() - before;
+    for (let tries = 0; grown >= 5e6 && tries < 50; tries++) {
+      await sleep(20);
+      grown = heldMemory() - before;
+    }
     assert(resolver.load.queued <= MAX_QUEUED_PER_SOURCE);
     assert(grown < 5e6, `${Math.round(grown / 1e6)} MB for 120 MB of datagrams`);
     resolver.ask("tcp.test", "10.0.0.1", ignore);
