@@ -55,7 +55,7 @@ function readArguments(): Arguments | string {
 }
 
 async function runBenches({ chosen, quick, json }: Arguments): Promise<Report> {
-  const window = quick ? { seconds: 1, warmUp: 0.3 } : { seconds: 3, warmUp: 0.5 };
+  const window = quick ? { seconds: 1, warmUp: 0.3 } : { seconds: 2, warmUp: 0.5 };
   const rounds = quick ? 1 : 3;
   const tables: Table[] = [];
   const missing = new Set<string>();
