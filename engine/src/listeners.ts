@@ -179,5 +179,9 @@ function isEveryAddress(host: string): boolean {
 }
 
 function limitsOf(limits: Limits): InboundLimits {
-  return { maxConnections: limits.max_connections, handshakeTimeoutMs: limits.handshake_timeout * 1000 };
+  return {
+    maxConnections: limits.max_connections,
+    handshakeTimeoutMs: limits.handshake_timeout * 1000,
+    handshakeBytes: limits.handshake_bytes,
+  };
 }

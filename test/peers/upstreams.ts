@@ -55,6 +55,7 @@ export function recordLog(): RecordedLog {
 const limits: Limits = {
   max_connections: 1000,
   handshake_timeout: 5,
+  handshake_bytes: 32_768,
   connect_timeout: 5,
   dial_timeout: 5,
   idle_timeout: 0,

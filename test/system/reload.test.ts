@@ -176,6 +176,14 @@ describe("a reload", () => {
     for (const socket of [...first, await open(sut)]) socket.destroy();
   });
 
+  it("changes how long the head of a request may be", async () => {
+    await using sut = await startEngineUnderTest({});
+    const head = `X-Long: ${"x".repeat(5000)}`;
+    assert.match(await rawHttp(sut.http, head), /^HTTP\/1.1 502/);
+    await sut.reconfigure({ limits: { handshake_bytes: 4096 } });
+    assert.match(await rawHttp(sut.http, head), /^HTTP\/1.1 431[^]*longer than 4096 bytes/);
+  });
+
   it("asks for a password from then on, at the same address", async () => {
     await using sut = await startEngineUnderTest({});
     const port = await freePort();

@@ -122,6 +122,8 @@ export interface Limits {
   readonly max_connections: number;
   /** Accept to the end of the application's request. */
   readonly handshake_timeout: number;
+  /** What an application may send of its request's head. A SOCKS handshake has a smaller cap by its nature. */
+  readonly handshake_bytes: number;
   /** Connecting to an upstream: TCP, TLS, SSH handshake and authentication together. */
   readonly connect_timeout: number;
   /** Request to "connected", everything included. */

@@ -5,6 +5,7 @@ export const defaultLimits: Limits = {
   // At under 20 KB a flow, 16,384 flows cost some 320 MB and 32,768 descriptors: within what a desktop allows.
   max_connections: 16_384,
   handshake_timeout: 10,
+  handshake_bytes: 32_768,
   connect_timeout: 15,
   dial_timeout: 30,
   // A shell or a database connection that says nothing overnight is in use; `ssh -D` keeps it too.

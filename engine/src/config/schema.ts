@@ -275,6 +275,7 @@ const tun = z.strictObject({
 const limits = z.strictObject({
   max_connections: optional(whole(1, 1_000_000)),
   handshake_timeout: optional(duration()),
+  handshake_bytes: optional(whole(1024, 1_048_576)),
   connect_timeout: optional(duration()),
   dial_timeout: optional(duration()),
   idle_timeout: optional(duration({ zero: true })),

@@ -36,6 +36,7 @@ class HttpInbound implements Inbound {
   readonly #handler: InboundHandler;
   readonly #options: ListenOptions;
   readonly #credentials: CredentialCheck | undefined;
+  #headBytes: number;
   readonly #server: Server;
   /** Connections that have not sent a whole head yet. */
   readonly #fresh = new Set<Socket>();
@@ -44,6 +45,7 @@ class HttpInbound implements Inbound {
   #closing = false;
 
   constructor(options: ListenOptions, handler: InboundHandler) {
+    this.#headBytes = options.handshakeBytes ?? MAX_HEADER_BYTES;
     this.#options = options;
     this.address = options.address;
     this.#handler = handler;
@@ -55,7 +57,7 @@ class HttpInbound implements Inbound {
     this.#server = createServer({
       ...SOCKET_OPTIONS,
       insecureHTTPParser: false,
-      maxHeaderSize: MAX_HEADER_BYTES,
+      maxHeaderSize: this.#headBytes,
       headersTimeout: options.handshakeTimeoutMs,
       // A body may take as long as it likes: it is a flow's traffic.
       requestTimeout: 0,
@@ -100,6 +102,9 @@ class HttpInbound implements Inbound {
   setLimits(limits: InboundLimits): void {
     this.#server.maxConnections = limits.maxConnections;
     this.#server.headersTimeout = limits.handshakeTimeoutMs;
+    this.#headBytes = limits.handshakeBytes ?? MAX_HEADER_BYTES;
+    // node:http looks at it for each new connection, and has no type for that.
+    Object.assign(this.#server, { maxHeaderSize: this.#headBytes });
   }
 
   async close(): Promise<void> {
@@ -277,7 +282,7 @@ class HttpInbound implements Inbound {
       socket.destroy();
       return;
     }
-    const failure = parseFailure(error.code);
+    const failure = parseFailure(error.code, this.#headBytes);
     this.#options.onRefused?.(sourceOf(socket), failure.sentence);
     endWith(socket, answerBytes(failure));
   }
@@ -291,9 +296,9 @@ interface Client {
   readonly unfinished: Set<ServerResponse>;
 }
 
-function parseFailure(code: string | undefined): Answer {
+function parseFailure(code: string | undefined, headBytes: number): Answer {
   if (code === "HPE_HEADER_OVERFLOW")
-    return { status: 431, sentence: `the request's head is longer than ${MAX_HEADER_BYTES} bytes` };
+    return { status: 431, sentence: `the request's head is longer than ${headBytes} bytes` };
   if (code === "ERR_HTTP_REQUEST_TIMEOUT")
     return { status: 408, sentence: "the request took too long to come" };
   return badRequest("this is not an HTTP request");

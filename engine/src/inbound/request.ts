@@ -75,6 +75,8 @@ export interface InboundLimits {
   readonly maxConnections: number;
   /** From accept to the end of the application's request. */
   readonly handshakeTimeoutMs: number;
+  /** The most bytes that the head of an HTTP request may have. Default 32,768. */
+  readonly handshakeBytes?: number;
 }
 
 /** What a listener tells of itself, for metrics and logs. */
