@@ -157,6 +157,8 @@ class RunningEngine implements Engine {
   async #shutDown(drainMs: number): Promise<void> {
     this.#phase = "draining";
     this.#watch?.close();
+    // A reload that is under way may still open listeners; the next one sees the phase and does nothing.
+    await this.#reloading;
     await this.#listeners.closeInbounds();
     if (this.#table.size > 0 && drainMs > 0) {
       this.#log.info({ flows: this.#table.size }, `draining for at most ${drainMs / 1000} s`);
