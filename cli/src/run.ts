@@ -80,15 +80,18 @@ async function run(options: RunOptions, context: Context): Promise<void> {
     controlName: options.controlName,
     prompter: createTerminalPrompter(),
   };
+  // With a terminal gone there is nobody to end the engine by Ctrl-C, and a SIGHUP says that it is gone.
+  const onTerminal = process.stdin.isTTY || process.stdout.isTTY;
   let engine: Engine;
+  // A SIGHUP that comes while it starts must not end it: the file is being read anyway.
+  if (!onTerminal) process.on("SIGHUP", ignoreSignal);
   try {
     engine = await api.startEngine(engineOptions);
   } catch (error) {
     throw await explainRefusal(error, configFile);
   }
-  // With a terminal gone there is nobody to end the engine by Ctrl-C, and a SIGHUP says that it is gone.
-  const onTerminal = process.stdin.isTTY || process.stdout.isTTY;
   const unhook = obeySignals(engine, { hangup: onTerminal ? "stop" : "reload" });
+  process.off("SIGHUP", ignoreSignal);
   try {
     if (engine.log.forPeople) announce(engine);
     await engine.stopped;
@@ -148,3 +151,5 @@ function announce(engine: Engine): void {
   }
   stream.write(`${paint(lines[0]!, "bold", stream)}\n${lines.slice(1).join("\n")}\n`);
 }
+
+function ignoreSignal(): void {}

@@ -55,7 +55,7 @@ interface Inside {
 
 /** A client, logged in to a server of its own. */
 export async function connectRaw(handlers: RawHandlers): Promise<RawConnection> {
-  const hostKey = ssh2.utils.generateKeyPairSync("ed25519").private;
+  const hostKey = newHostKey();
   const server = new ssh2.Server({ hostKeys: [hostKey] });
   const ready = Promise.withResolvers<Inside>();
   server.on("connection", (connection) => {
@@ -96,4 +96,12 @@ export async function connectRaw(handlers: RawHandlers): Promise<RawConnection> 
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+/** One in some hundreds of the keys that ssh2 makes is one that it can't read. */
+function newHostKey(): string {
+  for (;;) {
+    const { private: key } = ssh2.utils.generateKeyPairSync("ed25519");
+    if (!(ssh2.utils.parseKey(key) instanceof Error)) return key;
+  }
 }
