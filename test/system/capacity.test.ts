@@ -73,11 +73,61 @@ describe(
       const inbound = { host: "127.0.0.1", port: engine.port };
       const echo = { host: "127.0.0.1", port: echoPort };
       // A few at a time: were all accepted at once, none would have a descriptor left for its dial.
-    const attempts: PromiseSettledResult<Socket>[] = [];
-    while (attempts.length < 150) {
-      const batch = Array.from({ length: 5 }, () => connectThrough("socks5", inbound, echo));
-      attempts.push(...(await Promise.allSettled(batch)));
-    }
+      const attempts: PromiseSettledResult<Socket>[] = [];
+      while (attempts.length < 150) {
+        const batch = Array.from({ length: 5 }, () => connectThrough("socks5", inbound, echo));
+        attempts.push(...(await Promise.allSettled(batch)));
+      }
+      const opened = attempts.flatMap((attempt) => (attempt.status === "fulfilled" ? [attempt.value] : []));
+      assert.ok(opened.length > 0 && opened.length < 150, `${opened.length} of 150 were opened`);
+      await Promise.all(opened.map((socket, i) => says(socket, `still ${i}`)));
+      await closeAll(opened);
+      await settled(engine);
+      await closeAll(await open(inbound, echo, 20));
+      assert.equal(engine.child.exitCode, null);
+    });
+  },
+);
+
+interface EngineProcess {
+  readonly child: ChildProcess;
+  readonly port: number;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/** `sockeye run` as a person starts it; `descriptors` lowers its limit on open files. */
+async function startEngineProcess(
+  name: string,
+  config: object,
+  descriptors?: number,
+): Promise<EngineProcess> {
+  const port = await freePort();
+  const file = join(folder, `${name}.yaml`);
+  const listen = { socks5: `127.0.0.1:${port}` };
+  writeFileSync(
+    file,
+    JSON.stringify({ listen, limits: { max_connections: 50_000 }, log: { level: "error" }, ...config }),
+  );
+  const env = { ...process.env, XDG_RUNTIME_DIR: join(folder, name), XDG_STATE_HOME: join(folder, name) };
+  const command = [process.execPath, MAIN, "run", "--config", file];
+  const limited = descriptors === undefined ? "" : `ulimit -n ${descriptors}; `;
+  const child = spawn("sh", ["-c", `${limited}exec "$@"`, "sh", ...command], { env, stdio: "ignore" });
+  children.push(child);
+  const engine = { child, port, env };
+  for (let tries = 0; !(await answers(engine)); tries++) {
+    assert.ok(tries < 200 && child.exitCode === null, "the engine did not start");
+    await sleep(50);
+  }
+  return engine;
+}
+
+async function answers(engine: EngineProcess): Promise<boolean> {
+  try {
+    const socket = await connectThrough(
+      "socks5",
+      { host: "127.0.0.1", port: engine.port },
+      { host: "127.0.0.1", port: 1 },
+    );
     socket.destroy();
     return true;
   } catch (error) {
