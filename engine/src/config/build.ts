@@ -8,7 +8,13 @@ import type {
   SshUpstreamConfig,
   UpstreamConfig,
 } from "./config.ts";
-import { defaultControlAddress, defaultLimits, defaultPorts, defaultSshConfigFile } from "./defaults.ts";
+import {
+  defaultControlAddress,
+  defaultLimits,
+  defaultTun,
+  defaultPorts,
+  defaultSshConfigFile,
+} from "./defaults.ts";
 import type { FileAuth, FileConfig, FileUpstream } from "./schema.ts";
 
 /** Where paths in the file begin. */
@@ -37,7 +43,7 @@ export function buildConfig(file: FileConfig, places: Places): Config {
     upstreams,
     routes: file.routes ?? [],
     default: file.default ?? "direct",
-    tun: { enabled: false, cidrs: file.tun?.cidrs ?? [], exclude: file.tun?.exclude ?? [] },
+    tun: { ...defaultTun, ...file.tun },
     limits: { ...defaultLimits, ...file.limits },
     log: { level: file.log?.level ?? "info", format: file.log?.format ?? "auto" },
   };

@@ -107,13 +107,19 @@ export interface RouteConfig {
   readonly to: string;
 }
 
-/** Checked, and kept for the version that has the TUN device; `enabled` is always false here. */
+/** The device that captures this machine's own traffic. */
 export interface TunConfig {
-  readonly enabled: false;
-  /** What the device captures. */
+  readonly enabled: boolean;
+  /** What the device captures; not empty where it is enabled. */
   readonly cidrs: readonly string[];
   /** Taken out of `cidrs`. */
   readonly exclude: readonly string[];
+  /** Largest packet on the device, in bytes. */
+  readonly mtu: number;
+  /** As the system is to call it. */
+  readonly device: string;
+  /** The kill switch: what is captured reaches nothing unless through an upstream, also when the engine is gone. */
+  readonly block_when_disconnected: boolean;
 }
 
 /** Everything a peer can make grow or wait has a limit here. Durations are in seconds in the file (fractions allowed). */

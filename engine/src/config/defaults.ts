@@ -1,4 +1,4 @@
-import type { Limits } from "./config.ts";
+import type { Limits, TunConfig } from "./config.ts";
 
 /** The limits where the file gives none. Each is explained in docs/configuration.md. */
 export const defaultLimits: Limits = {
@@ -22,3 +22,12 @@ export const defaultControlAddress = "127.0.0.1:0";
 export const defaultPorts = { socks5: 1080, http: 8080, httpWithTls: 443 } as const;
 
 export const defaultSshConfigFile = "~/.ssh/config";
+
+export const defaultTun: TunConfig = {
+  enabled: false,
+  cidrs: [],
+  exclude: [],
+  mtu: 1500,
+  device: "sockeye0",
+  block_when_disconnected: false,
+};

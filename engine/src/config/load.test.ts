@@ -96,7 +96,14 @@ limits: { idle_timeout: 1h, dial_timeout: 500ms, connect_timeout: 2.5 }
         { match: "10.0.0.0/8", to: "block" },
       ],
       default: "external",
-      tun: { enabled: false, cidrs: [], exclude: [] },
+      tun: {
+        enabled: false,
+        cidrs: [],
+        exclude: [],
+        mtu: 1500,
+        device: "sockeye0",
+        block_when_disconnected: false,
+      },
       limits: { ...defaultLimits, idle_timeout: 3600, dial_timeout: 0.5, connect_timeout: 2.5 },
       log: { level: "info", format: "auto" },
     },
@@ -312,7 +319,15 @@ const wrong: [text: string, ...errors: string[]][] = [
     '1:28 "10.0.0.1/8" has bits set beyond its prefix; the network is 10.0.0.0/8',
   ],
   ["tun: { exclude: [3] }", "1:18 exclude[0] must be a network, such as 10.0.0.0/8, not 3"],
-  ["tun:\n  enabled: true", "2:12 TUN mode is not in this version; set tun.enabled to false"],
+  [
+    "tun:\n  enabled: true",
+    "2:12 enabled needs cidrs that say what is captured, such as cidrs: [10.0.0.0/8]",
+  ],
+  ["tun: { mtu: 576 }", "1:13 mtu must be a whole number from 1280 to 65535, not 576"],
+  [
+    "tun: { device: ../etc }",
+    '1:16 device must be a name of 1 to 15 letters, digits, ".", "_" and "-", not "../etc"',
+  ],
   ["tun: { enabled: 1 }", "1:17 enabled must be true or false, not 1"],
   [
     "limits: { dial_timeout: soon }",

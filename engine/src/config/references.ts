@@ -21,6 +21,7 @@ export function checkReferences(
     ...checkSecrets(root, upstreams),
     ...checkTls(upstreams),
     ...checkListeners(root, given),
+    ...checkTun(root),
   ];
   const warnings = [
     ...warnOfRoutes(root),
@@ -29,6 +30,13 @@ export function checkReferences(
     ...warnOfPlaintext(upstreams),
   ];
   return { errors, warnings };
+}
+
+/** A device that captures nothing is no use, and a wish that was not finished. */
+function checkTun(root: unknown): Finding[] {
+  const path = ["tun", "enabled"];
+  if (String(valueAt(root, path)) !== "true" || listOf(valueAt(root, ["tun", "cidrs"])).length > 0) return [];
+  return [{ path, part: "value", message: "enabled needs cidrs that say what is captured, such as cidrs: [10.0.0.0/8]" }];
 }
 
 const reserved = ["direct", "block"];

@@ -262,14 +262,16 @@ const networks = z.array(
 );
 
 const tun = z.strictObject({
-  enabled: optional(
-    value("true or false", (input): false | undefined => {
-      if (readBoolean(input) !== true) return readBoolean(input) === false ? false : undefined;
-      throw new SyntaxError("TUN mode is not in this version; set tun.enabled to false");
-    }),
-  ),
+  enabled: optional(boolean),
   cidrs: optional(networks),
   exclude: optional(networks),
+  mtu: optional(whole(1280, 65_535)),
+  device: optional(
+    text('a name of 1 to 15 letters, digits, ".", "_" and "-"', (name) =>
+      /^[A-Za-z][\w.-]{0,14}$/.test(name),
+    ),
+  ),
+  block_when_disconnected: optional(boolean),
 });
 
 const limits = z.strictObject({
