@@ -1,11 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Config, Limits, LogLevel } from "./config/config.ts";
 import { type ConfigDiff, diffConfig } from "./config/diff.ts";
 import type { ConfigProblem } from "./config/problem.ts";
+import { Reloader } from "./config/reload.ts";
 import { accepted, ConfigSource, emptyLike } from "./config/running.ts";
-import { forgetSecrets, readSecret } from "./config/secrets.ts";
-import { type ConfigChange, type ConfigWatch, watchConfig } from "./config/watch.ts";
+import { readSecret } from "./config/secrets.ts";
 import {
   CONTRACT_VERSION,
   type ControlExplanation,
@@ -29,7 +28,6 @@ import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
-import { Backoff } from "./upstream/backoff.ts";
 import { UpstreamSet } from "./upstream/set.ts";
 import { upstreamEnvironment } from "./upstream-environment.ts";
 import { sshCrypto } from "./upstream/ssh/crypto.ts";
@@ -66,6 +64,7 @@ class RunningEngine implements Engine {
   readonly #table: FlowTable;
   readonly #upstreams: UpstreamSet;
   readonly #listeners: Listeners;
+  readonly #reloader: Reloader;
   readonly #instance = randomBytes(4).toString("hex");
   readonly #startedAt = Date.now();
   readonly #stopping = Promise.withResolvers<undefined>();
@@ -74,11 +73,7 @@ class RunningEngine implements Engine {
   #phase: EngineStatus["phase"] = "starting";
   #hasRun = false;
   #control: ControlServer | undefined;
-  #watch: ConfigWatch | undefined;
-  #problems: readonly ConfigProblem[] | undefined;
   #warnings: string[] = [];
-  /** Reloads run one after the other. */
-  #reloading: Promise<unknown> = Promise.resolve();
   #stop: Promise<void> | undefined;
 
   constructor(options: EngineOptions, source: ConfigSource, config: Config) {
@@ -97,6 +92,13 @@ class RunningEngine implements Engine {
       readSecret: (secret) => this.#readSecret(secret),
       events: (kind) => this.#listenEvents(kind),
       openMetrics: (address) => startObserveEndpoint(address, this.#metrics, this.#health()),
+    });
+    this.#reloader = new Reloader({
+      source,
+      log: this.#log,
+      busyWith: () => (this.#phase === "running" ? undefined : this.#phase),
+      change: (next) => this.#change(next),
+      warn: (warning) => this.#warn(sentenceOf(warning)),
     });
     this.#router = createRouter(config.routes, config.default);
     this.#next = config;
@@ -121,11 +123,7 @@ class RunningEngine implements Engine {
         name: this.#options.controlName,
       }),
     );
-    if (this.#source.file !== undefined) {
-      this.#watch = watchConfig(this.#source.file, (change) => this.#fileChanged(change), {
-        running: this.#source.lastRead,
-      });
-    }
+    this.#reloader.watch();
     this.#phase = "running";
     this.#hasRun = true;
     this.#log.info({ listening: this.#addresses(), ssh_crypto: cipher.kind }, "running");
@@ -156,9 +154,8 @@ class RunningEngine implements Engine {
 
   async #shutDown(drainMs: number): Promise<void> {
     this.#phase = "draining";
-    this.#watch?.close();
     // A reload that is under way may still open listeners; the next one sees the phase and does nothing.
-    await this.#reloading;
+    await this.#reloader.close();
     await this.#listeners.closeInbounds();
     if (this.#table.size > 0 && drainMs > 0) {
       this.#log.info({ flows: this.#table.size }, `draining for at most ${drainMs / 1000} s`);
@@ -196,7 +193,7 @@ class RunningEngine implements Engine {
       rssBytes: process.memoryUsage.rss(),
       logLevel: this.#log.level,
       ...(this.#source.file !== undefined && { configFile: this.#source.file }),
-      ...(this.#problems && { configProblems: [...this.#problems] }),
+      ...(this.#reloader.problems && { configProblems: [...this.#reloader.problems] }),
       sshCrypto: crypto.reason === undefined ? crypto.kind : `${crypto.kind}: ${crypto.reason}`,
     };
   }
@@ -252,9 +249,7 @@ class RunningEngine implements Engine {
   }
 
   reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }> {
-    const reload = this.#reloading.then(() => this.#reload());
-    this.#reloading = reload.catch(() => {});
-    return reload;
+    return this.#reloader.reload();
   }
 
   setLogLevel(level: LogLevel): void {
@@ -263,26 +258,6 @@ class RunningEngine implements Engine {
 
   numbers(): UpstreamNumbers[] {
     return this.#metrics.snapshot();
-  }
-
-  async #reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }> {
-    if (this.#phase !== "running") throw new ControlError("unavailable", `the engine is ${this.#phase}`);
-    try {
-      forgetSecrets();
-      const { config, warnings } = accepted(await this.#source.read());
-      await this.#change(config);
-      this.#problems = undefined;
-      for (const warning of warnings) this.#warn(sentenceOf(warning));
-      return { warnings };
-    } catch (error) {
-      const failure = asControlError(error);
-      this.#problems = failure.problems ?? [{ line: 0, column: 0, path: "", message: failure.message }];
-      this.#log.error(
-        { problems: this.#problems },
-        "the configuration was not reloaded; what ran before still runs",
-      );
-      throw failure;
-    }
   }
 
   /** A reload. Listeners come first: they alone can fail, and then they are as they were. */
@@ -368,38 +343,6 @@ class RunningEngine implements Engine {
     };
   }
 
-  /** Follows the file. What passes by itself, as a shortage of descriptors does, is tried again. */
-  async #reloadUnasked(): Promise<void> {
-    const backoff = new Backoff(1000, 30_000);
-    while (this.#phase === "running") {
-      try {
-        await this.reload();
-        return;
-      } catch (error) {
-        if (!isShortage(error)) return;
-        await sleep(backoff.next(), undefined, { ref: false });
-      }
-    }
-  }
-
-  #fileChanged(change: ConfigChange): void {
-    const file = this.#source.file;
-    switch (change.kind) {
-      case "changed":
-        void this.#reloadUnasked();
-        return;
-      case "deleted":
-        this.#log.warn({ file }, "the configuration file is gone; what ran before still runs");
-        return;
-      case "unreadable":
-        this.#log.warn(
-          { file, err: change.error },
-          "the configuration file can't be read; what ran before still runs",
-        );
-        return;
-    }
-  }
-
   #readSecret(secret: Parameters<typeof readSecret>[0]): Promise<string> {
     return readSecret(secret, { onWarning: (message) => this.#warn(message) });
   }
@@ -430,15 +373,6 @@ function hasSsh(config: Config): boolean {
   return Object.values(config.upstreams).some((upstream) => upstream.type === "ssh");
 }
 
-/** Descriptors or memory are out, which others will give back. */
-function isShortage(error: unknown): boolean {
-  for (let cause: unknown = error; cause instanceof Error; cause = cause.cause) {
-    if (["EMFILE", "ENFILE", "EAGAIN", "ENOMEM"].includes((cause as NodeJS.ErrnoException).code ?? ""))
-      return true;
-  }
-  return false;
-}
-
 /** An address that can't be bound is the caller's to hear about, in the words of whoever tried. */
 async function unlessBusy<T>(listening: Promise<T>): Promise<T> {
   try {
@@ -448,11 +382,4 @@ async function unlessBusy<T>(listening: Promise<T>): Promise<T> {
       cause: error,
     });
   }
-}
-
-function asControlError(error: unknown): ControlError {
-  if (error instanceof ControlError) return error;
-  return new ControlError("internal", error instanceof Error ? error.message : String(error), {
-    cause: error,
-  });
 }

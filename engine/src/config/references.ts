@@ -36,7 +36,13 @@ export function checkReferences(
 function checkTun(root: unknown): Finding[] {
   const path = ["tun", "enabled"];
   if (String(valueAt(root, path)) !== "true" || listOf(valueAt(root, ["tun", "cidrs"])).length > 0) return [];
-  return [{ path, part: "value", message: "enabled needs cidrs that say what is captured, such as cidrs: [10.0.0.0/8]" }];
+  return [
+    {
+      path,
+      part: "value",
+      message: "enabled needs cidrs that say what is captured, such as cidrs: [10.0.0.0/8]",
+    },
+  ];
 }
 
 const reserved = ["direct", "block"];
