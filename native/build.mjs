@@ -50,7 +50,9 @@ for (const module of modules) {
 if (process.platform === "linux") {
   const problem = buildHelper();
   if (problem !== undefined)
-    console.error(`sockeye: the privileged helper was not built (${problem}): TUN mode will not be available`);
+    console.error(
+      `sockeye: the privileged helper was not built (${problem}): TUN mode will not be available`,
+    );
 }
 
 /** @returns why it could not be built, in a few words; undefined when it is there and current. */
