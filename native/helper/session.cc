@@ -26,6 +26,14 @@ Outcome refuseSystem(const Request& request, const std::string& what, int error)
 
 Outcome granted(const Request& request) { return {Answer(request), {}, false}; }
 
+/** Binds to a port that nobody else has: libuv lets sockets it did not make share ports, so it must be chosen before. */
+bool bindAnywhere(int descriptor, int domain) {
+  sockaddr_in6 any{};
+  any.sin6_family = static_cast<sa_family_t>(domain);
+  const socklen_t size = domain == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+  return bind(descriptor, reinterpret_cast<const sockaddr*>(&any), size) == 0;
+}
+
 /** One unconnected socket whose traffic passes our rules by. @returns the descriptor, or minus an errno. */
 int markedSocket(const Sockets& wanted) {
   const int domain = wanted.family == 4 ? AF_INET : AF_INET6;
@@ -34,7 +42,8 @@ int markedSocket(const Sockets& wanted) {
   if (descriptor < 0) return -errno;
   const int on = 1;
   if (setsockopt(descriptor, SOL_SOCKET, SO_MARK, &kMark, sizeof kMark) != 0 ||
-      (domain == AF_INET6 && setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0)) {
+      (domain == AF_INET6 && setsockopt(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) != 0) ||
+      (wanted.datagram && !bindAnywhere(descriptor, domain))) {
     const int error = errno;
     close(descriptor);
     return -error;
