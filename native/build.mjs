@@ -2,7 +2,7 @@
 // A machine without a compiler still runs: each module has a slower way in JavaScript, and the engine says which is in use.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -18,19 +18,47 @@ const modules = [
     sources: ["sshcrypto.cc"],
     without: "SSH upstreams will use node:crypto, which carries less",
   },
+  {
+    name: "handover",
+    sources: ["handover.cc"],
+    without: "the helper can't be spoken with, so there is no TUN mode",
+    onlyOn: "linux",
+  },
+];
+
+/** All of the privileged helper but what tests it. */
+const helperSources = [
+  "main.cc",
+  "serve.cc",
+  "session.cc",
+  "privilege.cc",
+  "frames.cc",
+  "device.cc",
+  "routing.cc",
+  "netlink.cc",
+  "dns.cc",
+  "journal.cc",
+  "files.cc",
 ];
 
 for (const module of modules) {
+  if (module.onlyOn !== undefined && module.onlyOn !== process.platform) continue;
   const problem = build(module);
   if (problem !== undefined)
     console.error(`sockeye: ${module.name} was not built (${problem}): ${module.without}`);
+}
+if (process.platform === "linux") {
+  const problem = buildHelper();
+  if (problem !== undefined)
+    console.error(
+      `sockeye: the privileged helper was not built (${problem}): TUN mode will not be available`,
+    );
 }
 
 /** @returns why it could not be built, in a few words; undefined when it is there and current. */
 function build({ name, sources }) {
   const folder = join(here, name);
   const output = join(folder, "build", "Release", `${name}.node`);
-  const stamp = `${output}.sha256`;
   const files = sources.map((source) => join(folder, source));
 
   let include;
@@ -44,9 +72,49 @@ function build({ name, sources }) {
     process.platform === "win32"
       ? windowsCommand({ files, include, output: temporary, folder })
       : unixCommand({ files, include, output: temporary });
+  return compile({ folder, output, temporary, inputs: files, compiler, args });
+}
 
+/** The privileged helper, a program of its own. @returns as build() does. */
+function buildHelper() {
+  const folder = join(here, "helper");
+  const output = join(folder, "build", "Release", "sockeye-helper");
+  const temporary = `${output}.${process.pid}`;
+  const sources = helperSources.map((name) => join(folder, name));
+  const headers = readdirSync(folder).filter((name) => name.endsWith(".h"));
+  const inputs = [...sources, ...headers.sort().map((name) => join(folder, name))];
+  const { version } = JSON.parse(readFileSync(join(here, "..", "package.json"), "utf8"));
+  const args = [
+    "-std=c++17",
+    "-Os",
+    "-fPIE",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fvisibility=hidden",
+    "-fstack-protector-strong",
+    "-fstack-clash-protection",
+    "-U_FORTIFY_SOURCE",
+    "-D_FORTIFY_SOURCE=2",
+    "-D_GLIBCXX_ASSERTIONS",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    `-DSOCKEYE_BUILD="${version}"`,
+    ...sources,
+    "-pie",
+    "-s",
+    "-Wl,-z,relro,-z,now,-z,noexecstack",
+    "-o",
+    temporary,
+  ];
+  return compile({ folder, output, temporary, inputs, compiler: process.env.CXX ?? "c++", args });
+}
+
+/** Runs a compiler whose output is `temporary`, unless what it made before from the same inputs is there. */
+function compile({ folder, output, temporary, inputs, compiler, args }) {
+  const stamp = `${output}.sha256`;
   const digest = createHash("sha256");
-  for (const file of files) digest.update(readFileSync(file));
+  for (const file of inputs) digest.update(readFileSync(file));
   digest.update(
     JSON.stringify([process.platform, process.arch, compiler, args.filter((a) => a !== temporary)]),
   );

@@ -1,8 +1,10 @@
 import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
+import { closeSync } from "node:fs";
 import { isIP } from "node:net";
 import type { Endpoint } from "../endpoint.ts";
-import { abortReason } from "../errors.ts";
+import { abortReason, DialError } from "../errors.ts";
 import type { DialOptions, UdpAssociation, UdpDialer, UdpReceiver } from "./dialer.ts";
+import type { Egress, SocketSource } from "./egress.ts";
 import { plainHost } from "./plain-host.ts";
 import type { Answer, Resolver } from "./resolver.ts";
 import { toDialError } from "./system-errors.ts";
@@ -20,18 +22,37 @@ interface NameWait {
   readonly datagrams: { readonly port: number; readonly payload: Buffer }[];
 }
 
+/** A datagram to an address, until the egress has a socket for it. */
+interface Addressed {
+  readonly address: string;
+  readonly port: number;
+  readonly payload: Buffer;
+}
+
+/** The socket of one address family, from when it is asked for. */
+interface Way {
+  /** Where it comes from; another one means a new socket. */
+  readonly source: SocketSource | undefined;
+  socket: Socket | undefined;
+  /** Until the socket is there. */
+  readonly datagrams: Addressed[];
+}
+
 /** UDP over the machine's own network: one socket for each address family that an association uses. */
 export class DirectUdpDialer implements UdpDialer {
   readonly #resolver: Resolver;
+  readonly #egress: Egress;
 
-  constructor(resolver: Resolver) {
+  constructor(resolver: Resolver, egress: Egress) {
     this.#resolver = resolver;
+    this.#egress = egress;
   }
 
   async associate(receiver: UdpReceiver, options: DialOptions): Promise<UdpAssociation> {
     if (options.signal.aborted) throw abortReason(options.signal);
     // Datagrams' names wait apart from connections', which a flood of datagrams must not hold up.
-    return new DirectUdpAssociation(receiver, this.#resolver, `udp ${options.source ?? ""}`);
+    const source = `udp ${options.source ?? ""}`;
+    return new DirectUdpAssociation(receiver, this.#resolver, source, this.#egress);
   }
 }
 
@@ -41,13 +62,15 @@ class DirectUdpAssociation implements UdpAssociation {
   readonly #source: string;
   readonly #waits = new Map<string, NameWait>();
   #waitingBytes = 0;
-  readonly #sockets: { 4: Socket | undefined; 6: Socket | undefined } = { 4: undefined, 6: undefined };
+  readonly #egress: Egress;
+  readonly #ways: { 4: Way | undefined; 6: Way | undefined } = { 4: undefined, 6: undefined };
   #closed = false;
 
-  constructor(receiver: UdpReceiver, resolver: Resolver, source: string) {
+  constructor(receiver: UdpReceiver, resolver: Resolver, source: string, egress: Egress) {
     this.#receiver = receiver;
     this.#resolver = resolver;
     this.#source = source;
+    this.#egress = egress;
   }
 
   send(target: Endpoint, payload: Buffer): void {
@@ -101,33 +124,69 @@ class DirectUdpAssociation implements UdpAssociation {
 
   #sendTo(address: string, port: number, payload: Buffer): void {
     if (this.#closed) return;
-    const socket = isIP(address) === 4 ? this.#socket(4) : this.#socket(6);
-    if (!socket || socket.getSendQueueSize() > MAX_QUEUED_BYTES) return;
-    socket.send(payload, port, address, ignoreSendError);
+    const way = this.#way(isIP(address) === 4 ? 4 : 6);
+    if (!way) return;
+    const { socket, datagrams } = way;
+    if (socket) {
+      if (socket.getSendQueueSize() <= MAX_QUEUED_BYTES) socket.send(payload, port, address, ignoreSendError);
+    } else if (datagrams.length < MAX_WAITING) {
+      datagrams.push({ address, port, payload });
+    }
   }
 
-  /** The socket of a family, opened when it is first needed; undefined where opening it ended the association. */
-  #socket(family: 4 | 6): Socket | undefined {
-    const open = this.#sockets[family];
-    if (open) return open;
+  /** The way of a family, opened when first needed and when the egress has changed; undefined where that ended it all. */
+  #way(family: 4 | 6): Way | undefined {
+    const { source } = this.#egress;
+    const open = this.#ways[family];
+    if (open && open.source === source) return open;
+    closeSocket(open?.socket);
+    const way: Way = { source, socket: undefined, datagrams: [] };
+    this.#ways[family] = way;
+    const taken = source?.take(family, "dgram");
+    if (taken === undefined) {
+      this.#open(way, family, (socket) => socket.bind(0, family === 4 ? "0.0.0.0" : "::"));
+    } else if (typeof taken === "number") {
+      this.#adopt(way, family, taken);
+    } else {
+      taken.then(
+        (descriptor) => this.#adopt(way, family, descriptor),
+        (error: unknown) => {
+          if (this.#ways[family] === way) this.#onError(error);
+        },
+      );
+    }
+    return this.#closed ? undefined : way;
+  }
+
+  /** Makes a descriptor of the egress the way's socket, and sends what waits. */
+  #adopt(way: Way, family: 4 | 6, descriptor: number): void {
+    if (this.#closed || this.#ways[family] !== way) {
+      closeSync(descriptor);
+      return;
+    }
+    this.#open(way, family, (socket) => socket.bind({ fd: descriptor }));
+    for (const { address, port, payload } of way.datagrams.splice(0)) this.#sendTo(address, port, payload);
+  }
+
+  #open(way: Way, family: 4 | 6, bind: (socket: Socket) => void): void {
     const socket = createSocket({
       type: family === 4 ? "udp4" : "udp6",
       ipv6Only: family === 6,
       lookup: literalLookup,
     });
-    this.#sockets[family] = socket;
+    // Where binding fails, what ends the association closes it.
+    way.socket = socket;
     socket.on("error", (error) => this.#onError(error));
     socket.on("message", (payload: Buffer, from: RemoteInfo) => {
       if (!this.#closed) this.#receiver.onDatagram({ host: from.address, port: from.port }, payload);
     });
-    socket.bind(0, family === 4 ? "0.0.0.0" : "::");
-    return this.#closed ? undefined : socket;
+    bind(socket);
   }
 
-  #onError(error: Error): void {
-    const failure = toDialError(error, { host: "the network", port: 0 });
+  #onError(error: unknown): void {
+    const failure = error instanceof DialError ? error : toDialError(error, { host: "the network", port: 0 });
     // What ICMP or a firewall says of one target does not concern the others.
-    if (failure.code === "limit" || failure.code === "internal") this.#end(failure);
+    if (failure.code === "limit" || failure.code === "internal" || error === failure) this.#end(failure);
   }
 
   #end(error: Error | undefined): void {
@@ -135,7 +194,7 @@ class DirectUdpAssociation implements UdpAssociation {
     this.#closed = true;
     for (const { leave } of this.#waits.values()) leave();
     this.#waits.clear();
-    for (const socket of [this.#sockets[4], this.#sockets[6]]) closeSocket(socket);
+    for (const way of [this.#ways[4], this.#ways[6]]) closeSocket(way?.socket);
     this.#receiver.onClose(error);
   }
 }

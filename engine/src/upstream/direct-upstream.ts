@@ -3,7 +3,9 @@ import type { Endpoint } from "../endpoint.ts";
 import { abortReason, DialError } from "../errors.ts";
 import type { Dialer, DialOptions, UdpDialer } from "./dialer.ts";
 import { DirectDialer } from "./direct.ts";
+import { Egress } from "./egress.ts";
 import { GivenStreams } from "./given-streams.ts";
+import { systemResolver } from "./resolver.ts";
 import { runTest } from "./step-clock.ts";
 import type { TestOptions, Upstream, UpstreamStatus, UpstreamTestResult } from "./upstream.ts";
 
@@ -12,12 +14,13 @@ class DirectUpstream implements Upstream {
   readonly name = "direct";
   readonly type = "direct";
   readonly udp: UdpDialer;
-  readonly #dialer = new DirectDialer();
+  readonly #dialer: DirectDialer;
   readonly #given = new GivenStreams();
   /** Ends dials that are under way when the time to drain is over. */
   readonly #cut = new AbortController();
 
-  constructor() {
+  constructor(egress: Egress) {
+    this.#dialer = new DirectDialer(systemResolver, egress);
     this.udp = this.#dialer.udp;
   }
 
@@ -60,9 +63,9 @@ class DirectUpstream implements Upstream {
   }
 }
 
-/** The upstream named `direct`. */
-export function createDirectUpstream(): Upstream {
-  return new DirectUpstream();
+/** The upstream named `direct`. Its sockets, and so those of all upstreams that are reached by it, are the egress's. */
+export function createDirectUpstream(egress = new Egress()): Upstream {
+  return new DirectUpstream(egress);
 }
 
 /** True for the machine's own network, whose dials can be told apart into `name` and `tcp`. */

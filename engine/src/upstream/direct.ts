@@ -1,23 +1,28 @@
+import type { LookupAddress } from "node:dns";
 import { isIP, connect, type Socket } from "node:net";
 import type { Endpoint } from "../endpoint.ts";
 import { abortReason, DialError } from "../errors.ts";
 import type { Dialer, DialOptions, UdpDialer } from "./dialer.ts";
 import { DirectUdpDialer } from "./direct-udp.ts";
+import { connectFrom, Egress, ignoreError, type SocketSource } from "./egress.ts";
 import { plainHost } from "./plain-host.ts";
 import { type Resolver, systemResolver } from "./resolver.ts";
 import { toDialError } from "./system-errors.ts";
 
 /**
  * The machine's own network: the ground that every other dialer stands on. Names are resolved by the operating system, and
- * their addresses tried in turn, 250 ms apart, both families mixed (RFC 8305).
+ * their addresses tried in turn, 250 ms apart, both families mixed (RFC 8305). Sockets are those of the egress, where it has a
+ * source.
  */
 export class DirectDialer implements Dialer {
   readonly udp: UdpDialer;
   readonly #resolver: Resolver;
+  readonly #egress: Egress;
 
-  constructor(resolver = systemResolver) {
+  constructor(resolver = systemResolver, egress = new Egress()) {
     this.#resolver = resolver;
-    this.udp = new DirectUdpDialer(resolver);
+    this.#egress = egress;
+    this.udp = new DirectUdpDialer(resolver, egress);
   }
 
   /** @throws {DialError} */
@@ -27,6 +32,8 @@ export class DirectDialer implements Dialer {
     if (signal.aborted) return Promise.reject(abortReason(signal));
     const wrong = refusal(host, target.port);
     if (wrong) return Promise.reject(wrong);
+    const { source } = this.#egress;
+    if (source) return this.#dialFrom(source, { host, port: target.port }, options);
     return new Promise((resolve, reject) => {
       const byName = isIP(host) === 0;
       onStep?.(byName ? "name" : "tcp");
@@ -67,13 +74,34 @@ export class DirectDialer implements Dialer {
       socket.on("error", onError);
     });
   }
-}
 
-/**
- * Stays on every stream that is handed over, so that an error between two owners is never without a listener. It hides
- * nothing: `close` follows every error.
- */
-export function ignoreError(): void {}
+  async #dialFrom(source: SocketSource, { host, port }: Endpoint, options: DialOptions): Promise<Socket> {
+    try {
+      let addresses: readonly string[] = [host];
+      if (isIP(host) === 0) {
+        options.onStep?.("name");
+        addresses = (await this.#resolve(host, options)).map(({ address }) => plainHost(address));
+      }
+      options.onStep?.("tcp");
+      return await connectFrom(source, { addresses, port }, options.signal);
+    } catch (error) {
+      throw error instanceof DialError ? error : toDialError(error, { host, port });
+    }
+  }
+
+  #resolve(name: string, options: DialOptions): Promise<readonly LookupAddress[]> {
+    const { signal } = options;
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => reject(abortReason(signal));
+      signal.addEventListener("abort", onAbort, { once: true });
+      this.#resolver.lookupFor(options)(name, { all: true }, (error, addresses) => {
+        signal.removeEventListener("abort", onAbort);
+        if (error) reject(error);
+        else resolve(addresses as LookupAddress[]);
+      });
+    });
+  }
+}
 
 /** What the system would take in another sense: no name is this machine to it, and a port out of range an exception. */
 function refusal(host: string, port: number): DialError | undefined {

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { abortReason, DialError, type DialStep } from "../errors.ts";
-import { ignoreError } from "./direct.ts";
+import { ignoreError } from "./egress.ts";
 
 /** One side of a handshake without I/O: it takes the peer's bytes and says what to do. */
 export interface Conversation<Result> {

@@ -11,7 +11,7 @@ import {
 } from "node:tls";
 import { abortReason, DialError } from "../errors.ts";
 import type { DialOptions } from "./dialer.ts";
-import { ignoreError } from "./direct.ts";
+import { ignoreError } from "./egress.ts";
 
 /** TLS to a proxy: its certificate must be for the proxy's name, in date, and from an authority that is trusted. */
 export class ProxyTls {

@@ -3,6 +3,7 @@ import type { ConfigDiff } from "../config/diff.ts";
 import type { Dialer } from "./dialer.ts";
 import { createDirectUpstream } from "./direct-upstream.ts";
 import { createHttpUpstream } from "./http.ts";
+import { Egress } from "./egress.ts";
 import type { Prompter } from "./prompter.ts";
 import { createSocks5Upstream } from "./socks5.ts";
 import { createSshUpstream } from "./ssh/upstream.ts";
@@ -21,7 +22,9 @@ export interface UpstreamEnvironment {
 
 /** The configured upstreams, each built on the one that it is reached through. */
 export class UpstreamSet {
-  readonly direct: Upstream = createDirectUpstream();
+  readonly direct: Upstream;
+  /** Which sockets everything here connects with. */
+  readonly egress = new Egress();
   readonly #environment: UpstreamEnvironment;
   #upstreams = new Map<string, Upstream>();
   /** Those that a reload replaced, until their last stream has ended. */
@@ -29,6 +32,7 @@ export class UpstreamSet {
 
   constructor(environment: UpstreamEnvironment) {
     this.#environment = environment;
+    this.direct = createDirectUpstream(this.egress);
   }
 
   /** A configured upstream, or `direct`. */

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { Backoff } from "./backoff.ts";
 import { ConnectDeadlines } from "./connect-deadlines.ts";
-import { ignoreError } from "./direct.ts";
+import { ignoreError } from "./egress.ts";
 import { DialError } from "../errors.ts";
 import { needsPerson } from "./links.ts";
 

@@ -1,0 +1,31 @@
+// Who may ask, who is served now, and how little of root's power this process keeps.
+#ifndef SOCKEYE_PRIVILEGE_H
+#define SOCKEYE_PRIVILEGE_H
+
+#include <sys/socket.h>
+
+#include <string>
+
+namespace sockeye {
+
+/** The group whose members' processes may ask a listening helper. */
+constexpr char kGroup[] = "sockeye";
+
+/**
+ * Gives up every capability but those for the network's settings and for /etc/resolv.conf, for this process and whatever it
+ * starts. @returns "" or why it could not.
+ */
+std::string confine();
+
+/** @returns true for root, and for a process that carries the group; `who` is filled in either way. */
+bool mayAsk(int client, ucred& who);
+
+/**
+ * One helper serves at a time, whichever way it was started. Held until the descriptor is closed, in forked processes too.
+ * @returns the lock's descriptor; or -1, with `problem` saying who holds it or what failed.
+ */
+int takeLock(const ucred& who, std::string& problem);
+
+}  // namespace sockeye
+
+#endif
