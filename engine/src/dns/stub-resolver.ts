@@ -80,6 +80,7 @@ export class StubResolver {
    */
   async lookup(given: string): Promise<readonly LookupAddress[]> {
     const name = normalizeHost(given);
+    if (name === "") throw notFound(given);
     const families = this.#families();
     const local = this.#lookupLocally(name, families);
     if (local !== undefined) return local.length > 0 ? local : Promise.reject(notFound(given));
