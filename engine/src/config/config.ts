@@ -110,7 +110,7 @@ export interface RouteConfig {
 /** The device that captures this machine's own traffic. */
 export interface TunConfig {
   readonly enabled: boolean;
-  /** What the device captures; not empty where it is enabled. */
+  /** What the device captures; not empty where it is enabled, unless for fake addresses alone. */
   readonly cidrs: readonly string[];
   /** Taken out of `cidrs`. */
   readonly exclude: readonly string[];
@@ -120,7 +120,15 @@ export interface TunConfig {
   readonly device: string;
   /** The kill switch: what is captured reaches nothing unless through an upstream, also when the engine is gone. */
   readonly block_when_disconnected: boolean;
+  /**
+   * off: DNS is traffic like any other. hijack: questions to captured addresses are answered by asking that server the way
+   * it is routed. fake-ip: names that routes mention get addresses that stand for them, and are resolved at the far end.
+   * Default off.
+   */
+  readonly dns: TunDnsMode;
 }
+
+export type TunDnsMode = "off" | "hijack" | "fake-ip";
 
 /** Everything a peer can make grow or wait has a limit here. Durations are in seconds in the file (fractions allowed). */
 export interface Limits {

@@ -30,4 +30,5 @@ export const defaultTun: TunConfig = {
   mtu: 1500,
   device: "sockeye0",
   block_when_disconnected: false,
+  dns: "off",
 };

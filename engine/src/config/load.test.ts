@@ -103,6 +103,7 @@ limits: { idle_timeout: 1h, dial_timeout: 500ms, connect_timeout: 2.5 }
         mtu: 1500,
         device: "sockeye0",
         block_when_disconnected: false,
+        dns: "off",
       },
       limits: { ...defaultLimits, idle_timeout: 3600, dial_timeout: 0.5, connect_timeout: 2.5 },
       log: { level: "info", format: "auto" },
@@ -321,13 +322,15 @@ const wrong: [text: string, ...errors: string[]][] = [
   ["tun: { exclude: [3] }", "1:18 exclude[0] must be a network, such as 10.0.0.0/8, not 3"],
   [
     "tun:\n  enabled: true",
-    "2:12 enabled needs cidrs that say what is captured, such as cidrs: [10.0.0.0/8]",
+    "2:12 enabled needs cidrs that say what is captured, such as cidrs: [10.0.0.0/8], or dns: fake-ip",
   ],
   ["tun: { mtu: 576 }", "1:13 mtu must be a whole number from 1280 to 65535, not 576"],
   [
     "tun: { device: ../etc }",
-    '1:16 device must be a name of 1 to 15 letters, digits, ".", "_" and "-", not "../etc"',
+    '1:16 device must be a name of 1 to 11 letters, digits, ".", "_" and "-", not "../etc"',
   ],
+  ["tun: { dns: on }", '1:13 dns must be one of off, hijack, fake-ip, not "on"'],
+  ["tun: { dns: false }", "1:13 dns must be one of off, hijack, fake-ip, not false"],
   ["tun: { enabled: 1 }", "1:17 enabled must be true or false, not 1"],
   [
     "limits: { dial_timeout: soon }",

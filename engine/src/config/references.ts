@@ -36,11 +36,13 @@ export function checkReferences(
 function checkTun(root: unknown): Finding[] {
   const path = ["tun", "enabled"];
   if (String(valueAt(root, path)) !== "true" || listOf(valueAt(root, ["tun", "cidrs"])).length > 0) return [];
+  // Fake addresses are captured by themselves.
+  if (valueAt(root, ["tun", "dns"]) === "fake-ip") return [];
   return [
     {
       path,
       part: "value",
-      message: "enabled needs cidrs that say what is captured, such as cidrs: [10.0.0.0/8]",
+      message: "enabled needs cidrs that say what is captured, such as cidrs: [10.0.0.0/8], or dns: fake-ip",
     },
   ];
 }
