@@ -37,7 +37,12 @@ export function buildConfig(file: FileConfig, places: Places): Config {
     upstreams,
     routes: file.routes ?? [],
     default: file.default ?? "direct",
-    tun: { enabled: false, cidrs: file.tun?.cidrs ?? [], exclude: file.tun?.exclude ?? [] },
+    tun: {
+      enabled: false,
+      cidrs: file.tun?.cidrs ?? [],
+      exclude: file.tun?.exclude ?? [],
+      dns: file.tun?.dns ?? "off",
+    },
     limits: { ...defaultLimits, ...file.limits },
     log: { level: file.log?.level ?? "info", format: file.log?.format ?? "auto" },
   };

@@ -114,7 +114,15 @@ export interface TunConfig {
   readonly cidrs: readonly string[];
   /** Taken out of `cidrs`. */
   readonly exclude: readonly string[];
+  /**
+   * off: DNS is traffic like any other. hijack: questions to captured addresses are answered by asking that server the way
+   * it is routed. fake-ip: names that routes mention get addresses that stand for them, and are resolved at the far end.
+   * Default off.
+   */
+  readonly dns: TunDnsMode;
 }
+
+export type TunDnsMode = "off" | "hijack" | "fake-ip";
 
 /** Everything a peer can make grow or wait has a limit here. Durations are in seconds in the file (fractions allowed). */
 export interface Limits {

@@ -96,7 +96,7 @@ limits: { idle_timeout: 1h, dial_timeout: 500ms, connect_timeout: 2.5 }
         { match: "10.0.0.0/8", to: "block" },
       ],
       default: "external",
-      tun: { enabled: false, cidrs: [], exclude: [] },
+      tun: { enabled: false, cidrs: [], exclude: [], dns: "off" },
       limits: { ...defaultLimits, idle_timeout: 3600, dial_timeout: 0.5, connect_timeout: 2.5 },
       log: { level: "info", format: "auto" },
     },
@@ -313,6 +313,8 @@ const wrong: [text: string, ...errors: string[]][] = [
   ],
   ["tun: { exclude: [3] }", "1:18 exclude[0] must be a network, such as 10.0.0.0/8, not 3"],
   ["tun:\n  enabled: true", "2:12 TUN mode is not in this version; set tun.enabled to false"],
+  ["tun: { dns: on }", '1:13 dns must be one of off, hijack, fake-ip, not "on"'],
+  ["tun: { dns: false }", "1:13 dns must be one of off, hijack, fake-ip, not false"],
   ["tun: { enabled: 1 }", "1:17 enabled must be true or false, not 1"],
   [
     "limits: { dial_timeout: soon }",

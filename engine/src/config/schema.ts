@@ -270,6 +270,7 @@ const tun = z.strictObject({
   ),
   cidrs: optional(networks),
   exclude: optional(networks),
+  dns: optional(oneOf("off", "hijack", "fake-ip")),
 });
 
 const limits = z.strictObject({

@@ -52,10 +52,9 @@ interface Lookup {
  * names share one, few run at a time, those who wait take turns by source, and what nobody waits for any more is not begun.
  */
 export class Resolver {
-  readonly #getAddrInfo: GetAddrInfo;
-  readonly #maxRunning: number;
-  /** Some are left for others while one source's names are slow. */
-  readonly #maxRunningPerSource: number;
+  readonly #own: Required<ResolverOptions>;
+  #getAddrInfo: GetAddrInfo;
+  #maxRunning: number;
   readonly #lookups = new Map<string, Lookup>();
   /** Those with a look-up that is queued or runs; the next to have its turn first. */
   readonly #sources = new Map<string, Source>();
@@ -64,9 +63,26 @@ export class Resolver {
   #queued = 0;
 
   constructor(options: ResolverOptions = {}) {
-    this.#getAddrInfo = options.getAddrInfo ?? askSystem;
-    this.#maxRunning = options.maxRunning ?? lookupThreads() - 1;
-    this.#maxRunningPerSource = Math.ceil((this.#maxRunning * 2) / 3);
+    const { getAddrInfo = askSystem, maxRunning = lookupThreads() - 1 } = options;
+    this.#own = { getAddrInfo, maxRunning };
+    this.#getAddrInfo = getAddrInfo;
+    this.#maxRunning = maxRunning;
+  }
+
+  /**
+   * Resolves names another way from now on, as while the system's own DNS is pointed at us; or, without an argument, as at
+   * the start. What runs already ends the old way; what is remembered is forgotten.
+   */
+  use({ getAddrInfo, maxRunning }: Required<ResolverOptions> = this.#own): void {
+    this.#getAddrInfo = getAddrInfo;
+    this.#maxRunning = maxRunning;
+    this.#kept.clear();
+    this.#startNext();
+  }
+
+  /** Some are left for others while one source's names are slow. */
+  get #maxRunningPerSource(): number {
+    return Math.ceil((this.#maxRunning * 2) / 3);
   }
 
   /** Look-ups that run, `localhost` left out, and names that wait for theirs. */
