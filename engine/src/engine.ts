@@ -18,8 +18,9 @@ import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
-import { connect, type FlowContext } from "./flow/connect.ts";
-import { associate } from "./flow/datagrams.ts";
+import { connect } from "./flow/connect.ts";
+import { associate, type DatagramContext } from "./flow/datagrams.ts";
+import { DnsCarrier } from "./flow/dns-carrier.ts";
 import { FlowTable } from "./flow/table.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
@@ -63,6 +64,8 @@ class RunningEngine implements Engine {
   readonly #metrics: Metrics;
   readonly #table: FlowTable;
   readonly #upstreams: UpstreamSet;
+  /** Closed before the upstreams that it goes through. */
+  readonly #dns = new DnsCarrier();
   readonly #listeners: Listeners;
   readonly #reloader: Reloader;
   readonly #instance = randomBytes(4).toString("hex");
@@ -161,6 +164,7 @@ class RunningEngine implements Engine {
       this.#log.info({ flows: this.#table.size }, `draining for at most ${drainMs / 1000} s`);
     }
     const cut = await this.#table.drain(drainMs);
+    this.#dns.close();
     await this.#upstreams.close();
     this.#table.close();
     await this.#listeners.close();
@@ -311,7 +315,7 @@ class RunningEngine implements Engine {
   }
 
   #inboundHandler(): InboundHandler {
-    const context: FlowContext = {
+    const context: DatagramContext = {
       table: this.#table,
       observer: this.#metrics,
       log: this.#log,
@@ -319,6 +323,8 @@ class RunningEngine implements Engine {
       dialer: (name) => this.#upstreams.get(name),
       dialTimeoutMs: () => this.#limits.dial_timeout * 1000,
       requestId: (flow) => `${this.#instance}-${flow}`,
+      dns: this.#dns,
+      withoutUdp: new WeakMap(),
     };
     return {
       connect: (request) => connect(context, request),

@@ -2,63 +2,134 @@ import { type Endpoint, formatEndpoint } from "../endpoint.ts";
 import { DialError } from "../errors.ts";
 import type { DatagramPort } from "../inbound/request.ts";
 import type { Decision } from "../router/route.ts";
-import type { UdpAssociation, UdpReceiver } from "../upstream/dialer.ts";
+import type { Dialer, UdpAssociation, UdpDialer, UdpReceiver } from "../upstream/dialer.ts";
 import type { FlowContext } from "./connect.ts";
+import type { DnsCarrier } from "./dns-carrier.ts";
 import { Flow } from "./flow.ts";
 
 /** Datagrams kept while their association opens; further ones are dropped, as UDP may. */
 const MAX_WAITING_DATAGRAMS = 64;
 
-/** Carries one application's datagrams: each is routed by its own target, over one association for each upstream used. */
-export function associate(context: FlowContext, port: DatagramPort): void {
-  const routes = new Map<string, PortAssociation>();
-  /** Where this application's datagrams can't go, so that it is said once. */
-  const refused = new Set<string>();
-  port.onDatagram = (target, payload) => {
-    const decision = context.router().route(target);
-    let association = routes.get(decision.to);
-    if (!association) {
-      association = open(context, port, target, decision);
-      if (!association) {
-        if (!refused.has(decision.to)) sayRefused(context, port, target, decision.to);
-        refused.add(decision.to);
-        return;
-      }
-      const opened = association;
-      opened.onGone = () => {
-        if (routes.get(decision.to) === opened) routes.delete(decision.to);
-      };
-      routes.set(decision.to, opened);
-    }
-    association.send(target, payload);
-  };
-  port.onClose = () => {
-    for (const association of [...routes.values()])
-      association.close(new DialError("closed", "the application ended it"));
-  };
+/** How long an upstream that said it has no UDP is not asked again. */
+const NO_UDP_MS = 60_000;
+
+const DNS = 53;
+
+/** What carrying datagrams needs of the engine beside what connections need. */
+export interface DatagramContext extends FlowContext {
+  /** Carries questions to name servers where an upstream has no UDP. */
+  readonly dns: DnsCarrier;
+  /** Upstreams that turned out to have no UDP, until when (monotonic milliseconds). */
+  readonly withoutUdp: WeakMap<Dialer, number>;
 }
 
-function open(
-  context: FlowContext,
-  port: DatagramPort,
-  target: Endpoint,
-  decision: Decision,
-): PortAssociation | undefined {
-  const udp = decision.to === "block" ? undefined : context.dialer(decision.to)?.udp;
-  if (!udp) {
-    context.observer.dialed(decision.to, 0, decision.to === "block" ? "blocked" : "unsupported");
-    return undefined;
+/**
+ * Carries one application's datagrams: each is routed by its own target, over one association for each upstream used. Where
+ * an upstream has no UDP, DNS goes over TCP, and the application is told of everything else.
+ */
+export function associate(context: DatagramContext, port: DatagramPort): void {
+  new Datagrams(context, port);
+}
+
+interface Carrier {
+  readonly udp: UdpDialer;
+  /** It carries DNS alone. */
+  readonly dnsOnly: boolean;
+}
+
+/** One application's datagrams. */
+class Datagrams {
+  readonly #context: DatagramContext;
+  readonly #port: DatagramPort;
+  /** By upstream: associations for any datagram, and those for DNS over TCP. */
+  readonly #associations = new Map<string, PortAssociation>();
+  readonly #dnsAssociations = new Map<string, PortAssociation>();
+  /** Upstreams that datagrams can't go to, so that it is said once. */
+  readonly #refused = new Set<string>();
+  #closed = false;
+
+  constructor(context: DatagramContext, port: DatagramPort) {
+    this.#context = context;
+    this.#port = port;
+    port.onDatagram = (target, payload) => this.#send(target, payload);
+    port.onClose = () => this.#close();
   }
-  const association = new PortAssociation(context, port, target, decision);
-  const source = port.source.host;
-  void association.open((receiver, signal) => udp.associate(receiver, { signal, source }));
-  return association;
+
+  #send(target: Endpoint, payload: Buffer): void {
+    if (this.#closed) return;
+    const decision = this.#context.router().route(target);
+    const { to } = decision;
+    const known =
+      this.#associations.get(to) ?? (target.port === DNS ? this.#dnsAssociations.get(to) : undefined);
+    const association = known ?? this.#open(target, decision);
+    if (association) association.send(target, payload);
+    else this.#refuse(target, to);
+  }
+
+  #open(target: Endpoint, decision: Decision): PortAssociation | undefined {
+    const dialer = decision.to === "block" ? undefined : this.#context.dialer(decision.to);
+    const carrier = dialer && this.#carrierOf(decision.to, dialer, target);
+    if (!dialer || !carrier) {
+      this.#context.observer.dialed(decision.to, 0, decision.to === "block" ? "blocked" : "unsupported");
+      return undefined;
+    }
+    const association = new PortAssociation(this.#context, this.#port, target, decision);
+    const associations = carrier.dnsOnly ? this.#dnsAssociations : this.#associations;
+    associations.set(decision.to, association);
+    association.onGone = (unsent, error) => {
+      if (associations.get(decision.to) === association) associations.delete(decision.to);
+      if (error?.code === "unsupported") this.#context.withoutUdp.set(dialer, performance.now() + NO_UDP_MS);
+      this.#redirect(unsent, error);
+    };
+    const source = this.#port.source.host;
+    void association.open((receiver, signal) => carrier.udp.associate(receiver, { signal, source }));
+    return association;
+  }
+
+  #carrierOf(name: string, dialer: Dialer, target: Endpoint): Carrier | undefined {
+    const { udp } = dialer;
+    const hasUdp = udp && (this.#context.withoutUdp.get(dialer) ?? -Infinity) <= performance.now();
+    if (hasUdp) return { udp, dnsOnly: false };
+    return target.port === DNS ? { udp: this.#context.dns.over(name, dialer), dnsOnly: true } : undefined;
+  }
+
+  /** What waited for an association that did not open: DNS may go another way; of the rest the application hears. */
+  #redirect(unsent: readonly Waiting[], error: DialError | undefined): void {
+    if (this.#closed || !error) return;
+    for (const { target, payload } of unsent) {
+      if (error.code === "unsupported") this.#send(target, payload);
+      else this.#port.refuse?.(target, error);
+    }
+  }
+
+  #refuse(target: Endpoint, upstream: string): void {
+    const blocked = upstream === "block";
+    this.#port.refuse?.(
+      target,
+      blocked
+        ? new DialError("blocked", `${formatEndpoint(target)} is blocked`)
+        : new DialError("unsupported", `the upstream ${upstream} has no UDP`, { scope: "upstream" }),
+    );
+    if (this.#refused.has(upstream)) return;
+    this.#refused.add(upstream);
+    const why = blocked ? "a route blocks them" : "their upstream has no UDP";
+    const source = formatEndpoint(this.#port.source);
+    const fields = { upstream, target: formatEndpoint(target), source };
+    // An application that hears of it is expected to do without.
+    if (this.#port.refuse) this.#context.log.debug(fields, `datagrams are refused: ${why}`);
+    else this.#context.log.warn(fields, `datagrams are dropped: ${why}`);
+  }
+
+  #close(): void {
+    this.#closed = true;
+    const open = [...this.#associations.values(), ...this.#dnsAssociations.values()];
+    for (const association of open) association.close(new DialError("closed", "the application ended it"));
+  }
 }
 
-function sayRefused(context: FlowContext, port: DatagramPort, target: Endpoint, upstream: string): void {
-  const why = upstream === "block" ? "a route blocks them" : "their upstream has no UDP";
-  const fields = { upstream, target: formatEndpoint(target), source: formatEndpoint(port.source) };
-  context.log.warn(fields, `datagrams are dropped: ${why}`);
+interface Waiting {
+  readonly target: Endpoint;
+  readonly payload: Buffer;
 }
 
 /** One port's association with one upstream: a flow of its own in the table. */
@@ -68,9 +139,10 @@ class PortAssociation implements UdpReceiver {
   readonly #flow: Flow;
   readonly #abort = new AbortController();
   #association: UdpAssociation | undefined;
-  #waiting: { target: Endpoint; payload: Buffer }[] = [];
+  #waiting: Waiting[] = [];
   #over = false;
-  onGone: () => void = () => {};
+  /** Told once of its end: with the datagrams that never left, and the error if one ended it. */
+  onGone: (unsent: readonly Waiting[], error: DialError | undefined) => void = () => {};
 
   constructor(context: FlowContext, port: DatagramPort, target: Endpoint, decision: Decision) {
     this.#context = context;
@@ -103,7 +175,7 @@ class PortAssociation implements UdpReceiver {
       const message = error instanceof Error ? error.message : String(error);
       this.#context.observer.dialed(upstream, this.#flow.ageMs, code);
       this.#context.log.warn({ upstream, seq: this.#flow.id, code, error: message }, "no UDP association");
-      this.#gone(error instanceof Error ? error : undefined);
+      this.#gone(error instanceof DialError ? error : new DialError(code, message, { cause: error }));
     } finally {
       clearTimeout(deadline);
     }
@@ -133,8 +205,9 @@ class PortAssociation implements UdpReceiver {
   #gone(error?: Error): void {
     if (this.#over) return;
     this.#over = true;
+    const unsent = this.#waiting;
     this.#waiting = [];
     this.#context.table.remove(this.#flow, error);
-    this.onGone();
+    this.onGone(unsent, error instanceof DialError ? error : undefined);
   }
 }

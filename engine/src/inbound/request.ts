@@ -34,6 +34,11 @@ export interface DatagramPort {
   onClose: () => void;
   /** Hands the application a datagram that came from `source`. */
   deliver(source: Endpoint, payload: Buffer): void;
+  /**
+   * Tells the application that datagrams to `target` go nowhere, so that it tries something else at once. Absent where the
+   * inbound has no words for it.
+   */
+  refuse?(target: Endpoint, error: DialError): void;
   close(): void;
 }
 

@@ -1,0 +1,76 @@
+/** Everything that an application can make grow or wait, and how far. Times in milliseconds, sizes in bytes. */
+export interface TcpLimits {
+  /** SYNs that wait for accept() or refuse() at one time, in all and from one address. */
+  readonly attempts: number;
+  readonly attemptsPerSource: number;
+  /** An attempt whose application does not repeat its SYN for this long, and 2.5 times as long as it did so far, has given up. */
+  readonly attemptSilence: number;
+  /** SYN-ACKs that are sent before nobody is taken to be there. */
+  readonly synAcks: number;
+  /** What an application owes an answer to is given up after this (RFC 9293 §3.8.3 R2, as a time). */
+  readonly unanswered: number;
+  /** How long a connection whose one direction has ended may carry nothing. */
+  readonly halfClosed: number;
+  /** How long a connection may carry nothing. 0: for ever. */
+  readonly idle: number;
+  /** How long the rest is sent to an application once both directions have ended. */
+  readonly linger: number;
+  /** After so much silence an application is asked whether it is still there (RFC 9293 §3.8.4). 0: never. */
+  readonly keepalive: number;
+  readonly keepaliveInterval: number;
+  readonly keepaliveProbes: number;
+  /** TIME-WAIT. Nothing stays under way for long on a link that is inside one machine. */
+  readonly timeWait: number;
+  /** Connections in TIME-WAIT; the oldest go. */
+  readonly timeWaits: number;
+  /** An acknowledgement of little data waits this long for data to go with. */
+  readonly delayedAck: number;
+  /** Bytes that wait for a reader: at first, at most, and at most for all connections together (see ReceiveBudget). */
+  readonly receiveBuffer: number;
+  readonly maxReceiveBuffer: number;
+  readonly receiveBudget: number;
+  /** Bytes that wait for an application's acknowledgement, at first and at most. */
+  readonly sendBuffer: number;
+  readonly maxSendBuffer: number;
+  /** The congestion window at first. */
+  readonly initialWindow: number;
+  /** Resets in answer to segments of unknown connections, for each second. */
+  readonly resetsPerSecond: number;
+}
+
+export const defaultTcpLimits: TcpLimits = {
+  attempts: 4096,
+  attemptsPerSource: 2048,
+  attemptSilence: 5000,
+  synAcks: 6,
+  unanswered: 60_000,
+  halfClosed: 600_000,
+  idle: 0,
+  linger: 60_000,
+  keepalive: 600_000,
+  keepaliveInterval: 15_000,
+  keepaliveProbes: 4,
+  timeWait: 10_000,
+  timeWaits: 4096,
+  delayedAck: 10,
+  receiveBuffer: 256 * 1024,
+  maxReceiveBuffer: 4 * 1024 * 1024,
+  receiveBudget: 256 * 1024 * 1024,
+  sendBuffer: 256 * 1024,
+  maxSendBuffer: 4 * 1024 * 1024,
+  initialWindow: 1024 * 1024,
+  resetsPerSecond: 1000,
+};
+
+/** What happened, for the metrics. Each only grows. */
+export interface TcpCounters {
+  /** Segments with a wrong checksum, or that are no TCP. */
+  bad: number;
+  /** SYNs that were ignored because a limit on attempts was reached. */
+  attemptsDropped: number;
+  /** Segments that were sent again. */
+  retransmissions: number;
+  resetsSent: number;
+  /** Connections that ended because the application did not answer in time. */
+  timeouts: number;
+}
