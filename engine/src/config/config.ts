@@ -116,8 +116,6 @@ export interface TunConfig {
   readonly exclude: readonly string[];
   /** Largest packet on the device, in bytes. */
   readonly mtu: number;
-  /** As the system is to call it. */
-  readonly device: string;
   /** The kill switch: what is captured reaches nothing unless through an upstream, also when the engine is gone. */
   readonly block_when_disconnected: boolean;
   /**

@@ -28,7 +28,6 @@ export const defaultTun: TunConfig = {
   cidrs: [],
   exclude: [],
   mtu: 1500,
-  device: "sockeye0",
   block_when_disconnected: false,
   dns: "off",
 };

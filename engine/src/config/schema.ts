@@ -266,11 +266,6 @@ const tun = z.strictObject({
   cidrs: optional(networks),
   exclude: optional(networks),
   mtu: optional(whole(1280, 65_535)),
-  device: optional(
-    text('a name of 1 to 11 letters, digits, ".", "_" and "-"', (name) =>
-      /^[A-Za-z][\w.-]{0,10}$/.test(name),
-    ),
-  ),
   block_when_disconnected: optional(boolean),
   dns: optional(oneOf("off", "hijack", "fake-ip")),
 });

@@ -20,10 +20,10 @@ export interface LocalNetwork {
  * The networks that this machine has interfaces in or routes to, without default routes, loopback, link-local addresses
  * (RFC 3927, RFC 4291 §2.5.6) and multicast. On Linux the kernel's routing tables are read; elsewhere the addresses of the
  * interfaces, which do not tell of routes.
- * @param own the interface to leave out: the TUN device.
+ * @param own the interface to leave out, the TUN device; undefined where there is none yet.
  * @param root where /proc and /sys are.
  */
-export function readLocalNetworks(own: string, root = "/"): LocalNetwork[] {
+export function readLocalNetworks(own: string | undefined, root = "/"): LocalNetwork[] {
   const routes = process.platform === "linux" ? readRoutes(root) : readAddresses();
   const seen = new Set<string>();
   return routes.flatMap(({ text, device }): LocalNetwork[] => {

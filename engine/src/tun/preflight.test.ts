@@ -23,7 +23,7 @@ const vpn = local("10.9.0.0/16", "wg0", "vpn");
 const lan6 = local("fd00:7::/64", "eth0", "local");
 
 function overlapping(cidrs: readonly string[], exclude: readonly string[] = []): string[] {
-  const tun = { cidrs, exclude, device: "sockeye0" };
+  const tun = { cidrs, exclude };
   return findOverlaps(tun, [lan, docker, vpn, lan6]).map(({ cidr, network }) => `${cidr} ${network}`);
 }
 
@@ -47,7 +47,7 @@ test("everything captured means the local network too, and tells of VPNs and con
 });
 
 test("the sentence says whose network it is and what to do", () => {
-  const [overlap] = findOverlaps({ cidrs: ["172.16.0.0/12"], exclude: [], device: "sockeye0" }, [docker]);
+  const [overlap] = findOverlaps({ cidrs: ["172.16.0.0/12"], exclude: [] }, [docker]);
   assert.equal(
     overlap?.message,
     "tun.cidrs: 172.16.0.0/12 also captures the container or virtual machine network 172.17.0.0/16 (docker0); " +

@@ -1,7 +1,7 @@
 import type { TunConfig } from "../config/config.ts";
 import { wordMask } from "../router/address.ts";
 import { parseNetwork, type Network } from "../router/pattern.ts";
-import { type LocalNetwork, type NetworkKind, readLocalNetworks } from "./local-networks.ts";
+import type { LocalNetwork, NetworkKind } from "./local-networks.ts";
 
 /** A captured network that this machine already uses otherwise. */
 export interface Overlap {
@@ -19,8 +19,8 @@ export interface Overlap {
  * containers are told of then.
  */
 export function findOverlaps(
-  { cidrs, exclude, device }: Pick<TunConfig, "cidrs" | "exclude" | "device">,
-  local: readonly LocalNetwork[] = readLocalNetworks(device),
+  { cidrs, exclude }: Pick<TunConfig, "cidrs" | "exclude">,
+  local: readonly LocalNetwork[],
 ): Overlap[] {
   const excluded = exclude.map(parseNetwork);
   const overlaps = cidrs.flatMap((cidr) => {

@@ -1,0 +1,303 @@
+import { existsSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Config } from "../config/config.ts";
+import { DEVICE_ADDRESSES, planDns } from "../dns/plan.ts";
+import { DnsService } from "../dns/service.ts";
+import { openTunDevice } from "../device/tun-device.ts";
+import type { HelperClient } from "../helper/client.ts";
+import { MarkedSockets } from "../helper/marked-sockets.ts";
+import type { InboundHandler } from "../inbound/request.ts";
+import { openTun, type TunDns, type TunInbound, type TunNames } from "../inbound/tun.ts";
+import type { Logger } from "../observe/log.ts";
+import type { Router } from "../router/route.ts";
+import { Backoff } from "../upstream/backoff.ts";
+import type { Dialer } from "../upstream/dialer.ts";
+import type { Egress } from "../upstream/egress.ts";
+import type { Resolver } from "../upstream/resolver.ts";
+import { readLocalNetworks } from "./local-networks.ts";
+import { findOverlaps } from "./preflight.ts";
+import { type Resolving, resolvePast } from "./resolving.ts";
+
+/** The system adds a number. */
+const DEVICE_NAME = "sockeye";
+
+export interface TunModeOptions {
+  readonly handler: InboundHandler;
+  /** A session with the privileged helper. @throws {Error} with a sentence for people. */
+  readonly connectHelper: () => Promise<HelperClient>;
+  readonly egress: Egress;
+  readonly resolver: Resolver;
+  readonly upstream: (name: string) => Dialer | undefined;
+  readonly log: Logger;
+  /** A connection or a UDP source came. */
+  readonly onAccept: () => void;
+  /** What a person should know: a captured network that is used otherwise. */
+  readonly onWarning: (sentence: string) => void;
+}
+
+/** `lost`: it was on and ended by itself; it is tried again. */
+export type TunState =
+  | { readonly state: "off" }
+  | {
+      readonly state: "on";
+      readonly device: string;
+      readonly networks: readonly string[];
+      readonly pending: number;
+    }
+  | { readonly state: "lost"; readonly error: string };
+
+/** A configuration with its router. */
+interface Wanted {
+  readonly config: Config;
+  readonly router: Router;
+}
+
+/**
+ * TUN mode: the machine's own traffic, captured by a device and carried like that of the listeners. It owns the session with
+ * the helper, the device with its stack, and what has to change in the engine meanwhile: where its own sockets come from and
+ * how it resolves names, so that no connection of its own is captured.
+ */
+export class TunMode {
+  readonly #options: TunModeOptions;
+  #running: Running | undefined;
+  #lost: Error | undefined;
+  #wanted: Wanted | undefined;
+  /** Ends the attempts to come back. */
+  #retry: AbortController | undefined;
+
+  constructor(options: TunModeOptions) {
+    this.#options = options;
+  }
+
+  get state(): TunState {
+    if (this.#running) return this.#running.state;
+    return this.#lost ? { state: "lost", error: this.#lost.message } : { state: "off" };
+  }
+
+  /**
+   * Opens, changes or closes the device until it is as the configuration has it.
+   * @throws {Error} with a sentence for people, where the helper is missing or refuses; then what was there before is closed.
+   */
+  async apply(config: Config, router: Router): Promise<void> {
+    this.#endRetry();
+    const before = this.#wanted;
+    this.#wanted = config.tun.enabled ? { config, router } : undefined;
+    if (!this.#wanted) {
+      await this.#stop();
+      return;
+    }
+    if (this.#running && before?.config.tun.mtu === config.tun.mtu) await this.#running.change(this.#wanted);
+    else {
+      await this.#stop();
+      await this.#start(this.#wanted);
+    }
+  }
+
+  /** Gives everything back to the system. Connections through the device are reset. */
+  async close(): Promise<void> {
+    this.#endRetry();
+    this.#wanted = undefined;
+    await this.#stop();
+  }
+
+  async #start(wanted: Wanted): Promise<void> {
+    const running = await Running.start(wanted, this.#options, (error) => this.#onLost(running, error));
+    this.#running = running;
+    this.#lost = undefined;
+    const { log } = this.#options;
+    log.info({ tun: running.state }, "TUN mode is on");
+  }
+
+  async #stop(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    this.#lost = undefined;
+    if (!running) return;
+    const problems = await running.stop();
+    const { log } = this.#options;
+    for (const problem of problems) log.error(`TUN mode: ${problem}`);
+    log.info("TUN mode is off");
+  }
+
+  #onLost(running: Running, error: Error): void {
+    if (this.#running !== running) return;
+    this.#running = undefined;
+    this.#lost = error;
+    running.drop();
+    this.#options.log.error({ err: error }, "TUN mode ended by itself; it is tried again");
+    this.#retry = new AbortController();
+    void this.#comeBack(this.#retry.signal);
+  }
+
+  async #comeBack(signal: AbortSignal): Promise<void> {
+    const backoff = new Backoff(500, 30_000);
+    while (this.#wanted && !signal.aborted) {
+      await sleep(backoff.next(), undefined, { ref: false });
+      if (signal.aborted || !this.#wanted) return;
+      try {
+        await this.#start(this.#wanted);
+        return;
+      } catch (error) {
+        this.#lost = error as Error;
+        this.#options.log.debug({ err: error }, "TUN mode does not come back yet");
+      }
+    }
+  }
+
+  #endRetry(): void {
+    this.#retry?.abort();
+    this.#retry = undefined;
+  }
+}
+
+/** TUN mode while it is on. */
+class Running {
+  readonly #options: TunModeOptions;
+  readonly #client: HelperClient;
+  readonly #sockets: MarkedSockets;
+  readonly #resolving: Resolving;
+  readonly #dns: DnsService;
+  readonly #ipv6: boolean;
+  #inbound!: TunInbound;
+  #wanted: Wanted;
+  #networks: readonly string[] = [];
+  #asksUs = false;
+
+  /** Opens the device and captures. @throws {Error} and has undone all of it then. */
+  static async start(
+    wanted: Wanted,
+    options: TunModeOptions,
+    onLost: (error: Error) => void,
+  ): Promise<Running> {
+    warnOfOverlaps(wanted.config, undefined, options);
+    const client = await options.connectHelper();
+    const running = new Running(wanted, options, client);
+    try {
+      await running.#open(onLost);
+      await running.#capture();
+    } catch (error) {
+      running.drop();
+      throw error;
+    }
+    client.onClose(onLost);
+    return running;
+  }
+
+  private constructor(wanted: Wanted, options: TunModeOptions, client: HelperClient) {
+    const { egress, resolver, upstream, log } = options;
+    this.#wanted = wanted;
+    this.#options = options;
+    this.#client = client;
+    this.#ipv6 = process.platform !== "linux" || existsSync("/proc/net/if_inet6");
+    this.#sockets = new MarkedSockets(client);
+    // Before anything is captured, so that no connection of ours ever is.
+    egress.source = this.#sockets;
+    this.#resolving = resolvePast(this.#sockets, egress, resolver);
+    const { stub, askDirectly } = this.#resolving;
+    this.#dns = new DnsService({
+      ...wanted,
+      upstream,
+      askDirectly,
+      originals: stub.nameservers,
+      log,
+      ipv6: this.#ipv6,
+    });
+  }
+
+  get state(): TunState {
+    return {
+      state: "on",
+      device: this.#inbound.name,
+      networks: this.#networks,
+      pending: this.#inbound.pending,
+    };
+  }
+
+  async #open(onLost: (error: Error) => void): Promise<void> {
+    const { handler, onAccept } = this.#options;
+    const { mtu } = this.#wanted.config.tun;
+    const [ipv4, ipv6] = DEVICE_ADDRESSES;
+    const addresses = this.#ipv6 ? [`${ipv4}/32`, `${ipv6}/128`] : [`${ipv4}/32`];
+    const opened = await this.#client.open({ name: DEVICE_NAME, mtu, vnetHeader: true, addresses });
+    const device = openTunDevice(opened.descriptor, { mtu });
+    const mode = () => this.#wanted.config.tun.dns;
+    const dns = this.#dns;
+    const names = namesOf(dns);
+    this.#inbound = openTun(
+      {
+        device,
+        // Asked for at each connection, because a reload may change the mode.
+        get dns(): TunDns | undefined {
+          return mode() === "off" ? undefined : dns;
+        },
+        get names(): TunNames | undefined {
+          return mode() === "fake-ip" ? names : undefined;
+        },
+        events: {
+          onAccept,
+          onLost: (error) => onLost(error ?? new Error(`the device ${device.name} is gone`)),
+        },
+      },
+      handler,
+    );
+  }
+
+  /** What is captured becomes that of a new configuration. @throws {Error} */
+  async change(wanted: Wanted): Promise<void> {
+    const before = this.#wanted.config.tun;
+    this.#wanted = wanted;
+    this.#dns.update(wanted);
+    const { cidrs, exclude } = wanted.config.tun;
+    if (String([cidrs, exclude]) !== String([before.cidrs, before.exclude]))
+      warnOfOverlaps(wanted.config, this.#inbound.name, this.#options);
+    await this.#capture();
+  }
+
+  async #capture(): Promise<void> {
+    const { config, router } = this.#wanted;
+    const { cidrs, exclude, block_when_disconnected: killSwitch } = config.tun;
+    const plan = planDns(config, router, this.#ipv6);
+    const networks = [...cidrs, ...(plan?.capture ?? [])].filter((one) => this.#ipv6 || !one.includes(":"));
+    await this.#client.capture({ networks: [...new Set(networks)], excluded: exclude, killSwitch });
+    this.#networks = networks;
+    if (!plan && !this.#asksUs) return;
+    const way = await this.#client.dns(plan?.servers ?? [], plan?.domains ?? []);
+    this.#asksUs = plan !== undefined;
+    this.#options.log.info({ way, servers: plan?.servers }, "the system's name servers were set");
+  }
+
+  /** In order: the system first, so that new connections go their own way. @returns what could not be undone. */
+  async stop(): Promise<readonly string[]> {
+    try {
+      return await this.#client.release({ keepKillSwitch: false });
+    } catch (error) {
+      return [(error as Error).message];
+    } finally {
+      this.drop();
+    }
+  }
+
+  /** At once: the helper undoes what it did when the session ends. */
+  drop(): void {
+    const { egress } = this.#options;
+    this.#client.close();
+    if (egress.source === this.#sockets) egress.source = undefined;
+    this.#resolving.close();
+    this.#sockets.close();
+    void (this.#inbound as TunInbound | undefined)?.close();
+    this.#dns.close();
+  }
+}
+
+/** Preflight: told before anything is changed. */
+function warnOfOverlaps(config: Config, own: string | undefined, options: TunModeOptions): void {
+  for (const { message } of findOverlaps(config.tun, readLocalNetworks(own))) options.onWarning(message);
+}
+
+function namesOf(dns: DnsService): TunNames {
+  return {
+    targetOf: (address) => dns.targetOf(address),
+    hold: (address) => dns.fake.hold(address),
+    release: (address) => dns.fake.release(address),
+  };
+}

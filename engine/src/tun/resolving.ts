@@ -1,0 +1,63 @@
+import { createSocket, type Socket } from "node:dgram";
+import { readFileSync } from "node:fs";
+import { askDirectly, type DnsSockets } from "../dns/over-udp.ts";
+import type { AskServer } from "../dns/path.ts";
+import { StubResolver } from "../dns/stub-resolver.ts";
+import { DirectDialer } from "../upstream/direct.ts";
+import type { Egress, SocketSource } from "../upstream/egress.ts";
+import { Resolver } from "../upstream/resolver.ts";
+
+/** Questions under way at one time while names are asked for by our own sockets, which hold no thread. */
+const MAX_RUNNING = 64;
+
+/** How this machine's own names are resolved while its traffic is captured: past the device. */
+export interface Resolving {
+  readonly stub: StubResolver;
+  /** Asks a server over the machine's own network. */
+  readonly askDirectly: AskServer;
+  /** Back to the system's way. */
+  close(): void;
+}
+
+/**
+ * Resolves names by our own questions, with sockets that are not captured, from now on. The name servers are those of before
+ * anything was changed.
+ */
+export function resolvePast(source: SocketSource, egress: Egress, resolver: Resolver): Resolving {
+  const sockets: DnsSockets = {
+    udp: (family) => openSocket(source, family),
+    // Servers are addresses, so nothing is resolved here.
+    tcp: new DirectDialer(new Resolver(), egress),
+  };
+  const ask = askDirectly(sockets);
+  const stub = new StubResolver({ resolvConf: readNameservers(), hosts: readText("/etc/hosts"), ask });
+  resolver.use({ getAddrInfo: stub.getAddrInfo, maxRunning: MAX_RUNNING });
+  return { stub, askDirectly: ask, close: () => resolver.use() };
+}
+
+async function openSocket(source: SocketSource, family: 4 | 6): Promise<Socket> {
+  const fd = await source.take(family, "dgram");
+  const socket = createSocket(family === 4 ? "udp4" : "udp6");
+  socket.bind({ fd });
+  return socket;
+}
+
+/**
+ * The text of resolv.conf. Where it names systemd-resolved's own listener alone, the servers behind that one: its questions go
+ * by sockets of its own, which may be captured.
+ */
+function readNameservers(): string {
+  const text = readText("/etc/resolv.conf");
+  const servers = [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map(([, server]) => server);
+  const isStub = servers.length > 0 && servers.every((server) => server?.startsWith("127.0.0.5") === true);
+  return (isStub && readText("/run/systemd/resolve/resolv.conf")) || text;
+}
+
+function readText(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    // Without the file there is nothing in it.
+    return "";
+  }
+}
