@@ -11,12 +11,23 @@ const here = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
 const force = process.argv.includes("--force");
 
-/** Each module, its sources, and what people lose without it. */
+/** What of native/tun belongs to this system. */
+const tunSources = {
+  linux: ["linux.cc", "vnet.cc", "waiter_poll.cc"],
+};
+
+/** Each module, its sources, other files that a change of is a change of it, and what people lose without it. */
 const modules = [
   {
     name: "sshcrypto",
     sources: ["sshcrypto.cc"],
     without: "SSH upstreams will use node:crypto, which carries less",
+  },
+  {
+    name: "tun",
+    sources: ["module.cc", "segment.cc", "checksum.cc", ...(tunSources[process.platform] ?? ["none.cc"])],
+    headers: ["burst.h", "checksum.h", "device.h", "segment.h", "vnet.h", "waiter.h", "wire.h"],
+    without: "there is no TUN mode",
   },
 ];
 
@@ -27,7 +38,7 @@ for (const module of modules) {
 }
 
 /** @returns why it could not be built, in a few words; undefined when it is there and current. */
-function build({ name, sources }) {
+function build({ name, sources, headers = [] }) {
   const folder = join(here, name);
   const output = join(folder, "build", "Release", `${name}.node`);
   const stamp = `${output}.sha256`;
@@ -46,7 +57,9 @@ function build({ name, sources }) {
       : unixCommand({ files, include, output: temporary });
 
   const digest = createHash("sha256");
-  for (const file of files) digest.update(readFileSync(file));
+  for (const file of [...files, ...headers.map((header) => join(folder, header))]) {
+    digest.update(readFileSync(file));
+  }
   digest.update(
     JSON.stringify([process.platform, process.arch, compiler, args.filter((a) => a !== temporary)]),
   );
