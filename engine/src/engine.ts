@@ -23,12 +23,16 @@ import { associate, type DatagramContext } from "./flow/datagrams.ts";
 import { DnsCarrier } from "./flow/dns-carrier.ts";
 import { FlowTable } from "./flow/table.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
+import { HelperClient } from "./helper/client.ts";
+import { TunMode } from "./tun/mode.ts";
+import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
 import { type Health, startObserveEndpoint } from "./observe/endpoint.ts";
 import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
+import { systemResolver } from "./upstream/resolver.ts";
 import { UpstreamSet } from "./upstream/set.ts";
 import { upstreamEnvironment } from "./upstream-environment.ts";
 import { sshCrypto } from "./upstream/ssh/crypto.ts";
@@ -68,6 +72,7 @@ class RunningEngine implements Engine {
   readonly #dns = new DnsCarrier();
   readonly #listeners: Listeners;
   readonly #reloader: Reloader;
+  readonly #tun: TunMode;
   readonly #instance = randomBytes(4).toString("hex");
   readonly #startedAt = Date.now();
   readonly #stopping = Promise.withResolvers<undefined>();
@@ -76,6 +81,7 @@ class RunningEngine implements Engine {
   #phase: EngineStatus["phase"] = "starting";
   #hasRun = false;
   #control: ControlServer | undefined;
+  #unwatchNetwork = (): void => {};
   #warnings: string[] = [];
   #stop: Promise<void> | undefined;
 
@@ -90,8 +96,19 @@ class RunningEngine implements Engine {
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, options),
     );
+    const handler = this.#inboundHandler();
+    this.#tun = new TunMode({
+      handler,
+      connectHelper: options.connectHelper ?? (() => HelperClient.connect()),
+      egress: this.#upstreams.egress,
+      resolver: systemResolver,
+      upstream: (name) => this.#upstreams.get(name),
+      log: this.#log,
+      onAccept: () => this.#metrics.inboundConnection("tun"),
+      onWarning: (sentence) => this.#warn(sentence),
+    });
     this.#listeners = new Listeners({
-      handler: this.#inboundHandler(),
+      handler,
       readSecret: (secret) => this.#readSecret(secret),
       events: (kind) => this.#listenEvents(kind),
       openMetrics: (address) => startObserveEndpoint(address, this.#metrics, this.#health()),
@@ -103,7 +120,7 @@ class RunningEngine implements Engine {
       change: (next) => this.#change(next),
       warn: (warning) => this.#warn(sentenceOf(warning)),
     });
-    this.#router = createRouter(config.routes, config.default);
+    this.#router = routerOf(config);
     this.#next = config;
   }
 
@@ -113,6 +130,7 @@ class RunningEngine implements Engine {
   async start(warnings: readonly ConfigProblem[]): Promise<void> {
     this.#adopt(this.#next, diffConfig(this.#config, this.#next));
     await unlessBusy(this.#listeners.apply(this.#next));
+    await unlessBusy(this.#tun.apply(this.#config, this.#router));
     for (const warning of warnings) this.#warn(sentenceOf(warning));
     const cipher = sshCrypto();
     if (cipher.kind === "javascript" && hasSsh(this.#config)) {
@@ -127,6 +145,7 @@ class RunningEngine implements Engine {
       }),
     );
     this.#reloader.watch();
+    this.#unwatchNetwork = watchNetwork((event) => this.#networkChanged(event));
     this.#phase = "running";
     this.#hasRun = true;
     this.#log.info({ listening: this.#addresses(), ssh_crypto: cipher.kind }, "running");
@@ -159,6 +178,9 @@ class RunningEngine implements Engine {
     this.#phase = "draining";
     // A reload that is under way may still open listeners; the next one sees the phase and does nothing.
     await this.#reloader.close();
+    this.#unwatchNetwork();
+    // What the device captured ends here: nothing of it could outlive the device.
+    await this.#tun.close();
     await this.#listeners.closeInbounds();
     if (this.#table.size > 0 && drainMs > 0) {
       this.#log.info({ flows: this.#table.size }, `draining for at most ${drainMs / 1000} s`);
@@ -192,6 +214,7 @@ class RunningEngine implements Engine {
       startedAt: this.#startedAt,
       phase: this.#phase,
       listeners,
+      tun: this.#tun.state,
       flows: { active: this.#table.size, total, failed },
       bytes: { up, down },
       rssBytes: process.memoryUsage.rss(),
@@ -264,10 +287,18 @@ class RunningEngine implements Engine {
     return this.#metrics.snapshot();
   }
 
-  /** A reload. Listeners come first: they alone can fail, and then they are as they were. */
+  /** A reload. What can fail comes first, and is as it was then. */
   async #change(next: Config): Promise<void> {
     const diff = diffConfig(this.#config, next);
+    const before = this.#config;
     const listeners = await unlessBusy(this.#listeners.apply(next));
+    try {
+      if (diff.tunChanged || diff.routesChanged) await unlessBusy(this.#tun.apply(next, routerOf(next)));
+    } catch (error) {
+      await this.#listeners.apply(before);
+      await this.#tun.apply(before, this.#router).catch(() => {});
+      throw error;
+    }
     this.#adopt(next, diff);
     if (diff.logChanged) this.#log.setLevel(next.log.level);
     if (diff.listen.control === "changed") this.#log.warn("listen.control changes at the next start");
@@ -286,7 +317,7 @@ class RunningEngine implements Engine {
     for (const name of diff.upstreams.added) this.#metrics.declare(name);
     this.#upstreams.apply(next, diff, next.limits.drain_timeout * 1000);
     for (const name of diff.upstreams.removed) this.#metrics.forget(name);
-    this.#router = createRouter(next.routes, next.default);
+    this.#router = routerOf(next);
     this.#config = next;
   }
 
@@ -349,6 +380,12 @@ class RunningEngine implements Engine {
     };
   }
 
+  /** Connections may be dead without anybody having said so: each upstream looks. */
+  #networkChanged(event: NetworkEvent): void {
+    this.#log.info(event === "woke-up" ? "the machine was asleep" : "the network has changed");
+    for (const upstream of this.#upstreams) upstream.refresh();
+  }
+
   #readSecret(secret: Parameters<typeof readSecret>[0]): Promise<string> {
     return readSecret(secret, { onWarning: (message) => this.#warn(message) });
   }
@@ -388,4 +425,8 @@ async function unlessBusy<T>(listening: Promise<T>): Promise<T> {
       cause: error,
     });
   }
+}
+
+function routerOf(config: Config): Router {
+  return createRouter(config.routes, config.default);
 }

@@ -3,6 +3,7 @@ import { ControlError } from "../control/control-error.ts";
 import type { EngineOptions } from "../control/host.ts";
 import { parseConfigAside } from "./aside.ts";
 import type { Config } from "./config.ts";
+import { defaultTun } from "./defaults.ts";
 import { warnOfFiles } from "./files.ts";
 import { type ParseOptions, type ParseResult, parseConfig, readConfigText } from "./load.ts";
 
@@ -84,5 +85,5 @@ export function accepted(parsed: ParseResult): Extract<ParseResult, { config: Co
 
 /** A configuration without listeners or upstreams, so that the first one is a difference like any other. */
 export function emptyLike(config: Config): Config {
-  return { ...config, listen: { control: config.listen.control }, upstreams: {} };
+  return { ...config, listen: { control: config.listen.control }, upstreams: {}, tun: defaultTun };
 }

@@ -68,6 +68,19 @@ export const engineStatus = z.object({
       pending: z.int(),
     }),
   ),
+  tun: z.discriminatedUnion("state", [
+    z.object({ state: z.literal("off") }),
+    z.object({
+      state: z.literal("on"),
+      device: z.string(),
+      /** What is captured, what is excluded not taken out. */
+      networks: z.array(z.string()),
+      /** Connections that are not a flow yet. */
+      pending: z.int(),
+    }),
+    /** It was on and ended by itself; it is tried again. */
+    z.object({ state: z.literal("lost"), error: z.string() }),
+  ]),
   flows: z.object({ active: z.int(), total: z.int(), failed: z.int() }),
   bytes: z.object({ up: z.number(), down: z.number() }),
   rssBytes: z.number(),

@@ -79,7 +79,7 @@ export class Metrics implements Observer {
     if (series !== undefined) series.connected = connected;
   }
 
-  inboundConnection(inbound: "socks5" | "http"): void {
+  inboundConnection(inbound: "socks5" | "http" | "tun"): void {
     this.#inbounds[inbound]++;
   }
 

@@ -9,7 +9,7 @@ export interface Observer {
   dialed(upstream: string, durationMs: number, outcome: "ok" | DialErrorCode): void;
   reconnected(upstream: string): void;
   connectionStatus(upstream: string, connected: boolean): void;
-  inboundConnection(inbound: "socks5" | "http"): void;
+  inboundConnection(inbound: "socks5" | "http" | "tun"): void;
   /** Forgets the series of an upstream that the configuration no longer has. */
   forget(upstream: string): void;
 }

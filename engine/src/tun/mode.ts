@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "../config/config.ts";
+import type { EngineStatus } from "../control/contract.ts";
 import { DEVICE_ADDRESSES, planDns } from "../dns/plan.ts";
 import { DnsService } from "../dns/service.ts";
 import { openTunDevice } from "../device/tun-device.ts";
@@ -36,16 +37,7 @@ export interface TunModeOptions {
   readonly onWarning: (sentence: string) => void;
 }
 
-/** `lost`: it was on and ended by itself; it is tried again. */
-export type TunState =
-  | { readonly state: "off" }
-  | {
-      readonly state: "on";
-      readonly device: string;
-      readonly networks: readonly string[];
-      readonly pending: number;
-    }
-  | { readonly state: "lost"; readonly error: string };
+type TunState = EngineStatus["tun"];
 
 /** A configuration with its router. */
 interface Wanted {
@@ -132,11 +124,12 @@ export class TunMode {
 
   async #comeBack(signal: AbortSignal): Promise<void> {
     const backoff = new Backoff(500, 30_000);
-    while (this.#wanted && !signal.aborted) {
+    for (;;) {
       await sleep(backoff.next(), undefined, { ref: false });
-      if (signal.aborted || !this.#wanted) return;
+      const wanted = this.#wanted;
+      if (signal.aborted || !wanted) return;
       try {
-        await this.#start(this.#wanted);
+        await this.#start(wanted);
         return;
       } catch (error) {
         this.#lost = error as Error;
@@ -209,7 +202,7 @@ class Running {
     return {
       state: "on",
       device: this.#inbound.name,
-      networks: this.#networks,
+      networks: [...this.#networks],
       pending: this.#inbound.pending,
     };
   }
