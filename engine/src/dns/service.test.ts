@@ -226,6 +226,37 @@ test("other types of a routed name are asked of a server behind an upstream, if 
   service.close();
 });
 
+test("a server whose address is a fake one is asked by its name, and one that stands for nothing refused", async () => {
+  await using server = await DnsServer.start(({ query }) => answerA(query, "10.1.2.3"));
+  const dialled: string[] = [];
+  const dialer = dialerTo(server, dialled);
+  const { service, ask } = makeService({ options: { upstream: () => dialer } });
+  const host = ipv4In(await ask("ns.corp.internal"))!;
+  assert.equal(ipv4In(await ask("www.example", TYPE.A, { host, port: 53 })), "10.1.2.3");
+  assert.deepEqual(dialled, ["ns.corp.internal:53"]);
+  const stale = await ask("www.example", TYPE.A, { host: "198.19.255.1", port: 53 });
+  assert.equal(rcodeOf(stale), RCODE.REFUSED);
+  service.close();
+});
+
+test("a dial that takes longer than one try serves the next", async () => {
+  await using server = await DnsServer.start(({ query }) => answerA(query, "10.1.2.3"));
+  const direct = new DirectDialer();
+  let dials = 0;
+  const dialer: Dialer = {
+    dial: async (_target, options) => {
+      dials += 1;
+      await new Promise((resolve) => setTimeout(resolve, 450));
+      return direct.dial(server.endpoint, options);
+    },
+  };
+  const options = { upstream: () => dialer, deadlineMs: 800 };
+  const { service, ask } = makeService({ mode: "hijack", routes: corpRoutes, options });
+  assert.equal(ipv4In(await ask("a.example", TYPE.A, CAPTURED)), "10.1.2.3");
+  assert.equal(dials, 1);
+  service.close();
+});
+
 test("a dial that fails is tried once more, and is SERVFAIL then", async () => {
   let dials = 0;
   const dialer: Dialer = {

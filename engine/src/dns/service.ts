@@ -139,6 +139,16 @@ export class DnsService {
     throw new DialError("dns", sentence, { step: "name" });
   }
 
+  /** A flow to this fake address begins: see FakeAddresses. @returns false where it stands for no name. */
+  hold(address: string): boolean {
+    return this.fake.hold(address);
+  }
+
+  /** The flow ended. */
+  release(address: string): void {
+    this.fake.release(address);
+  }
+
   close(): void {
     this.#forwarder.close();
     for (const { dns } of this.#connections.values()) dns.close();
@@ -146,10 +156,13 @@ export class DnsService {
   }
 
   /** @returns undefined where the routes refuse the server; `knowsNames`: it is asked where the names are at home. */
-  #pathTo(server: Endpoint): { readonly way: DnsPath; readonly knowsNames: boolean } | undefined {
-    if ((DNS_SERVERS as readonly string[]).includes(server.host)) {
+  #pathTo(asked: Endpoint): { readonly way: DnsPath; readonly knowsNames: boolean } | undefined {
+    if ((DNS_SERVERS as readonly string[]).includes(asked.host)) {
       return { way: this.#options.originals, knowsNames: false };
     }
+    const name = this.fake.nameOf(asked.host);
+    if (name === undefined && this.fake.includes(asked.host)) return undefined;
+    const server = { host: name ?? asked.host, port: asked.port };
     const { to } = this.#router.route(server);
     if (to === "block") return undefined;
     const key = `${to} ${formatEndpoint(server)}`;
