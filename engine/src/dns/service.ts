@@ -170,18 +170,21 @@ export class DnsService {
       const ask: DnsPath["ask"] = (query, options) => this.#options.askDirectly(server, query, options);
       return { way: { key, tries: 2, ask }, knowsNames: false };
     }
-    const dialer = this.#options.upstream(to);
-    if (dialer === undefined) return undefined;
-    const ask: DnsPath["ask"] = (query, options) =>
-      this.#connectionTo(server, key, dialer).ask(query, options);
+    if (this.#options.upstream(to) === undefined) return undefined;
+    const ask: DnsPath["ask"] = async (query, options) =>
+      this.#connectionTo(server, key, to).ask(query, options);
     return { way: { key, tries: 2, ask }, knowsNames: true };
   }
 
-  #connectionTo(server: Endpoint, key: string, dialer: Dialer): DnsOverStream {
+  /** @throws {DialError} where the upstream is no more. */
+  #connectionTo(server: Endpoint, key: string, upstream: string): DnsOverStream {
+    const dialer = this.#options.upstream(upstream);
+    if (dialer === undefined) throw new DialError("closed", `the upstream ${upstream} is no more`);
     const known = this.#connections.get(key);
     this.#connections.delete(key);
     const isSame = known?.dialer === dialer;
-    if (known && !isSame && known.dns.isIdle) known.dns.close();
+    // What it was asked is asked again of the upstream that a reload put in the place of the old one.
+    if (known && !isSame) known.dns.close();
     const connection = known && isSame ? known : { dialer, dns: new DnsOverStream(server, dialer) };
     this.#connections.set(key, connection);
     if (this.#connections.size > MAX_CONNECTIONS) {
