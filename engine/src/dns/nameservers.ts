@@ -33,7 +33,7 @@ export class Nameservers implements DnsPath {
    */
   async ask(query: Buffer, { signal }: AskOptions): Promise<Buffer> {
     let answer: Buffer | undefined;
-    let failure: unknown;
+    let failure: Error | undefined;
     for (let attempt = 0; attempt < this.#conf.attempts; attempt++) {
       for (const host of this.#inOrder()) {
         if (signal.aborted) throw abortReason(signal);
@@ -41,12 +41,12 @@ export class Nameservers implements DnsPath {
           answer = await this.#askOne({ host, port: this.#port }, query, signal);
           if (settles(answer)) return answer;
         } catch (error) {
-          failure = error;
+          failure = error instanceof Error ? error : new Error(String(error));
         }
       }
     }
     if (answer !== undefined) return answer;
-    throw failure;
+    throw failure ?? new DialError("dns", "the system has no name server of its own");
   }
 
   async #askOne(server: Endpoint, query: Buffer, signal: AbortSignal): Promise<Buffer> {

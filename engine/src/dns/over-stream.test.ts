@@ -80,3 +80,26 @@ test("more questions than the cap at one time are refused; close() ends those th
   assert.ok((await ended).every(({ status }) => status === "rejected"));
   await assert.rejects(dns.ask(query(), { signal: soon() }), hasCode("closed"));
 });
+
+test("a connection that comes when its question has gone is closed after a while too", async () => {
+  await using server = await DnsServer.start(({ query }) => answerA(query, "10.0.0.1"));
+  const controller = new AbortController();
+  const direct = new DirectDialer();
+  const dns = new DnsOverStream(
+    server.endpoint,
+    {
+      dial: async (target, options) => {
+        const stream = await direct.dial(target, options);
+        controller.abort();
+        return stream;
+      },
+    },
+    { idleMs: 50 },
+  );
+  await assert.rejects(dns.ask(query(), { signal: controller.signal }));
+  await until(
+    "the connection is made and closed",
+    () => server.connections === 1 && server.sockets.size === 0,
+  );
+  assert.ok(dns.isIdle);
+});

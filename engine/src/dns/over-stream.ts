@@ -65,7 +65,8 @@ export class DnsOverStream {
       return await this.#askOn(connection, query, signal);
     } finally {
       this.#asking -= 1;
-      if (this.#asking === 0) this.#cancelDial?.abort();
+      // Whoever asks again at once finds the dial still under way.
+      if (this.#asking === 0 && this.#cancelDial) setImmediate(() => this.#endUselessDial());
     }
   }
 
@@ -73,6 +74,10 @@ export class DnsOverStream {
     this.#closed = true;
     this.#cancelDial?.abort();
     this.#connection?.stream.destroy();
+  }
+
+  #endUselessDial(): void {
+    if (this.#asking === 0) this.#cancelDial?.abort();
   }
 
   #awaitConnection(signal: AbortSignal): Promise<Connection> {
@@ -113,6 +118,7 @@ export class DnsOverStream {
     if (stream.destroyed) this.#lose(connection);
     else if (this.#closed) stream.destroy();
     else stream.resume();
+    this.#rest(connection);
     return connection;
   }
 

@@ -1,6 +1,6 @@
 import { randomInt } from "node:crypto";
 import { createSocket, type Socket } from "node:dgram";
-import { isIPv6 } from "node:net";
+import { isIP, isIPv6 } from "node:net";
 import type { Endpoint } from "../endpoint.ts";
 import { formatEndpoint } from "../endpoint.ts";
 import { abortReason, DialError } from "../errors.ts";
@@ -24,15 +24,19 @@ export const ordinarySockets: DnsSockets = {
 
 /**
  * Asks a server over the machine's own network: by UDP from a port of its own each time, and by TCP when the answer is cut
- * (RFC 1035 §4.2, RFC 5452 §9). Datagrams that are from elsewhere, have another id or another question are passed over.
+ * (RFC 1035 §4.2, RFC 5452 §9), or when the server is a name. Datagrams that are from elsewhere, have another id or another
+ * question are passed over.
  * @returns see AskServer; rejects with a DialError.
  */
 export function askDirectly(sockets: DnsSockets = ordinarySockets): AskServer {
   return async (server, query, { signal }) => {
     const asked = readMessage(query);
     if (asked?.question === undefined) throw new DialError("internal", "there is no question in the query");
-    const answer = await askByUdp(sockets, server, asked as Asked, signal);
-    if ((answer.flags & FLAG.TC) === 0) return answer.bytes;
+    // A datagram needs an address; whoever dials for TCP resolves names.
+    if (isIP(server.host) !== 0) {
+      const answer = await askByUdp(sockets, server, asked as Asked, signal);
+      if ((answer.flags & FLAG.TC) === 0) return answer.bytes;
+    }
     const connection = new DnsOverStream(server, sockets.tcp);
     try {
       return await connection.ask(query, { signal });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import { LoopbackServer, until } from "../../../test/peers/loopback.ts";
 import { answerA, DnsServer } from "../../../test/peers/dns-server.ts";
 import { defaultTun } from "../config/defaults.ts";
@@ -227,6 +228,37 @@ test("other types of a routed name are asked of a server behind an upstream, if 
   service.close();
 });
 
+test("a server whose address is a fake one is asked by its name, and one that stands for nothing refused", async () => {
+  await using server = await DnsServer.start(({ query }) => answerA(query, "10.1.2.3"));
+  const dialled: string[] = [];
+  const dialer = dialerTo(server, dialled);
+  const { service, ask } = makeService({ options: { upstream: () => dialer } });
+  const host = ipv4In(await ask("ns.corp.internal"))!;
+  assert.equal(ipv4In(await ask("www.example", TYPE.A, { host, port: 53 })), "10.1.2.3");
+  assert.deepEqual(dialled, ["ns.corp.internal:53"]);
+  const stale = await ask("www.example", TYPE.A, { host: "198.19.255.1", port: 53 });
+  assert.equal(rcodeOf(stale), RCODE.REFUSED);
+  service.close();
+});
+
+test("a dial that takes longer than one try serves the next", async () => {
+  await using server = await DnsServer.start(({ query }) => answerA(query, "10.1.2.3"));
+  const direct = new DirectDialer();
+  let dials = 0;
+  const dialer: Dialer = {
+    dial: async (_target, options) => {
+      dials += 1;
+      await new Promise((resolve) => setTimeout(resolve, 450));
+      return direct.dial(server.endpoint, options);
+    },
+  };
+  const options = { upstream: () => dialer, deadlineMs: 800 };
+  const { service, ask } = makeService({ mode: "hijack", routes: corpRoutes, options });
+  assert.equal(ipv4In(await ask("a.example", TYPE.A, CAPTURED)), "10.1.2.3");
+  assert.equal(dials, 1);
+  service.close();
+});
+
 test("a dial that fails is tried once more, and is SERVFAIL then", async () => {
   let dials = 0;
   const dialer: Dialer = {
@@ -281,4 +313,58 @@ test("what is no query gets FORMERR or NOTIMP, a response nothing, a transfer an
   const future = Buffer.from(writeQuery(1, "a", TYPE.A)!);
   future[future.length - 5] = 1;
   assert.equal(rcodeOf(readMessage((await send(future))!)!), RCODE.BADVERS);
+});
+
+test("a reload that replaces an upstream loses no question", async () => {
+  await using old = await DnsServer.start(() => undefined);
+  await using next = await DnsServer.start(({ query }) => answerA(query, "10.1.2.3"));
+  let dialer = dialerTo(old, []);
+  const { service, ask } = makeService({
+    mode: "hijack",
+    routes: corpRoutes,
+    options: { upstream: () => dialer },
+  });
+  const first = ask("a.example", TYPE.A, CAPTURED);
+  await until("the old one is asked", () => old.heard.length === 1);
+  dialer = dialerTo(next, []);
+  assert.equal(ipv4In(await ask("b.example", TYPE.A, CAPTURED)), "10.1.2.3");
+  assert.equal(ipv4In(await first), "10.1.2.3");
+  service.close();
+});
+
+test("whatever a client sends and a server answers, there is an answer to the question or none", async () => {
+  const real = writeQuery(9, "git.corp.internal", TYPE.A)!;
+  const changes = fc.array(fc.tuple(fc.nat(60), fc.nat(255)), { maxLength: 4 });
+  const change = (bytes: Buffer, list: readonly (readonly [number, number])[]): Buffer => {
+    const changed = Buffer.from(bytes);
+    for (const [at, value] of list) if (at < changed.length) changed[at] = value;
+    return changed;
+  };
+  const noise = fc.uint8Array({ maxLength: 60 }).map((bytes) => Buffer.from(bytes));
+  const sent = fc.oneof(
+    noise,
+    changes.map((list) => change(real, list)),
+  );
+  await fc.assert(
+    fc.asyncProperty(sent, fc.oneof(noise, changes), fc.boolean(), async (query, answer, fake) => {
+      const hostile = (bytes: Buffer): Promise<Buffer> => {
+        const asked = readMessage(bytes) as Asked;
+        return Promise.resolve(Buffer.isBuffer(answer) ? answer : change(answerA(asked, "6.6.6.6"), answer));
+      };
+      const { service } = makeService({
+        mode: fake ? "fake-ip" : "hijack",
+        options: { originals: { key: "o", tries: 1, ask: hostile } },
+      });
+      const answered = await service.answerDatagram(query, OWN);
+      const asked = readMessage(query);
+      if (answered === undefined) return;
+      assert.deepEqual(answered.subarray(0, 2), query.subarray(0, 2));
+      const read = readMessage(answered)!;
+      assert.notEqual(read.flags & FLAG.QR, 0);
+      assert.ok(answered.length <= 1232);
+      if (read.question) assert.equal(read.question.name, asked!.question!.name);
+      service.close();
+    }),
+    { numRuns: 1000 },
+  );
 });

@@ -139,6 +139,16 @@ export class DnsService {
     throw new DialError("dns", sentence, { step: "name" });
   }
 
+  /** A flow to this fake address begins: see FakeAddresses. @returns false where it stands for no name. */
+  hold(address: string): boolean {
+    return this.fake.hold(address);
+  }
+
+  /** The flow ended. */
+  release(address: string): void {
+    this.fake.release(address);
+  }
+
   close(): void {
     this.#forwarder.close();
     for (const { dns } of this.#connections.values()) dns.close();
@@ -146,10 +156,13 @@ export class DnsService {
   }
 
   /** @returns undefined where the routes refuse the server; `knowsNames`: it is asked where the names are at home. */
-  #pathTo(server: Endpoint): { readonly way: DnsPath; readonly knowsNames: boolean } | undefined {
-    if ((DNS_SERVERS as readonly string[]).includes(server.host)) {
+  #pathTo(asked: Endpoint): { readonly way: DnsPath; readonly knowsNames: boolean } | undefined {
+    if ((DNS_SERVERS as readonly string[]).includes(asked.host)) {
       return { way: this.#options.originals, knowsNames: false };
     }
+    const name = this.fake.nameOf(asked.host);
+    if (name === undefined && this.fake.includes(asked.host)) return undefined;
+    const server = { host: name ?? asked.host, port: asked.port };
     const { to } = this.#router.route(server);
     if (to === "block") return undefined;
     const key = `${to} ${formatEndpoint(server)}`;
@@ -157,18 +170,21 @@ export class DnsService {
       const ask: DnsPath["ask"] = (query, options) => this.#options.askDirectly(server, query, options);
       return { way: { key, tries: 2, ask }, knowsNames: false };
     }
-    const dialer = this.#options.upstream(to);
-    if (dialer === undefined) return undefined;
-    const ask: DnsPath["ask"] = (query, options) =>
-      this.#connectionTo(server, key, dialer).ask(query, options);
+    if (this.#options.upstream(to) === undefined) return undefined;
+    const ask: DnsPath["ask"] = async (query, options) =>
+      this.#connectionTo(server, key, to).ask(query, options);
     return { way: { key, tries: 2, ask }, knowsNames: true };
   }
 
-  #connectionTo(server: Endpoint, key: string, dialer: Dialer): DnsOverStream {
+  /** @throws {DialError} where the upstream is no more. */
+  #connectionTo(server: Endpoint, key: string, upstream: string): DnsOverStream {
+    const dialer = this.#options.upstream(upstream);
+    if (dialer === undefined) throw new DialError("closed", `the upstream ${upstream} is no more`);
     const known = this.#connections.get(key);
     this.#connections.delete(key);
     const isSame = known?.dialer === dialer;
-    if (known && !isSame && known.dns.isIdle) known.dns.close();
+    // What it was asked is asked again of the upstream that a reload put in the place of the old one.
+    if (known && !isSame) known.dns.close();
     const connection = known && isSame ? known : { dialer, dns: new DnsOverStream(server, dialer) };
     this.#connections.set(key, connection);
     if (this.#connections.size > MAX_CONNECTIONS) {

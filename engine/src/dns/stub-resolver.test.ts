@@ -222,3 +222,26 @@ test("it takes the place of the system's look-up in a dial, and gives it back", 
     /the system was asked/,
   );
 });
+
+test("our own address in resolv.conf, left there by a crash, is not asked", async () => {
+  await using server = await DnsServer.start(both("a.example"));
+  const resolvConf = "nameserver 198.18.0.2\nnameserver 127.0.0.1\noptions rotate";
+  assert.equal((await stubFor(server, { resolvConf }).lookup("a.example")).length, 2);
+  const alone = stubFor(server, { resolvConf: "nameserver 198.18.0.2\noptions rotate" });
+  await assert.rejects(alone.lookup("a.example"), /no name server of its own/);
+});
+
+test("a server that is known by name is asked by TCP, and whoever dials resolves it", async () => {
+  await using server = await DnsServer.start(({ query }) => answerA(query, "10.0.0.1"));
+  const resolver = new Resolver({
+    getAddrInfo: (_name, done) => process.nextTick(done, null, [{ address: "127.0.0.1", family: 4 }]),
+  });
+  const ask = askDirectly({
+    udp: () => Promise.reject(new Error("no datagram")),
+    tcp: new DirectDialer(resolver),
+  });
+  await ask({ host: "ns.example", port: server.port }, writeQuery(1, "a.example", TYPE.A)!, {
+    signal: AbortSignal.timeout(5000),
+  });
+  assert.deepEqual(server.questions, ["tcp a.example 1"]);
+});

@@ -15,10 +15,11 @@ import {
 import { Nameservers } from "./nameservers.ts";
 import { askDirectly } from "./over-udp.ts";
 import type { AskServer } from "./path.ts";
+import { DNS_SERVERS } from "./plan.ts";
 import { parseHosts, parseResolvConf, type ResolvConf } from "./system-settings.ts";
 
 export interface StubResolverOptions {
-  /** The text of resolv.conf as it was before anything was changed. */
+  /** The text of resolv.conf as it was before anything was changed: see originalResolvConf(). */
   readonly resolvConf: string;
   /** The text of /etc/hosts. */
   readonly hosts?: string;
@@ -57,7 +58,10 @@ export class StubResolver {
   readonly nameservers: Nameservers;
 
   constructor(options: StubResolverOptions) {
-    this.#conf = parseResolvConf(options.resolvConf);
+    const conf = parseResolvConf(options.resolvConf);
+    // We may be named there, by a run that ended without putting back what it changed.
+    const isOurs = (host: string) => (DNS_SERVERS as readonly string[]).includes(host);
+    this.#conf = { ...conf, nameservers: conf.nameservers.filter((host) => !isOurs(host)) };
     this.#hosts = parseHosts(options.hosts ?? "");
     this.#families = options.families ?? (() => [6, 4]);
     this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { parseHosts, parseResolvConf } from "./system-settings.ts";
+import { originalResolvConf, parseHosts, parseResolvConf } from "./system-settings.ts";
 
 test("resolv.conf is read as its manual page says", () => {
   const text = `# made by a program
@@ -54,5 +54,23 @@ test("any text can be read", () => {
       assert.ok(parseResolvConf(text).nameservers.length > 0);
       parseHosts(text);
     }),
+  );
+});
+
+test("behind systemd-resolved the servers are those of its own file", () => {
+  const files: Record<string, string> = {
+    "/etc/resolv.conf": "nameserver 127.0.0.53\noptions edns0",
+    "/run/systemd/resolve/resolv.conf": "nameserver 192.0.2.1",
+  };
+  const read = (path: string) => files[path];
+  assert.equal(originalResolvConf(read), "nameserver 192.0.2.1");
+  delete files["/run/systemd/resolve/resolv.conf"];
+  assert.equal(originalResolvConf(read), files["/etc/resolv.conf"]);
+  files["/etc/resolv.conf"] = "nameserver 10.0.0.1";
+  files["/run/systemd/resolve/resolv.conf"] = "nameserver 192.0.2.1";
+  assert.equal(originalResolvConf(read), "nameserver 10.0.0.1");
+  assert.equal(
+    originalResolvConf(() => undefined),
+    "",
   );
 });

@@ -50,6 +50,18 @@ export function parseResolvConf(text: string): ResolvConf {
   };
 }
 
+/**
+ * The text that names the system's servers. Where systemd-resolved stands before them, as it does when resolv.conf names its
+ * own address, they are in a file of its own; it itself would ask us again.
+ * @param read the text of a file, or undefined where there is none.
+ */
+export function originalResolvConf(read: (path: string) => string | undefined): string {
+  const text = read("/etc/resolv.conf") ?? "";
+  const { nameservers } = parseResolvConf(text);
+  const isResolved = nameservers.every((host) => host === "127.0.0.53" || host === "127.0.0.54");
+  return (isResolved ? read("/run/systemd/resolve/resolv.conf") : undefined) ?? text;
+}
+
 function option(
   options: ReadonlyMap<string, string>,
   name: string,
