@@ -17,6 +17,7 @@ import {
 } from "./options.ts";
 import { complain, paint } from "./output.ts";
 import { createTerminalPrompter } from "./prompt.ts";
+import { startPrivileged } from "./privilege.ts";
 import { explainRefusal } from "./refusal.ts";
 
 interface RunOptions {
@@ -67,6 +68,7 @@ async function run(options: RunOptions, context: Context): Promise<void> {
   // Flags that say where to listen are enough for an engine that sends everything direct.
   const configFile = listens ? chosenConfig(options.config) : requiredConfig(options.config);
   const api = await context.loadEngine();
+  const privileged = await startPrivileged(configFile);
   const engineOptions: EngineOptions = {
     ...(configFile === undefined ? { configText: "" } : { configFile }),
     overrides: {
@@ -79,6 +81,7 @@ async function run(options: RunOptions, context: Context): Promise<void> {
     version: VERSION,
     controlName: options.controlName,
     prompter: createTerminalPrompter(),
+    helper: privileged?.helper,
   };
   // With a terminal gone there is nobody to end the engine by Ctrl-C, and a SIGHUP says that it is gone.
   const onTerminal = process.stdin.isTTY || process.stdout.isTTY;
@@ -88,6 +91,7 @@ async function run(options: RunOptions, context: Context): Promise<void> {
   try {
     engine = await api.startEngine(engineOptions);
   } catch (error) {
+    await privileged?.close();
     throw await explainRefusal(error, configFile);
   }
   const unhook = obeySignals(engine, { hangup: onTerminal ? "stop" : "reload" });
@@ -97,6 +101,7 @@ async function run(options: RunOptions, context: Context): Promise<void> {
     await engine.stopped;
   } finally {
     unhook();
+    await privileged?.close();
   }
 }
 
@@ -135,7 +140,7 @@ export function obeySignals(engine: Engine, options: { readonly hangup: "stop" |
 /** Where it listens and through what it sends, for the person at the terminal. */
 function announce(engine: Engine): void {
   const stream = process.stderr;
-  const { listeners, configFile } = engine.status();
+  const { listeners, configFile, tun } = engine.status();
   const names: Record<EngineStatus["listeners"][number]["kind"], string> = {
     socks5: "SOCKS5",
     http: "HTTP",
@@ -144,6 +149,7 @@ function announce(engine: Engine): void {
   };
   const lines = [`Sockeye ${VERSION}${configFile === undefined ? "" : ` with ${configFile}`}`];
   for (const { kind, address } of listeners) lines.push(`  ${names[kind].padEnd(8)} ${address}`);
+  if (tun.state === "on") lines.push(`  TUN      ${tun.device} captures ${tun.networks.join(", ")}`);
   for (const upstream of engine.upstreams()) {
     if (upstream.type === "direct") continue;
     const via = upstream.via === undefined ? "" : ` via ${upstream.via}`;

@@ -37,6 +37,9 @@ function describeStatus(status: EngineStatus, upstreams: readonly UpstreamInfo[]
     lines.push(paint(`  not reloaded: ${place}${problem.message}`, "red", process.stdout));
   }
   for (const listener of status.listeners) lines.push(`listening ${listener.kind} ${listener.address}`);
+  const { tun } = status;
+  if (tun.state === "on") lines.push(`TUN mode ${tun.device} captures ${tun.networks.join(", ")}`);
+  if (tun.state === "lost") lines.push(paint(`TUN mode was lost: ${tun.error}`, "red", process.stdout));
   lines.push(
     `flows ${flows.active} active, ${flows.total} in all, ${flows.failed} failed; ` +
       `${formatBytes(bytes.up)} up, ${formatBytes(bytes.down)} down; memory ${formatBytes(status.rssBytes)}`,

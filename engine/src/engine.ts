@@ -23,7 +23,7 @@ import { associate, type DatagramContext } from "./flow/datagrams.ts";
 import { DnsCarrier } from "./flow/dns-carrier.ts";
 import { FlowTable } from "./flow/table.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
-import { HelperClient } from "./helper/client.ts";
+import { systemHelper } from "./helper/source.ts";
 import { TunMode } from "./tun/mode.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
@@ -99,7 +99,7 @@ class RunningEngine implements Engine {
     const handler = this.#inboundHandler();
     this.#tun = new TunMode({
       handler,
-      connectHelper: options.connectHelper ?? (() => HelperClient.connect()),
+      helper: options.helper ?? systemHelper,
       egress: this.#upstreams.egress,
       resolver: systemResolver,
       upstream: (name) => this.#upstreams.get(name),

@@ -172,6 +172,9 @@ Outcome Session::sockets(const Request& request, const Sockets& sockets) {
 Outcome Session::release(const Request& request, const Release& release) {
   const std::vector<std::string> problems = undo(release.keepKillSwitch);
   dnsWay_ = DnsWay::none;
+  // The device is the client's to close; another one may be opened afterwards.
+  device_ = Device();
+  addresses_.clear();
   Outcome outcome = granted(request);
   outcome.answer.u8(static_cast<uint8_t>(problems.size()));
   for (const std::string& problem : problems) outcome.answer.text(problem);

@@ -78,6 +78,7 @@ export function createTestHost(): TestHost {
       startedAt: 1_700_000_000_000,
       phase: "running",
       listeners: [{ kind: "socks5", address: "127.0.0.1:1080", pending: 0 }],
+      tun: { state: "off" },
       flows: { active: host.live.length, total: host.live.length, failed: 0 },
       bytes: { up: 1, down: 2 },
       rssBytes: 50_000_000,

@@ -1,7 +1,7 @@
 import type { Endpoint } from "../endpoint.ts";
 import type { LogLevel } from "../config/config.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
-import type { HelperClient } from "../helper/client.ts";
+import type { HelperSource } from "../helper/source.ts";
 import type { Prompter } from "../upstream/prompter.ts";
 import type {
   ConfigProblem,
@@ -91,11 +91,8 @@ export interface EngineOptions {
   readonly controlName?: string | undefined;
   /** Absent where nobody is there to answer. */
   readonly prompter?: Prompter | undefined;
-  /**
-   * A session with the privileged helper, for TUN mode. Default: with the one that the system runs.
-   * @throws {HelperError}
-   */
-  readonly connectHelper?: (() => Promise<HelperClient>) | undefined;
+  /** Who gives TUN mode its privileges. Default: the helper that the system runs. */
+  readonly helper?: HelperSource | undefined;
 }
 
 /**

@@ -23,7 +23,7 @@ export const DIAL_BUCKETS: readonly number[] = [
  */
 export class Metrics implements Observer {
   readonly #series = new Map<string, Series>();
-  readonly #inbounds = { socks5: 0, http: 0 };
+  readonly #inbounds = { socks5: 0, http: 0, tun: 0 };
   readonly #registry: Registry;
 
   /** @param version of Sockeye, for `sockeye_build_info`. */
@@ -184,6 +184,7 @@ export class Metrics implements Observer {
         this.reset();
         this.inc({ inbound: "socks5" }, inbounds.socks5);
         this.inc({ inbound: "http" }, inbounds.http);
+        this.inc({ inbound: "tun" }, inbounds.tun);
       },
     });
     new Gauge({

@@ -6,6 +6,7 @@ import { DEVICE_ADDRESSES, planDns } from "../dns/plan.ts";
 import { DnsService } from "../dns/service.ts";
 import { openTunDevice } from "../device/tun-device.ts";
 import type { HelperClient } from "../helper/client.ts";
+import type { HelperSource } from "../helper/source.ts";
 import { MarkedSockets } from "../helper/marked-sockets.ts";
 import type { InboundHandler } from "../inbound/request.ts";
 import { openTun, type TunInbound } from "../inbound/tun.ts";
@@ -25,8 +26,7 @@ const DEVICE_NAME = "sockeye";
 
 export interface TunModeOptions {
   readonly handler: InboundHandler;
-  /** A session with the privileged helper. @throws {Error} with a sentence for people. */
-  readonly connectHelper: () => Promise<HelperClient>;
+  readonly helper: HelperSource;
   readonly egress: Egress;
   readonly resolver: Resolver;
   readonly upstream: (name: string) => Dialer | undefined;
@@ -116,7 +116,7 @@ export class TunMode {
     if (this.#running !== running) return;
     this.#running = undefined;
     this.#lost = error;
-    running.drop();
+    void running.stop();
     this.#options.log.error({ err: error }, "TUN mode ended by itself; it is tried again");
     this.#retry = new AbortController();
     void this.#comeBack(this.#retry.signal);
@@ -164,13 +164,13 @@ class Running {
     onLost: (error: Error) => void,
   ): Promise<Running> {
     warnOfOverlaps(wanted.config, undefined, options);
-    const client = await options.connectHelper();
+    const client = await options.helper.session();
     const running = new Running(wanted, options, client);
     try {
       await running.#open(onLost);
       await running.#capture();
     } catch (error) {
-      running.drop();
+      await running.stop();
       throw error;
     }
     client.onClose(onLost);
@@ -216,7 +216,6 @@ class Running {
     const device = openTunDevice(opened.descriptor, { mtu });
     const mode = () => this.#wanted.config.tun.dns;
     const dns = this.#dns;
-    const names = namesOf(dns);
     this.#inbound = openTun(
       {
         device,
@@ -225,7 +224,7 @@ class Running {
           return mode() === "off" ? undefined : dns;
         },
         get names(): TunNames | undefined {
-          return mode() === "fake-ip" ? names : undefined;
+          return mode() === "fake-ip" ? dns : undefined;
         },
         events: {
           onAccept,
@@ -267,14 +266,13 @@ class Running {
     } catch (error) {
       return [(error as Error).message];
     } finally {
-      this.drop();
+      this.#drop();
     }
   }
 
-  /** At once: the helper undoes what it did when the session ends. */
-  drop(): void {
-    const { egress } = this.#options;
-    this.#client.close();
+  #drop(): void {
+    const { egress, helper } = this.#options;
+    helper.done(this.#client);
     if (egress.source === this.#sockets) egress.source = undefined;
     this.#resolving.close();
     this.#sockets.close();
@@ -286,12 +284,4 @@ class Running {
 /** Preflight: told before anything is changed. */
 function warnOfOverlaps(config: Config, own: string | undefined, options: TunModeOptions): void {
   for (const { message } of findOverlaps(config.tun, readLocalNetworks(own))) options.onWarning(message);
-}
-
-function namesOf(dns: DnsService): TunNames {
-  return {
-    targetOf: (address) => dns.targetOf(address),
-    hold: (address) => dns.fake.hold(address),
-    release: (address) => dns.fake.release(address),
-  };
 }

@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { askDirectly, type DnsSockets } from "../dns/over-udp.ts";
 import type { AskServer } from "../dns/path.ts";
 import { StubResolver } from "../dns/stub-resolver.ts";
+import { originalResolvConf } from "../dns/system-settings.ts";
 import { DirectDialer } from "../upstream/direct.ts";
 import type { Egress, SocketSource } from "../upstream/egress.ts";
 import { Resolver } from "../upstream/resolver.ts";
@@ -30,7 +31,11 @@ export function resolvePast(source: SocketSource, egress: Egress, resolver: Reso
     tcp: new DirectDialer(new Resolver(), egress),
   };
   const ask = askDirectly(sockets);
-  const stub = new StubResolver({ resolvConf: readNameservers(), hosts: readText("/etc/hosts"), ask });
+  const stub = new StubResolver({
+    resolvConf: originalResolvConf(readText),
+    hosts: readText("/etc/hosts") ?? "",
+    ask,
+  });
   resolver.use({ getAddrInfo: stub.getAddrInfo, maxRunning: MAX_RUNNING });
   return { stub, askDirectly: ask, close: () => resolver.use() };
 }
@@ -42,22 +47,10 @@ async function openSocket(source: SocketSource, family: 4 | 6): Promise<Socket> 
   return socket;
 }
 
-/**
- * The text of resolv.conf. Where it names systemd-resolved's own listener alone, the servers behind that one: its questions go
- * by sockets of its own, which may be captured.
- */
-function readNameservers(): string {
-  const text = readText("/etc/resolv.conf");
-  const servers = [...text.matchAll(/^\s*nameserver\s+(\S+)/gm)].map(([, server]) => server);
-  const isStub = servers.length > 0 && servers.every((server) => server?.startsWith("127.0.0.5") === true);
-  return (isStub && readText("/run/systemd/resolve/resolv.conf")) || text;
-}
-
-function readText(file: string): string {
+function readText(file: string): string | undefined {
   try {
     return readFileSync(file, "utf8");
   } catch {
-    // Without the file there is nothing in it.
-    return "";
+    return undefined;
   }
 }
