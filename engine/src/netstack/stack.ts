@@ -92,7 +92,7 @@ export class Stack {
     this.#echo = new EchoReplies({
       output,
       mtu,
-      ask: handler.echo,
+      ask: handler.echo && ((target, reachable) => handler.echo?.(target, reachable)),
       onOutput,
       limits: limits.echo ?? ECHO_LIMITS,
     });
