@@ -13,6 +13,7 @@ import { connect } from "../flow/connect.ts";
 import { associate, type DatagramContext } from "../flow/datagrams.ts";
 import { DnsCarrier } from "../flow/dns-carrier.ts";
 import { FlowTable } from "../flow/table.ts";
+import { UdpSupport } from "../flow/udp-support.ts";
 import { type SampleFlow, udp } from "../netstack/ip/sample-packets.ts";
 import { SampleClient } from "../netstack/sample-client.ts";
 import { SampleDevice } from "../netstack/sample-device.ts";
@@ -119,7 +120,8 @@ function worldWith(options: Partial<TunOptions> = {}): World {
     "full",
   );
   const [full, plain] = [new ToLoopback(true), new ToLoopback(false)];
-  const dns = new DnsCarrier();
+  const support = new UdpSupport();
+  const dns = new DnsCarrier(support);
   const context: DatagramContext = {
     table,
     observer: metrics,
@@ -129,7 +131,7 @@ function worldWith(options: Partial<TunOptions> = {}): World {
     dialTimeoutMs: () => 10_000,
     requestId: (flow) => String(flow),
     dns,
-    withoutUdp: new WeakMap(),
+    udp: support,
   };
   const device = new SampleDevice();
   const clients: SampleClient[] = [];
