@@ -22,6 +22,7 @@ import { connect } from "./flow/connect.ts";
 import { associate, type DatagramContext } from "./flow/datagrams.ts";
 import { DnsCarrier } from "./flow/dns-carrier.ts";
 import { FlowTable } from "./flow/table.ts";
+import { UdpSupport } from "./flow/udp-support.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
 import { systemHelper } from "./helper/source.ts";
 import { TunMode } from "./tun/mode.ts";
@@ -68,8 +69,9 @@ class RunningEngine implements Engine {
   readonly #metrics: Metrics;
   readonly #table: FlowTable;
   readonly #upstreams: UpstreamSet;
+  readonly #udpSupport = new UdpSupport();
   /** Closed before the upstreams that it goes through. */
-  readonly #dns = new DnsCarrier();
+  readonly #dns = new DnsCarrier(this.#udpSupport);
   readonly #listeners: Listeners;
   readonly #reloader: Reloader;
   readonly #tun: TunMode;
@@ -355,7 +357,7 @@ class RunningEngine implements Engine {
       dialTimeoutMs: () => this.#limits.dial_timeout * 1000,
       requestId: (flow) => `${this.#instance}-${flow}`,
       dns: this.#dns,
-      withoutUdp: new WeakMap(),
+      udp: this.#udpSupport,
     };
     return {
       connect: (request) => connect(context, request),

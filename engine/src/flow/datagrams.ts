@@ -6,26 +6,24 @@ import type { Dialer, UdpAssociation, UdpDialer, UdpReceiver } from "../upstream
 import type { FlowContext } from "./connect.ts";
 import type { DnsCarrier } from "./dns-carrier.ts";
 import { Flow } from "./flow.ts";
+import type { UdpSupport } from "./udp-support.ts";
 
 /** Datagrams kept while their association opens; further ones are dropped, as UDP may. */
 const MAX_WAITING_DATAGRAMS = 64;
-
-/** How long an upstream that said it has no UDP is not asked again. */
-const NO_UDP_MS = 60_000;
 
 const DNS = 53;
 
 /** What carrying datagrams needs of the engine beside what connections need. */
 export interface DatagramContext extends FlowContext {
-  /** Carries questions to name servers where an upstream has no UDP. */
+  /** Carries questions to name servers. */
   readonly dns: DnsCarrier;
-  /** Upstreams that turned out to have no UDP, until when (monotonic milliseconds). */
-  readonly withoutUdp: WeakMap<Dialer, number>;
+  readonly udp: UdpSupport;
 }
 
 /**
- * Carries one application's datagrams: each is routed by its own target, over one association for each upstream used. Where
- * an upstream has no UDP, DNS goes over TCP, and the application is told of everything else.
+ * Carries one application's datagrams: each is routed by its own target, over one association for each upstream used. DNS
+ * shares an association, or a TCP connection, with all applications. Where an upstream has no UDP, the application is told of
+ * everything but DNS.
  */
 export function associate(context: DatagramContext, port: DatagramPort): void {
   new Datagrams(context, port);
@@ -41,7 +39,7 @@ interface Carrier {
 class Datagrams {
   readonly #context: DatagramContext;
   readonly #port: DatagramPort;
-  /** By upstream: associations for any datagram, and those for DNS over TCP. */
+  /** By upstream: associations for any datagram, and those for DNS alone. */
   readonly #associations = new Map<string, PortAssociation>();
   readonly #dnsAssociations = new Map<string, PortAssociation>();
   /** Upstreams that datagrams can't go to, so that it is said once. */
@@ -59,8 +57,8 @@ class Datagrams {
     if (this.#closed) return;
     const decision = this.#context.router().route(target);
     const { to } = decision;
-    const known =
-      this.#associations.get(to) ?? (target.port === DNS ? this.#dnsAssociations.get(to) : undefined);
+    const isShared = target.port === DNS && to !== "direct";
+    const known = (isShared ? this.#dnsAssociations : this.#associations).get(to);
     const association = known ?? this.#open(target, decision);
     if (association) association.send(target, payload);
     else this.#refuse(target, to);
@@ -78,7 +76,7 @@ class Datagrams {
     associations.set(decision.to, association);
     association.onGone = (unsent, error) => {
       if (associations.get(decision.to) === association) associations.delete(decision.to);
-      if (error?.code === "unsupported") this.#context.withoutUdp.set(dialer, performance.now() + NO_UDP_MS);
+      if (error?.code === "unsupported") this.#context.udp.deny(dialer);
       this.#redirect(unsent, error);
     };
     const source = this.#port.source.host;
@@ -86,11 +84,13 @@ class Datagrams {
     return association;
   }
 
+  /** The machine's own network costs no association, and its ports are each as good as another's. */
   #carrierOf(name: string, dialer: Dialer, target: Endpoint): Carrier | undefined {
-    const { udp } = dialer;
-    const hasUdp = udp && (this.#context.withoutUdp.get(dialer) ?? -Infinity) <= performance.now();
-    if (hasUdp) return { udp, dnsOnly: false };
-    return target.port === DNS ? { udp: this.#context.dns.over(name, dialer), dnsOnly: true } : undefined;
+    if (target.port === DNS && name !== "direct") {
+      return { udp: this.#context.dns.over(name, dialer), dnsOnly: true };
+    }
+    const udp = this.#context.udp.of(dialer);
+    return udp && { udp, dnsOnly: false };
   }
 
   /** What waited for an association that did not open: DNS may go another way; of the rest the application hears. */

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { PacketBurst, PacketDevice, PacketWriter } from "./device.ts";
 import { Checksum } from "./device.ts";
 import type { StackHandler } from "./handler.ts";
@@ -8,10 +9,14 @@ import { IpOutput } from "./ip/output.ts";
 import { IpPacket, Protocol } from "./ip/packet.ts";
 import { IpReader, Reading } from "./ip/reader.ts";
 import { Reassembly, REASSEMBLY_LIMITS, type ReassemblyLimits } from "./ip/reassembly.ts";
+import { TcpLayer } from "./tcp/layer.ts";
+import type { TcpCounters, TcpLimits } from "./tcp/limits.ts";
+import { TimerQueue } from "./timers.ts";
 import { UDP_LIMITS, UdpLayer, type UdpLimits } from "./udp/udp-layer.ts";
 
 /** What the applications behind the device can make grow, each with its cap. */
 export interface StackLimits {
+  readonly tcp: Partial<TcpLimits>;
   readonly udp: UdpLimits;
   readonly echo: EchoLimits;
   readonly icmpErrors: IcmpErrorLimits;
@@ -27,7 +32,9 @@ export interface StackOptions {
   readonly now: () => number;
   /** From 0 to below 1. Default Math.random: what must not be guessed does not come from it. */
   readonly random?: (() => number) | undefined;
-  /** Told when packets were put out, or a deadline set, outside of receive() and advance(): flush() is due, and next() changed. */
+  /** 32 random bytes that nobody else knows. Default: new ones. */
+  readonly secret?: Uint8Array | undefined;
+  /** Told when something is to be sent outside of receive() and advance(): flush() is due, after which next() has changed. */
   readonly onOutput?: (() => void) | undefined;
 }
 
@@ -40,6 +47,10 @@ export interface StackStats {
   unwanted: number;
   readonly fragmentsDropped: number;
   readonly reassembling: { readonly packets: number; readonly bytes: number };
+  /** TCP connections, and SYNs that wait for their answer. */
+  readonly tcp: number;
+  readonly tcpAttempts: number;
+  readonly tcpCounters: Readonly<TcpCounters>;
   readonly udpSources: number;
   readonly udpEvicted: number;
   readonly icmpErrors: number;
@@ -60,6 +71,8 @@ export class Stack {
   readonly #echo: EchoReplies;
   readonly #icmp: IcmpLayer;
   readonly #udp: UdpLayer;
+  readonly #tcp: TcpLayer;
+  readonly #timers = new TimerQueue();
   /** The time of the turn under way. */
   #time: number;
   #inTurn = false;
@@ -79,7 +92,7 @@ export class Stack {
     this.#echo = new EchoReplies({
       output,
       mtu,
-      ask: handler.echo,
+      ask: handler.echo && ((target, reachable) => handler.echo?.(target, reachable)),
       onOutput,
       limits: limits.echo ?? ECHO_LIMITS,
     });
@@ -87,10 +100,22 @@ export class Stack {
       { output, errors: this.#errors, mtu, handler, random, now, onOutput },
       limits.udp ?? UDP_LIMITS,
     );
+    this.#tcp = new TcpLayer({
+      writer: device,
+      timers: this.#timers,
+      now: options.now,
+      secret: options.secret ?? randomBytes(32),
+      onAttempt: (attempt) => handler.tcp(attempt),
+      wake: onOutput,
+      refuseUnreachable: (syn, why) => this.#errors.unreachableOf(syn, why, now()),
+      limits: limits.tcp ?? {},
+    });
     this.#icmp = new IcmpLayer(this.#echo, {
       portUnreachable: (quoted) => {
         if (quoted.protocol === Protocol.udp) this.#udp.unreachable(quoted);
       },
+      // A connection's segments are no larger than the application's own system said that it takes, and nothing but that
+      // system is behind the device: there is no narrower way to find, and a forged error would cost speed (RFC 5927 §7).
       packetTooBig: (quoted, size) => {
         if (quoted.protocol === Protocol.udp) this.#udp.packetTooBig(quoted, size);
       },
@@ -100,9 +125,12 @@ export class Stack {
   get stats(): StackStats {
     return {
       ...this.#counts,
-      malformed: this.#counts.malformed + this.#udp.dropped + this.#icmp.dropped,
+      malformed: this.#counts.malformed + this.#udp.dropped + this.#icmp.dropped + this.#tcp.counters.bad,
       fragmentsDropped: this.#reassembly.dropped,
       reassembling: this.#reassembly.held,
+      tcp: this.#tcp.size - this.#tcp.attempts,
+      tcpAttempts: this.#tcp.attempts,
+      tcpCounters: this.#tcp.counters,
       udpSources: this.#udp.sources,
       udpEvicted: this.#udp.evicted,
       icmpErrors: this.#errors.sent,
@@ -116,14 +144,17 @@ export class Stack {
     if (this.#closed) return;
     this.#begin();
     const packet = this.#packet;
-    for (let i = 0; i < burst.count; i++) {
-      packet.bytes = burst.bytes;
-      packet.start = burst.starts[i]!;
-      packet.end = packet.start + burst.lengths[i]!;
-      packet.checksum = burst.checksums[i]!;
-      this.#arrive(packet);
+    try {
+      for (let i = 0; i < burst.count; i++) {
+        packet.bytes = burst.bytes;
+        packet.start = burst.starts[i]!;
+        packet.end = packet.start + burst.lengths[i]!;
+        packet.checksum = burst.checksums[i]!;
+        this.#arrive(packet);
+      }
+    } finally {
+      this.#end();
     }
-    this.#end();
   }
 
   /** Does what is due at `now`. */
@@ -131,26 +162,33 @@ export class Stack {
     if (this.#closed) return;
     this.#begin();
     this.#time = now;
-    this.#reassembly.advance(now);
-    this.#echo.advance(now);
-    this.#udp.advance(now);
-    this.#end();
+    try {
+      this.#timers.run(now);
+      this.#reassembly.advance(now);
+      this.#echo.advance(now);
+      this.#udp.advance(now);
+    } finally {
+      this.#end();
+    }
   }
 
   /** When advance() is next to be called; Infinity while nothing waits. */
   next(): number {
-    return Math.min(this.#reassembly.next(), this.#echo.next(), this.#udp.next());
+    return Math.min(this.#timers.next(), this.#reassembly.next(), this.#echo.next(), this.#udp.next());
   }
 
   /** Sends what was put out since the turn before. */
   flush(): void {
-    this.#options.device.flush();
+    if (this.#closed) return;
+    this.#begin();
+    this.#end();
   }
 
-  /** Ends everything: sources hear it. Nothing comes or goes after it. */
+  /** Ends everything: streams, attempts and sources hear it, the applications' system does not. Nothing comes or goes after it. */
   close(): void {
     if (this.#closed) return;
     this.#begin();
+    this.#tcp.close();
     this.#udp.close();
     this.#echo.close();
     this.#end();
@@ -163,8 +201,9 @@ export class Stack {
   }
 
   #end(): void {
+    this.#tcp.endBurst();
+    this.#options.device.flush();
     this.#inTurn = false;
-    this.flush();
   }
 
   /** One reading of the clock serves a whole turn. */
@@ -217,7 +256,8 @@ export class Stack {
 
   #hand(packet: IpPacket): void {
     const { protocol, version } = packet;
-    if (protocol === Protocol.udp) this.#udp.arrive(packet);
+    if (protocol === Protocol.tcp) this.#tcp.arrive(packet);
+    else if (protocol === Protocol.udp) this.#udp.arrive(packet);
     else if (protocol === (version === 4 ? Protocol.icmp : Protocol.icmp6))
       this.#icmp.arrive(packet, this.#time);
     else {

@@ -1,7 +1,7 @@
 import type { Refusal } from "../handler.ts";
 import { ProblemCode } from "../ip/reader.ts";
 import { IpHead, type IpOutput, MIN_MTU } from "../ip/output.ts";
-import { type IpPacket, Protocol } from "../ip/packet.ts";
+import { IpPacket, Protocol } from "../ip/packet.ts";
 import { RateLimit } from "./rate-limit.ts";
 
 /** Types and codes of RFC 792, RFC 1812 §5.2.7.1 and RFC 4443. */
@@ -53,6 +53,22 @@ export class IcmpErrors {
       isIpv4 ? [Type4.unreachable, CODE4[why], 0] : [Type6.unreachable, CODE6[why], 0],
       now,
     );
+  }
+
+  /**
+   * Destination unreachable, for a packet that came a while ago.
+   * @param offender from its IP header on, perhaps cut short. Its bytes must not change before the device is flushed.
+   */
+  unreachableOf(offender: Buffer, why: Refusal, now: number): void {
+    const packet = new IpPacket();
+    packet.bytes = offender;
+    packet.end = offender.length;
+    const isIpv4 = offender[0]! >>> 4 === 4;
+    packet.version = isIpv4 ? 4 : 6;
+    packet.addressesAt = isIpv4 ? 12 : 8;
+    packet.addressBytes = isIpv4 ? 4 : 16;
+    packet.transportAt = packet.end;
+    this.unreachable(packet, why, now);
   }
 
   /** The transport is none that we know: protocol unreachable, or ICMPv6's unrecognized next header. */

@@ -1,6 +1,7 @@
-import { IpPacket, Protocol } from "../ip/packet.ts";
+import { IpPacket } from "../ip/packet.ts";
 import { sumIsRight } from "../ip/verify.ts";
 import type { EchoReplies } from "./echo.ts";
+import { readQuoted } from "./quoted.ts";
 
 /** What an ICMP error, come from outside, says of a packet of ours. */
 export interface IcmpListener {
@@ -65,33 +66,9 @@ export class IcmpLayer {
   /** Reads the packet that an error quotes, at least to the first 8 bytes of its transport. */
   #readQuoted({ bytes, version, transportAt, end }: IpPacket): boolean {
     const quoted = this.#quoted;
-    const start = transportAt + 8;
     quoted.bytes = bytes;
-    quoted.start = start;
+    quoted.start = transportAt + 8;
     quoted.end = end;
-    quoted.version = version;
-    quoted.fragmentAt = -1;
-    if (version === 4) {
-      if (start + 20 > end || bytes[start]! >>> 4 !== 4) return false;
-      quoted.addressesAt = start + 12;
-      quoted.addressBytes = 4;
-      quoted.protocol = bytes[start + 9]!;
-      quoted.transportAt = start + (bytes[start]! & 15) * 4;
-      if ((bytes.readUInt16BE(start + 6) & 0x1fff) !== 0) return false;
-    } else {
-      if (start + 40 > end || bytes[start]! >>> 4 !== 6) return false;
-      quoted.addressesAt = start + 8;
-      quoted.addressBytes = 16;
-      quoted.protocol = bytes[start + 6]!;
-      quoted.transportAt = start + 40;
-      // The one extension header that we send.
-      if (quoted.protocol === 44) {
-        if (start + 48 > end || (bytes.readUInt16BE(start + 42) & 0xfff8) !== 0) return false;
-        quoted.protocol = bytes[start + 40]!;
-        quoted.transportAt = start + 48;
-      }
-    }
-    const known = quoted.protocol === Protocol.tcp || quoted.protocol === Protocol.udp;
-    return known && quoted.transportAt >= start + 20 && quoted.transportAt + 8 <= end;
+    return readQuoted(quoted) && quoted.version === version;
   }
 }

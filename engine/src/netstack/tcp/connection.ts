@@ -413,7 +413,7 @@ export class TcpConnection extends Flow implements StreamTransport {
     const last = sender.again ? !before((sender.at + bytes) | 0, sender.nxt) : bytes === sender.unsent;
     output.begin(this);
     this.#header(sender.at, Flag.ack | (last && bytes > 0 ? Flag.psh : 0) | (sender.fin ? Flag.fin : 0));
-    if (output.fits(bytes)) {
+    if (bytes <= sender.mss && output.fits(bytes)) {
       if (bytes > 0) sender.queue.copy(output.writer.heads, output.room(bytes), bytes);
       output.end(bytes, 0, 0);
     } else {

@@ -1,6 +1,6 @@
 import type { Endpoint } from "../../endpoint.ts";
 import type { Refusal, UdpSource } from "../handler.ts";
-import { addressBytesOf, readAddress } from "../ip/addresses.ts";
+import { AddressKind, addressBytesOf, kindOfIpv4, kindOfIpv6, readAddress } from "../ip/addresses.ts";
 import { Checksum } from "../device.ts";
 import { addBytes, finish } from "../ip/checksum.ts";
 import { IpHead, MIN_MTU } from "../ip/output.ts";
@@ -126,7 +126,7 @@ export class UdpMapping implements UdpSource {
   #headFrom(from: Endpoint): IpHead | undefined {
     if (this.#head && this.#from?.host === from.host) return this.#head;
     const address = addressBytesOf(from.host);
-    if (address?.length !== this.host.address.length) return undefined;
+    if (address?.length !== this.host.address.length || !isHost(address)) return undefined;
     this.#from = from;
     this.#head = new IpHead(Protocol.udp, this.#mtu, address, this.host.address);
     return this.#head;
@@ -155,6 +155,12 @@ export class UdpMapping implements UdpSource {
     packet.bytes.writeUInt16BE(8, head.length + 4);
     return packet;
   }
+}
+
+/** What an upstream says that a datagram came from is written into packets: loopback, say, it must not be. */
+function isHost(address: Buffer): boolean {
+  const kind = address.length === 4 ? kindOfIpv4(address, 0) : kindOfIpv6(address, 0);
+  return kind === AddressKind.unicast;
 }
 
 function ignore(): void {}
