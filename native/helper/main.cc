@@ -49,7 +49,10 @@ int undoAndExit(bool keepKillSwitch) {
 /** The worker serves; the guardian outlives it only to undo what it left, should it be killed. */
 int serveGuarded(int client) {
   std::string problem;
-  if (takeLock(ourselves(), problem) < 0) return fail(problem, kBusy);
+  if (takeLock(ourselves(), problem) < 0) {
+    refuseClient(client, Refusal::busy, problem);
+    return fail(problem, kBusy);
+  }
   // A terminal's Ctrl-C is for the engine, which then releases in order.
   setsid();
   sigset_t set;
