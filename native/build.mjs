@@ -11,7 +11,12 @@ const here = dirname(fileURLToPath(import.meta.url));
 const require = createRequire(import.meta.url);
 const force = process.argv.includes("--force");
 
-/** Each module, its sources, and what people lose without it. */
+/** What of native/tun belongs to this system. */
+const tunSources = {
+  linux: ["linux.cc", "vnet.cc", "waiter_poll.cc"],
+};
+
+/** Each module, its sources, other files that a change of is a change of it, and what people lose without it. */
 const modules = [
   {
     name: "sshcrypto",
@@ -23,6 +28,12 @@ const modules = [
     sources: ["handover.cc"],
     without: "the helper can't be spoken with, so there is no TUN mode",
     onlyOn: "linux",
+  },
+  {
+    name: "tun",
+    sources: ["module.cc", "segment.cc", "checksum.cc", ...(tunSources[process.platform] ?? ["none.cc"])],
+    headers: ["burst.h", "checksum.h", "device.h", "segment.h", "vnet.h", "waiter.h", "wire.h"],
+    without: "there is no TUN mode",
   },
 ];
 
@@ -56,7 +67,7 @@ if (process.platform === "linux") {
 }
 
 /** @returns why it could not be built, in a few words; undefined when it is there and current. */
-function build({ name, sources }) {
+function build({ name, sources, headers = [] }) {
   const folder = join(here, name);
   const output = join(folder, "build", "Release", `${name}.node`);
   const files = sources.map((source) => join(folder, source));
@@ -72,7 +83,14 @@ function build({ name, sources }) {
     process.platform === "win32"
       ? windowsCommand({ files, include, output: temporary, folder })
       : unixCommand({ files, include, output: temporary });
-  return compile({ folder, output, temporary, inputs: files, compiler, args });
+  return compile({
+    folder,
+    output,
+    temporary,
+    inputs: [...files, ...headers.map((header) => join(folder, header))],
+    compiler,
+    args,
+  });
 }
 
 /** The privileged helper, a program of its own. @returns as build() does. */
