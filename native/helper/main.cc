@@ -102,7 +102,8 @@ int listenHere(std::string& path) {
   umask(mask);
   if (!bound) return -1;
   const group* allowed = getgrnam(kGroup);
-  if (allowed != nullptr && (chown(path.c_str(), 0, allowed->gr_gid) != 0 || chmod(path.c_str(), 0660) != 0)) return -1;
+  if (allowed != nullptr && (chown(path.c_str(), 0, allowed->gr_gid) != 0 || chmod(path.c_str(), 0660) != 0))
+    say(std::string("only root can connect: ") + path + " could not be given to its group: " + std::strerror(errno));
   return listen(listener, 8) == 0 ? listener : -1;
 }
 

@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { describe, it } from "node:test";
 import * as fc from "fast-check";
 import { cleanUp } from "../../engine/src/helper/spawn.ts";
+import { until } from "../peers/exercise.ts";
 import { enterNamespace } from "../peers/namespace.ts";
 import {
   DEVICE,
@@ -28,20 +29,30 @@ const MARKED = "mark 0x50c";
 const CAPTURED = "dev sockeye0 table 5200";
 const ALL = { networks: ["0.0.0.0/0", "::/0"], excluded: [], killSwitch: false };
 
-/** A helper with its device open, which is closed, with all of it, at the end of `work`. */
-async function withDevice(
+/** A helper, whose session is over at the end of `work`. */
+async function withHelper(
   work: (helper: HelperUnderTest) => Promise<void>,
   log: string[] = [],
 ): Promise<void> {
   const helper = await startHelper(log);
-  const device = await helper.client.open(DEVICE);
   try {
     await work(helper);
   } finally {
-    closeSync(device.descriptor);
     helper.client.close();
     await helper.ended;
   }
+}
+
+/** The same with its device open, which is closed as well. */
+function withDevice(work: (helper: HelperUnderTest) => Promise<void>, log: string[] = []): Promise<void> {
+  return withHelper(async (helper) => {
+    const { descriptor } = await helper.client.open(DEVICE);
+    try {
+      await work(helper);
+    } finally {
+      closeSync(descriptor);
+    }
+  }, log);
 }
 
 if (await enterNamespace(import.meta.filename)) {
@@ -71,24 +82,21 @@ if (await enterNamespace(import.meta.filename)) {
         await assert.rejects(client.open(DEVICE), { code: "state" });
       }));
 
-    it("goes with its last descriptor, whether the helper still runs or not", async () => {
-      const helper = await startHelper();
-      const { descriptor } = await helper.client.open({ ...DEVICE, vnetHeader: false, mtu: 65_535 });
-      assert.match(run("ip -d link show dev sockeye0"), /mtu 65535 .*vnet_hdr off/s);
-      closeSync(descriptor);
-      assert.equal(run("ip -br link show type tun"), "");
-      helper.client.close();
-      await helper.ended;
-      assert.equal(machineState(), before);
-    });
+    it("goes with its last descriptor, whether the helper still runs or not", () =>
+      withHelper(async ({ client }) => {
+        const { descriptor } = await client.open({ ...DEVICE, vnetHeader: false, mtu: 65_535 });
+        const link = run("ip -d link show dev sockeye0");
+        closeSync(descriptor);
+        assert.match(link, /mtu 65535 .*vnet_hdr off/s);
+        // The helper closes its own after it has handed it over.
+        await until(() => run("ip -br link show type tun") === "", "the device's end");
+      }));
 
-    it("is needed before traffic can be captured", async () => {
-      const helper = await startHelper();
-      await assert.rejects(helper.client.capture(ALL), { code: "state" });
-      await assert.rejects(helper.client.dns([TUN]), { code: "state" });
-      helper.client.close();
-      await helper.ended;
-    });
+    it("is needed before traffic can be captured", () =>
+      withHelper(async ({ client }) => {
+        await assert.rejects(client.capture(ALL), { code: "state" });
+        await assert.rejects(client.dns([TUN]), { code: "state" });
+      }));
   });
 
   describe("captured traffic", () => {
@@ -163,14 +171,12 @@ if (await enterNamespace(import.meta.filename)) {
         assert.equal((await client.status()).killSwitch, false);
       }));
 
-    it("needs an address of its family on the device", async () => {
-      const helper = await startHelper();
-      const { descriptor } = await helper.client.open({ ...DEVICE, addresses: [`${TUN}/32`] });
-      await assert.rejects(helper.client.capture(ALL), { code: "state" });
-      closeSync(descriptor);
-      helper.client.close();
-      await helper.ended;
-    });
+    it("needs an address of its family on the device", () =>
+      withHelper(async ({ client }) => {
+        const { descriptor } = await client.open({ ...DEVICE, addresses: [`${TUN}/32`] });
+        await assert.rejects(client.capture(ALL), { code: "state" });
+        closeSync(descriptor);
+      }));
 
     it("is what was asked for, network by network", () =>
       withDevice(async ({ client }) => {
@@ -262,14 +268,11 @@ if (await enterNamespace(import.meta.filename)) {
 
     it("are put back where writing them was cut short", async () => {
       for (const cut of [0, 20]) {
-        const helper = await startHelper();
-        const { descriptor } = await helper.client.open(DEVICE);
-        await helper.client.dns([TUN]);
-        const written = readFileSync("/etc/resolv.conf", "utf8");
-        writeFileSync("/etc/resolv.conf", written.slice(0, cut));
-        closeSync(descriptor);
-        helper.client.close();
-        await helper.ended;
+        await withDevice(async ({ client }) => {
+          await client.dns([TUN]);
+          const written = readFileSync("/etc/resolv.conf", "utf8");
+          writeFileSync("/etc/resolv.conf", written.slice(0, cut));
+        });
         assert.equal(machineState(), before);
       }
     });
