@@ -49,7 +49,10 @@ int undoAndExit(bool keepKillSwitch) {
 /** The worker serves; the guardian outlives it only to undo what it left, should it be killed. */
 int serveGuarded(int client) {
   std::string problem;
-  if (takeLock(ourselves(), problem) < 0) return fail(problem, kBusy);
+  if (takeLock(ourselves(), problem) < 0) {
+    refuseClient(client, Refusal::busy, problem);
+    return fail(problem, kBusy);
+  }
   // A terminal's Ctrl-C is for the engine, which then releases in order.
   setsid();
   sigset_t set;
@@ -99,7 +102,8 @@ int listenHere(std::string& path) {
   umask(mask);
   if (!bound) return -1;
   const group* allowed = getgrnam(kGroup);
-  if (allowed != nullptr && (chown(path.c_str(), 0, allowed->gr_gid) != 0 || chmod(path.c_str(), 0660) != 0)) return -1;
+  if (allowed != nullptr && (chown(path.c_str(), 0, allowed->gr_gid) != 0 || chmod(path.c_str(), 0660) != 0))
+    say(std::string("only root can connect: ") + path + " could not be given to its group: " + std::strerror(errno));
   return listen(listener, 8) == 0 ? listener : -1;
 }
 

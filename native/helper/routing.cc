@@ -10,11 +10,15 @@
 namespace sockeye {
 namespace {
 
-constexpr uint32_t kMetric = 1024;
+// A metric for each kind of route: the kernel has one route for a network and a metric, and new ones come before old ones go.
+constexpr uint32_t kExcludeMetric = 1024;
+constexpr uint32_t kCaptureMetric = 1025;
 /** Worse, so that it counts only without the device's route. */
 constexpr uint32_t kBlockMetric = 5200;
 constexpr uint32_t kUnboundRule = 5201;
 constexpr uint32_t kDeviceRule = 5202;
+// A priority of its own: the kernel takes a rule without a source for one with any source at the same priority.
+constexpr uint32_t kEverythingRule = 5203;
 
 template <typename Item>
 bool contains(const std::vector<Item>& list, const Item& item) {
@@ -66,10 +70,10 @@ std::string failure(const char* what, int error) {
 
 Layout captureLayout(const Capture& capture, uint32_t device, const std::vector<Network>& addresses) {
   Layout layout;
-  for (const Network& network : capture.excluded) addOnce(layout.routes, {network, RTN_THROW, kMetric, 0});
+  for (const Network& network : capture.excluded) addOnce(layout.routes, {network, RTN_THROW, kExcludeMetric, 0});
   for (const Network& network : capture.captured) {
     if (contains(capture.excluded, network)) continue;
-    addOnce(layout.routes, {network, RTN_UNICAST, kMetric, device});
+    addOnce(layout.routes, {network, RTN_UNICAST, kCaptureMetric, device});
     if (capture.killSwitch) addOnce(layout.routes, {network, RTN_UNREACHABLE, kBlockMetric, 0});
   }
   if (capture.killSwitch) {
@@ -102,7 +106,7 @@ Layout blockedLayout(const std::vector<Route>& routes) {
   for (const uint8_t family : {uint8_t{4}, uint8_t{6}}) {
     if (!uses(layout.routes, family)) continue;
     addMarkRules(layout.rules, family);
-    layout.rules.push_back(lookUp(family, kUnboundRule));
+    layout.rules.push_back(lookUp(family, kEverythingRule));
   }
   return layout;
 }

@@ -8,8 +8,8 @@
 //   5202  from DEVICE'S ADDRESS lookup 5200         those that took the device's; in IPv6 also those that would take it
 //   5204  nop
 //
-// With the kill switch 5201 is `from all lookup 5200`, without 5202, and the captured networks are also `unreachable`, which
-// counts when the device is gone.
+// With the kill switch 5203, `from all lookup 5200`, stands in place of 5201 and 5202, and the captured networks are also
+// `unreachable`, which counts when the device is gone.
 #ifndef SOCKEYE_ROUTING_H
 #define SOCKEYE_ROUTING_H
 

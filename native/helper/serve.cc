@@ -61,11 +61,6 @@ bool sendAnswer(int socket, Outcome& outcome) {
   return sent;
 }
 
-void refuseClient(int client, Refusal code, const std::string& sentence) {
-  Outcome outcome{Answer(Request{}, code, 0, sentence), {}, true};
-  sendAnswer(client, outcome);
-}
-
 class Client {
  public:
   Client(int socket, int lock) : socket_(socket), lock_(lock), greetingBy_(nowMs() + kGreetingMs) {
@@ -184,6 +179,11 @@ int orderlyEnd() {
   for (const int each : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, each);
   sigprocmask(SIG_BLOCK, &set, nullptr);
   return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+void refuseClient(int client, Refusal code, const std::string& sentence) {
+  Outcome outcome{Answer(Request{}, code, 0, sentence), {}, true};
+  sendAnswer(client, outcome);
 }
 
 int serveOne(int client, int signals) { return serve(-1, std::make_unique<Client>(client, -1), signals); }

@@ -2,12 +2,17 @@
 #ifndef SOCKEYE_SERVE_H
 #define SOCKEYE_SERVE_H
 
-#include <sys/socket.h>
+#include <string>
+
+#include "frames.h"
 
 namespace sockeye {
 
 /** Signals that end the helper in an orderly way. Blocked, and read from the descriptor. @returns the descriptor. */
 int orderlyEnd();
+
+/** Tells a client, in a frame that answers no request, why it is not served. */
+void refuseClient(int client, Refusal code, const std::string& sentence);
 
 /** Serves the one client of a connected socket until it ends. The caller holds the lock. @returns the exit status. */
 int serveOne(int client, int signals);
