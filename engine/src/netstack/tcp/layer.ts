@@ -99,6 +99,12 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     return this.#attempts;
   }
 
+  /** The connection behind a stream that accept() returned, while it lives. */
+  connectionOf(stream: Duplex): TcpConnection | undefined {
+    for (const flow of this.#flows) if (flow instanceof TcpConnection && flow.stream === stream) return flow;
+    return undefined;
+  }
+
   get timestamp(): number {
     return (Math.floor(this.time) + this.#timestampOffset) | 0;
   }
