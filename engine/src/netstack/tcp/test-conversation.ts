@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
+import type { Duplex } from "node:stream";
 import type { TcpConnection } from "./connection.ts";
-import type { TcpStream } from "./stream.ts";
 import { TestStack, type TestStackOptions } from "./test-stack.ts";
 import { ACK, decode, encode, FIN, SYN, type Wire } from "./test-wire.ts";
 
@@ -15,7 +15,7 @@ export class Conversation {
   /** The next sequence number of each side. */
   ours = 1000;
   theirs = 0;
-  stream!: TcpStream;
+  stream!: Duplex;
   error: (Error & { code?: string }) | undefined;
   closed = false;
   ended = false;
@@ -47,7 +47,7 @@ export class Conversation {
     this.deliver({ flags: SYN, seq: this.ours - 1, ack: 0, ...this.#syn });
     const attempt = this.stack.attempts[attempts];
     assert.ok(attempt, "no attempt");
-    this.stream = attempt.accept() as TcpStream;
+    this.stream = attempt.accept();
     this.#connection = this.stack.layer.connectionOf(this.stream)!;
     this.stream.on("data", (chunk: Buffer) => (this.heard += chunk.toString("latin1")));
     this.stream.on("end", () => (this.ended = true));
