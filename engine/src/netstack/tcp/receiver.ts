@@ -26,7 +26,7 @@ const MAX_WINDOW_FIELD = 0xffff;
  * The receiving half of a connection: RCV.NXT and RCV.WND of RFC 9293 §3.3.1.
  *
  * What always holds: `nxt` never goes back; `edge`, the furthest right edge that was offered, never goes back, and what is sent
- * up to it is taken. (The field of a header is rounded down to the window scale's unit, RFC 7323 §2.4, so that an edge may
+ * up to it is taken, unless it comes in crumbs that nobody reads. (The field of a header is rounded down to the window scale's unit, RFC 7323 §2.4, so that an edge may
  * seem to go back by less than one unit.) No more than `buffer` bytes wait for the reader.
  */
 export class Receiver implements Gathered {
