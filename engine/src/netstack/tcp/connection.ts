@@ -82,6 +82,8 @@ export class TcpConnection extends Flow implements StreamTransport {
   state: State = State.synReceived;
   /** @internal It waits for service(). */
   wanted = true;
+  /** @internal The next that waits for it. */
+  nextWanting: TcpConnection | undefined = undefined;
   readonly sender: Sender;
   readonly receiver: Receiver;
   readonly #host: ConnectionHost;
@@ -279,7 +281,9 @@ export class TcpConnection extends Flow implements StreamTransport {
       if (state === State.timeWait && segment.flags & Flag.fin) this.#enterTimeWait();
       return;
     }
-    if (!receiver.take(segment, this.#host.gather)) this.#ackNow = true;
+    // Crumbs cost more than their bytes, which are all that was offered: what is too much is dropped, and sent again.
+    if (this.#unread > 2 * receiver.buffer) this.#ackNow = true;
+    else if (!receiver.take(segment, this.#host.gather)) this.#ackNow = true;
     this.#lastCarried = this.#host.time;
     if (!receiver.finished) return;
     this.#ackNow = true;
@@ -345,9 +349,9 @@ export class TcpConnection extends Flow implements StreamTransport {
     this.#want();
   }
 
-  /** Bytes that the reader has not taken. */
+  /** Memory that waits for the reader. */
   get #unread(): number {
-    return this.#stream ? this.#stream.readableLength : 0;
+    return this.#stream ? this.#stream.held : 0;
   }
 
   // --- Sending ---

@@ -64,7 +64,9 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   readonly #flows: FlowTable;
   readonly #segment = new Segment();
   readonly #timestampOffset: number;
-  #wanting: TcpConnection[] = [];
+  // A list through the connections, so that a burst allocates nothing.
+  #firstWanting: TcpConnection | undefined;
+  #lastWanting: TcpConnection | undefined;
   #inBurst = false;
   #awake = false;
   #attempts = 0;
@@ -99,6 +101,12 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     return this.#attempts;
   }
 
+  /** The connection behind a stream that accept() returned, while it lives. */
+  connectionOf(stream: Duplex): TcpConnection | undefined {
+    for (const flow of this.#flows) if (flow instanceof TcpConnection && flow.stream === stream) return flow;
+    return undefined;
+  }
+
   get timestamp(): number {
     return (Math.floor(this.time) + this.#timestampOffset) | 0;
   }
@@ -124,12 +132,17 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   endBurst(): void {
     this.#inBurst = true;
     this.time = this.#options.now();
-    // The list grows meanwhile: what is handed over may want to send in turn.
-    for (const connection of this.#wanting) {
+    // The queue grows meanwhile: what is handed over may want to send in turn.
+    let connection = this.#firstWanting;
+    while (connection !== undefined) {
       connection.service();
+      const next: TcpConnection | undefined = connection.nextWanting;
+      connection.nextWanting = undefined;
       connection.wanted = false;
+      connection = next;
     }
-    this.#wanting = this.#wanting.length > 1024 ? [] : emptied(this.#wanting);
+    this.#firstWanting = undefined;
+    this.#lastWanting = undefined;
     this.gather.clear();
     this.#inBurst = false;
     this.#awake = false;
@@ -301,7 +314,9 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   }
 
   #list(connection: TcpConnection): void {
-    this.#wanting.push(connection);
+    if (this.#lastWanting) this.#lastWanting.nextWanting = connection;
+    else this.#firstWanting = connection;
+    this.#lastWanting = connection;
     this.#wake();
   }
 
@@ -337,9 +352,4 @@ const AFTER_REUSE = 128_000;
 
 function isSyn(segment: Segment): boolean {
   return (segment.flags & (Flag.syn | Flag.ack)) === Flag.syn;
-}
-
-function emptied<T>(list: T[]): T[] {
-  list.length = 0;
-  return list;
 }

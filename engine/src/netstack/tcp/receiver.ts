@@ -26,7 +26,7 @@ const MAX_WINDOW_FIELD = 0xffff;
  * The receiving half of a connection: RCV.NXT and RCV.WND of RFC 9293 §3.3.1.
  *
  * What always holds: `nxt` never goes back; `edge`, the furthest right edge that was offered, never goes back, and what is sent
- * up to it is taken. (The field of a header is rounded down to the window scale's unit, RFC 7323 §2.4, so that an edge may
+ * up to it is taken, unless it comes in crumbs that nobody reads. (The field of a header is rounded down to the window scale's unit, RFC 7323 §2.4, so that an edge may
  * seem to go back by less than one unit.) No more than `buffer` bytes wait for the reader.
  */
 export class Receiver implements Gathered {
@@ -83,7 +83,7 @@ export class Receiver implements Gathered {
 
   /**
    * Takes what is new of an acceptable segment's payload, and its FIN.
-   * @returns false where it was not what comes next, so that the peer is to hear at once what is missing.
+   * @returns false where the peer is to hear of it at once: it was not what comes next, or filled a gap (RFC 5681 §4.2).
    */
   take(segment: Segment, gather: Gather): boolean {
     const dataEnd = (segment.seq + segment.dataTo - segment.dataFrom) | 0;
@@ -101,6 +101,7 @@ export class Receiver implements Gathered {
     if (this.#finKnown) end = earlier(end, this.#finSeq);
     const start = later(segment.seq, this.nxt);
     const wasNxt = this.nxt;
+    const hadGap = this.outOfOrder;
     if (before(start, end)) {
       const from = segment.dataFrom + distance(start, segment.seq);
       const to = from + distance(end, start);
@@ -119,7 +120,7 @@ export class Receiver implements Gathered {
       this.edge = later(this.edge, this.nxt);
     }
     assert(!before(this.edge, this.nxt), "took more than was offered");
-    return this.nxt !== wasNxt && !this.outOfOrder;
+    return this.nxt !== wasNxt && !hadGap && !this.outOfOrder;
   }
 
   #drain(gather: Gather): void {

@@ -9,6 +9,9 @@ const JOIN_BYTES = 16 * 1024;
 /** Writable.write() says false when this much waits on top of the connection's own send buffer. */
 const WRITABLE_MARK = 64 * 1024;
 
+/** What a Buffer costs besides its bytes. */
+const CHUNK_COST = 256;
+
 /** What the stream asks of its connection. */
 export interface StreamTransport {
   /** Takes the bytes, which must not change from now on. */
@@ -34,6 +37,7 @@ export class TcpStream extends Duplex {
   readonly [TAKES_CHUNKS] = true;
   readonly #transport: StreamTransport;
   #written: Callback | undefined;
+  #chunks = 0;
 
   constructor(transport: StreamTransport) {
     super({ allowHalfOpen: true, writableHighWaterMark: WRITABLE_MARK });
@@ -47,6 +51,12 @@ export class TcpStream extends Duplex {
     return this.#written !== undefined;
   }
 
+  /** Memory that waits for the reader: the bytes, and what each chunk of them costs. */
+  get held(): number {
+    const bytes = this.readableLength;
+    return bytes === 0 ? 0 : bytes + CHUNK_COST * this.#chunks;
+  }
+
   /** The connection has room again. */
   onRoom(): void {
     const written = this.#written;
@@ -56,7 +66,9 @@ export class TcpStream extends Duplex {
 
   /** Bytes from the application. */
   receive(chunk: Buffer): void {
+    if (this.readableLength === 0) this.#chunks = 0;
     this.push(chunk);
+    this.#chunks++;
   }
 
   /** The application has ended. */
@@ -69,7 +81,10 @@ export class TcpStream extends Duplex {
   /** Every way to take what has waited comes through here; _read comes before the taking, and not each time. */
   override read(size?: number): unknown {
     const chunk: unknown = super.read(size);
-    if (chunk !== null) this.#transport.onRead();
+    if (chunk !== null) {
+      if (this.#chunks > 0) this.#chunks--;
+      this.#transport.onRead();
+    }
     return chunk;
   }
 

@@ -154,7 +154,15 @@ function sum(...parts: Buffer[]): number {
   return total;
 }
 
+const known = new Map<string, Buffer>();
+
 function addressBytes(text: string): Buffer {
+  let bytes = known.get(text);
+  if (!bytes) known.set(text, (bytes = parseAddress(text)));
+  return bytes;
+}
+
+function parseAddress(text: string): Buffer {
   if (!isIPv6(text)) return Buffer.from(text.split(".").map(Number));
   const [head, tail] = text.split("::");
   const groups = (part: string | undefined): string[] => (part ? part.split(":") : []);
