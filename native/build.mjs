@@ -14,6 +14,8 @@ const force = process.argv.includes("--force");
 /** What of native/tun belongs to this system. */
 const tunSources = {
   linux: ["linux.cc", "vnet.cc", "waiter_poll.cc"],
+  darwin: ["macos.cc", "waiter_poll.cc"],
+  win32: ["windows.cc", "waiter_event.cc"],
 };
 
 /** Each module, its sources, other files that a change of is a change of it, and what people lose without it. */
@@ -31,7 +33,7 @@ const modules = [
   },
   {
     name: "tun",
-    sources: ["module.cc", "segment.cc", "checksum.cc", ...(tunSources[process.platform] ?? ["none.cc"])],
+    sources: ["module.cc", "segment.cc", "checksum.cc", ...(tunSources[process.platform] ?? [])],
     headers: ["burst.h", "checksum.h", "device.h", "segment.h", "vnet.h", "waiter.h", "wire.h"],
     without: "there is no TUN mode",
   },

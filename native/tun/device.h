@@ -68,6 +68,9 @@ enum class Outcome {
   gone,
 };
 
+/** Stands for the system's error number where a device has ended and the system has none for it. */
+constexpr int kDeviceEnded = -3;
+
 class Device {
  public:
   virtual ~Device() = default;
@@ -87,7 +90,7 @@ class Device {
   /** Writes the parts of one whole packet as they are; the first has headroom. */
   virtual Outcome put(iovec* parts, int count) = 0;
 
-  /** The system's error number (errno, or GetLastError) behind `gone`. */
+  /** The system's error number (errno) behind `gone`, or kDeviceEnded. */
   int error() const { return error_; }
 
   /** What to wait for before the next read: a descriptor, or on Windows an event's handle. */

@@ -57,7 +57,7 @@ class TunDevice : public Napi::ObjectWrap<TunDevice> {
     }
     if (!info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "a function is needed");
     waiter_ = Waiter::start(
-        env_, *device_, [this](bool failed) { onReady(failed); }, [this] { close(); });
+        env_, *device_, [this](bool failed) { return onReady(failed); }, [this] { close(); });
     if (waiter_ == nullptr) throw Napi::Error::New(info.Env(), "the event loop can't wait for the device");
     callback_ = Napi::Persistent(info[0].As<Napi::Function>());
     napi_value name = Napi::String::New(info.Env(), "sockeye:tun");
@@ -117,22 +117,22 @@ class TunDevice : public Napi::ObjectWrap<TunDevice> {
     return static_cast<uint8_t*>(data);
   }
 
-  void onReady(bool failed) {
+  /** @returns whether packets are left that were not read. */
+  bool onReady(bool failed) {
     Napi::HandleScope scope(env_);
     // Kept alive by a handle, also when JavaScript closes the device in the middle of a burst.
     [[maybe_unused]] const Napi::Value self = Value();
-    for (int round = 0; round < kRounds && device_ != nullptr; round++) {
+    Outcome last = Outcome::done;
+    for (int round = 0; round < kRounds && last != Outcome::empty; round++) {
       uint8_t* shared = locate(incoming_, IncomingLayout::size);
       if (shared == nullptr) return end(kDetached);
-      Outcome last;
       const size_t count = fill(shared, last);
       const int error = last == Outcome::gone ? device_->error() : 0;
       if (count > 0) call(callback_.Value(), count, 0);
-      if (device_ == nullptr) return;
+      if (device_ == nullptr) return false;
       if (error != 0) return end(error);
-      if (last == Outcome::empty) break;
     }
-    if (failed && device_ != nullptr) end(kPollFailed);
+    return failed ? end(kPollFailed) : last != Outcome::empty;
   }
 
   /** Reads packets until there are none or no more fit. @returns how many there are. */
@@ -211,9 +211,10 @@ class TunDevice : public Napi::ObjectWrap<TunDevice> {
         data_ = nullptr;
         length_ = 0;
         napi_value view;
-        bool isBuffer = false;
-        if (napi_get_element(env_, array_, index, &view) != napi_ok || napi_is_buffer(env_, view, &isBuffer) != napi_ok ||
-            !isBuffer || napi_get_buffer_info(env_, view, &data_, &length_) != napi_ok) {
+        napi_typedarray_type type;
+        if (napi_get_element(env_, array_, index, &view) != napi_ok ||
+            napi_get_typedarray_info(env_, view, &type, &length_, &data_, nullptr, nullptr) != napi_ok ||
+            type != napi_uint8_array) {
           data_ = nullptr;
           length_ = 0;
         }
@@ -242,12 +243,14 @@ class TunDevice : public Napi::ObjectWrap<TunDevice> {
     return true;
   }
 
-  void end(int error) {
+  /** Closes the device for an error. @returns false: nothing is left to read. */
+  bool end(int error) {
     // The callback outlives close() by its handle, the context by being in use.
     const Napi::Function callback = callback_.Value();
     calling_ = true;
     close();
     call(callback, 0, error);
+    return false;
   }
 
   /** Calls JavaScript from the event loop; what it throws is an uncaught exception, as in any other callback. */

@@ -17,11 +17,12 @@ class Waiter {
 
   /**
    * Calls `onReady` on the event loop's thread whenever the device may have packets, again and again until it has none.
-   * Its argument is true where waiting itself has failed: then it is called no more, and the next read may say why.
+   * It says whether it has left packets behind. Its argument is true where waiting itself has failed: then it is called no
+   * more, and the next read may say why.
    * @param onEnd called instead, once, when the environment (a process, a worker thread) ends: the waiter is to go at once.
    * @returns nothing where the loop refuses.
    */
-  static std::unique_ptr<Waiter> start(napi_env env, Device& device, std::function<void(bool)> onReady,
+  static std::unique_ptr<Waiter> start(napi_env env, Device& device, std::function<bool(bool)> onReady,
                                        std::function<void()> onEnd);
 };
 

@@ -55,7 +55,7 @@ struct Poll {
 
 class PollWaiter final : public Waiter {
  public:
-  PollWaiter(std::function<void(bool)> onReady, std::function<void()> onEnd)
+  PollWaiter(std::function<bool(bool)> onReady, std::function<void()> onEnd)
       : onReady_(std::move(onReady)), onEnd_(std::move(onEnd)) {}
 
   ~PollWaiter() override {
@@ -97,14 +97,14 @@ class PollWaiter final : public Waiter {
     onEnd();
   }
 
-  const std::function<void(bool)> onReady_;
+  const std::function<bool(bool)> onReady_;
   const std::function<void()> onEnd_;
   Poll* poll_ = nullptr;
 };
 
 }  // namespace
 
-std::unique_ptr<Waiter> Waiter::start(napi_env env, Device& device, std::function<void(bool)> onReady,
+std::unique_ptr<Waiter> Waiter::start(napi_env env, Device& device, std::function<bool(bool)> onReady,
                                       std::function<void()> onEnd) {
   auto waiter = std::make_unique<PollWaiter>(std::move(onReady), std::move(onEnd));
   if (!waiter->start(env, static_cast<int>(device.waitable()))) return nullptr;

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { createSocket, type Socket as UdpSocket } from "node:dgram";
 import { once } from "node:events";
 import { closeSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
 import { test } from "node:test";
 import { setImmediate as nextTurn, setTimeout as delay } from "node:timers/promises";
 import { createTun, openTunDevice, type TunDevice, type TunOptions } from "@sockeye/engine/device/tun-device";
@@ -327,6 +328,20 @@ if (await enterNamespace(import.meta.filename)) {
     tun.device.flush();
   });
 
+  for (const [how, what] of [
+    ["exit", "the process exits"],
+    ["throw", "its receiver throws, which is an uncaught exception like any other"],
+    ["worker", "the worker thread that has it is terminated"],
+    ["forget", "JavaScript forgets it, and its descriptor is closed when that is collected"],
+  ] as const) {
+    test(`nothing crashes where, among packets, ${what}`, async () => {
+      const script = join(import.meta.dirname, "../peers/tun-endings-process.ts");
+      const child = spawn(process.execPath, [script, how], { stdio: ["ignore", "inherit", "inherit"] });
+      const [code, signal] = (await once(child, "exit")) as [number | null, string | null];
+      assert.deepEqual([code, signal], [0, null]);
+    });
+  }
+
   test("a descriptor that is no TUN device is refused in words, and stays its owner's", () => {
     const descriptor = openSync("/dev/null", "r+");
     assert.throws(() => openTunDevice(descriptor), /no open TUN device/);
@@ -347,13 +362,13 @@ if (await enterNamespace(import.meta.filename)) {
       }
       for (let i = 0; i < 3; i++) await nextTurn();
     };
-    await openAndClose(1000);
+    await openAndClose(500);
     const descriptors = readdirSync("/proc/self/fd").length;
     const resident = process.memoryUsage.rss();
-    await openAndClose(10_000);
+    await openAndClose(3000);
     assert.equal(readdirSync("/proc/self/fd").length, descriptors);
     const grown = process.memoryUsage.rss() - resident;
-    assert.ok(grown < 64e6, `${(grown / 1e6).toFixed()} MB more after 10,000 devices`);
+    assert.ok(grown < 64e6, `${(grown / 1e6).toFixed()} MB more after 3000 devices`);
   });
 }
 

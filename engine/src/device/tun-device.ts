@@ -5,7 +5,10 @@ import { getSystemErrorMessage, getSystemErrorName } from "node:util";
 import { MAX_PIECES, type PacketBurst, type PacketDevice } from "../netstack/device.ts";
 
 export interface TunOptions {
-  /** The device's MTU, in bytes, where it can't be asked: it may live in another network namespace. */
+  /**
+   * The device's MTU, in bytes, from whoever has set it. Default: what the system says of the device of that name in this
+   * network namespace, or 1500 where it knows none.
+   */
   readonly mtu?: number;
   /**
    * How much of the kernel's offload to use; `none` and `checksum` are for tests of what happens where a kernel refuses.
@@ -71,6 +74,9 @@ interface NativeModule {
 /** The fields of a packet and of a piece, in native/tun/burst.h's order. */
 const PACKET_FIELDS = 6;
 const PIECE_FIELDS = 3;
+const DEFAULT_MTU = 1500;
+/** In the place of a system's error number, where it has none: kDeviceEnded of native/tun/device.h. */
+const DEVICE_ENDED = -3;
 /** A packet's headers and the small payload behind them always have this room, far more than MAX_HEAD. */
 const HEAD_ROOM = 4096;
 
@@ -110,7 +116,7 @@ class NativeTunDevice implements TunDevice {
     });
     this.#native = native;
     this.name = native.name;
-    this.mtu = mtu ?? native.mtu;
+    this.mtu = mtu ?? (native.mtu || DEFAULT_MTU);
     this.offloaded = native.segments;
     this.heads = asBuffer(native.heads);
     this.#burst = {
@@ -221,7 +227,8 @@ function asBuffer(view: Uint8Array): Buffer {
 
 /** Why a device is gone; `code` is the system's name for the error, where it has one. */
 function goneError(name: string, error: number): Error {
-  if (error < 0) return new Error(`the TUN device ${name} can't be waited for any more`);
+  if (error === DEVICE_ENDED) return new Error(`the TUN device ${name} was deleted`);
+  if (error < 0) return new Error(`the TUN device ${name} can't be read any more`);
   const code = getSystemErrorName(-error);
   const sentences: Record<string, string> = {
     EIO: `the TUN device ${name} was taken down`,
