@@ -42,14 +42,14 @@ ucred ourselves() { return {getpid(), getuid(), getgid()}; }
 
 int undoAndExit(bool keepKillSwitch) {
   std::string problem;
-  if (takeLock(ourselves(), problem) < 0) return fail(problem, kBusy);
+  if (takeLock(ourselves(), true, problem) < 0) return fail(problem, kBusy);
   return undo(keepKillSwitch).empty() ? 0 : 1;
 }
 
 /** The worker serves; the guardian outlives it only to undo what it left, should it be killed. */
 int serveGuarded(int client) {
   std::string problem;
-  if (takeLock(ourselves(), problem) < 0) {
+  if (takeLock(ourselves(), true, problem) < 0) {
     refuseClient(client, Refusal::busy, problem);
     return fail(problem, kBusy);
   }
@@ -119,7 +119,7 @@ int serveListening() {
   fcntl(listener, F_SETFL, fcntl(listener, F_GETFL) | O_NONBLOCK);
 
   std::string problem;
-  const int lock = takeLock(ourselves(), problem);
+  const int lock = takeLock(ourselves(), true, problem);
   if (lock < 0) say(problem);  // A `sockeye run` with a helper of its own; it ends.
   if (lock >= 0) {
     undo(true);

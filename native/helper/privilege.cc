@@ -47,7 +47,7 @@ bool mayAsk(int client, ucred& who) {
   return false;
 }
 
-int takeLock(const ucred& who, std::string& problem) {
+int takeLock(const ucred& who, bool patient, std::string& problem) {
   if (const int error = makeFolder(kRunFolder)) {
     problem = std::string(kRunFolder) + ": " + std::strerror(error);
     return -1;
@@ -58,7 +58,9 @@ int takeLock(const ucred& who, std::string& problem) {
     problem = path + ": " + std::strerror(errno);
     return -1;
   }
-  if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+  int attempts = patient ? 100 : 1;
+  while (flock(lock, LOCK_EX | LOCK_NB) != 0 && --attempts > 0) usleep(20'000);
+  if (attempts == 0) {
     char holder[64] = "";
     if (read(lock, holder, sizeof holder - 1) < 0) holder[0] = 0;
     problem = std::string("the helper is busy with ") + (holder[0] == 0 ? "another client" : holder);

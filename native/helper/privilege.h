@@ -22,9 +22,10 @@ bool mayAsk(int client, ucred& who);
 
 /**
  * One helper serves at a time, whichever way it was started. Held until the descriptor is closed, in forked processes too.
+ * With `patient`, one that is just ending is waited for, 2 seconds at most.
  * @returns the lock's descriptor; or -1, with `problem` saying who holds it or what failed.
  */
-int takeLock(const ucred& who, std::string& problem);
+int takeLock(const ucred& who, bool patient, std::string& problem);
 
 }  // namespace sockeye
 

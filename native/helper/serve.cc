@@ -144,7 +144,7 @@ std::unique_ptr<Client> admit(int listener) {
   if (!mayAsk(socket, who)) {
     say("refused process " + std::to_string(who.pid) + " of user " + std::to_string(who.uid));
     refuseClient(socket, Refusal::forbidden, std::string("only root and members of the group ") + kGroup + " may ask");
-  } else if (const int lock = takeLock(who, problem); lock < 0) {
+  } else if (const int lock = takeLock(who, false, problem); lock < 0) {
     refuseClient(socket, Refusal::busy, problem);
   } else {
     return std::make_unique<Client>(socket, lock);
