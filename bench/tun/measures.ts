@@ -45,7 +45,8 @@ export interface StreamRate {
 interface IperfReport {
   readonly error?: string;
   readonly intervals: readonly { readonly sum: { readonly bytes: number } }[];
-  readonly end: { readonly sum_received: { readonly bits_per_second: number } };
+  /** Without sums where a stream failed. */
+  readonly end: { readonly sum_received?: { readonly bits_per_second: number } };
 }
 
 /** iperf3 against a server of its own; what counts is what arrived. */
@@ -65,7 +66,10 @@ export async function measureStreams(
   ]).catch((error: unknown) => {
     throw new Error(iperfComplaint(error));
   });
-  const { intervals, end } = JSON.parse(report) as IperfReport;
+  const { error, intervals, end } = JSON.parse(report) as IperfReport;
+  if (error !== undefined || end.sum_received === undefined) {
+    throw new Error(`iperf3: ${error ?? "nothing arrived"}`);
+  }
   return {
     gigabitsPerSecond: end.sum_received.bits_per_second / 1e9,
     totalBytes: intervals.reduce((sum, interval) => sum + interval.sum.bytes, 0),

@@ -57,7 +57,7 @@ function danteConfiguration(folder: string): string {
   const everybody = "from: 0/0 to: 0/0";
   return `logoutput: ${join(folder, "log")}
 internal: ${SERVER_ADDRESS} port = ${SOCKS_PORT}
-external: lo
+external: veth-server
 clientmethod: none
 socksmethod: none
 user.privileged: root
