@@ -40,12 +40,12 @@ async function main(): Promise<void> {
     await using running = new AsyncDisposableStack();
     const ways = await startWays(running, fresh);
     const story: Story = { rig, window: settings.window, namespaces, ways };
-    tell({ table: await throughput(story, throughputNotes(upstream)) });
+    tell({ table: await throughput(story, throughputNotes(upstream.name)) });
     tell({ table: await requests(story) });
     tell({ table: await delays(story) });
     tell({ table: await datagrams(story) });
   }
-  tell({ table: await memory(rig, fresh) });
+  tell({ table: await memory(rig, upstream, fresh) });
 }
 
 /** Starts all that is found, each with a network of its own; those that carry are measured again, freshly, for their memory. */

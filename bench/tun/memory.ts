@@ -4,6 +4,7 @@ import type { Child } from "../child.ts";
 import { descriptorLimit, proportionalBytes } from "../usage.ts";
 import type { Place } from "./namespaces.ts";
 import { openIdleFlows } from "./measures.ts";
+import type { Upstream } from "./server.ts";
 import { oneLine, type TunRig } from "./rounds.ts";
 
 /** So many flows come and go first, so that code and pools are there when the counting begins. */
@@ -24,10 +25,10 @@ export interface Fresh {
 }
 
 /** Memory with idle flows. While one waits for what is given back later, the next one is measured. */
-export async function memory(rig: TunRig, carriers: readonly Fresh[]): Promise<Table> {
+export async function memory(rig: TunRig, upstream: Upstream, carriers: readonly Fresh[]): Promise<Table> {
   await using stack = new AsyncDisposableStack();
   const after = rig.quick ? QUICK_AFTER_MS : AFTER_MS;
-  const steps = rig.quick ? [1_000] : [1_000, mostFlows(rig)];
+  const steps = rig.quick ? [1_000] : [1_000, mostFlows(rig, upstream)];
   const rows: Promise<string[]>[] = [];
   for (const carrier of carriers) {
     try {
@@ -54,11 +55,11 @@ export async function memory(rig: TunRig, carriers: readonly Fresh[]): Promise<T
   };
 }
 
-/** The SOCKS5 server has two descriptors for each flow. */
-function mostFlows(rig: TunRig): number {
-  const possible = Math.floor((descriptorLimit(process.pid) - OTHER_DESCRIPTORS) / 2);
+/** A tunnel has one descriptor for each flow; the SOCKS5 server has more, and meets its limit first. */
+function mostFlows(rig: TunRig, { name, descriptors }: Upstream): number {
+  const possible = Math.floor((descriptorLimit(process.pid) - OTHER_DESCRIPTORS) / descriptors);
   if (possible >= 10_000) return 10_000;
-  rig.missing(`memory: 10,000 flows: the limit of descriptors allows ${possible}`);
+  rig.missing(`memory: 10,000 flows: the limit of descriptors allows ${name} ${possible}`);
   return possible;
 }
 

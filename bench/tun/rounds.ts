@@ -59,10 +59,15 @@ export async function takeTurns<T>(
   return samples;
 }
 
+/** How a terminal is told of colours; some programs say it to files, too. */
+const COLOURS = /\x1b\[[\d;]*m/g;
+
 /** The last line that says something, for the results' list of what is missing. */
 export function oneLine(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.trim().split("\n").filter(Boolean).at(-1)?.slice(0, 300) ?? "no reason given";
+  return (
+    text.replaceAll(COLOURS, "").trim().split("\n").filter(Boolean).at(-1)?.slice(0, 300) ?? "no reason given"
+  );
 }
 
 /** Median, range and ratios of rates, as cells of a table. */

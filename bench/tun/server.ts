@@ -16,8 +16,17 @@ export const ECHO_PORT = 7007;
 
 const UPSTREAMS = ["hev-socks5-server", "danted"] as const;
 
-/** Starts the targets, and the SOCKS5 server that is everybody's upstream. Returns the server's name. */
-export async function startServerSide(namespaces: Namespaces, stack: AsyncDisposableStack): Promise<string> {
+export interface Upstream {
+  readonly name: string;
+  /** Descriptors that it has for each flow. */
+  readonly descriptors: number;
+}
+
+/** Starts the targets, and the SOCKS5 server that is everybody's upstream. */
+export async function startServerSide(
+  namespaces: Namespaces,
+  stack: AsyncDisposableStack,
+): Promise<Upstream> {
   const site = namespaces.inServer([program("site"), String(HTTP_PORT), String(ECHO_PORT)]);
   stack.use(await startChild({ command: site[0]!, args: site.slice(1) }));
 
@@ -40,7 +49,8 @@ export async function startServerSide(namespaces: Namespaces, stack: AsyncDispos
       isReady: () => accepts(SERVER_ADDRESS, SOCKS_PORT),
     }),
   );
-  return name === "danted" ? "Dante" : name;
+  // hev-socks5-server splices through two pipes, which are two descriptors each.
+  return name === "danted" ? { name: "Dante", descriptors: 2 } : { name, descriptors: 6 };
 }
 
 function hevConfiguration(): string {
