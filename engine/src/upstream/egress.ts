@@ -20,8 +20,7 @@ export interface SocketSource {
  * they come from a source, or the engine's connections would come back to it. It may change at any time: connections that
  * exist are not touched, as they have their local address already; datagram sockets are opened anew.
  *
- * A ProxyCommand of an SSH upstream opens its connection itself, in a process of its own, so its target must be excluded
- * from what is captured.
+ * A ProxyCommand of an SSH upstream opens its connection itself, in a process of its own: tun/own-programs.ts lets it through.
  */
 export class Egress {
   source: SocketSource | undefined;
