@@ -19,6 +19,7 @@ import type { Egress } from "../upstream/egress.ts";
 import type { Resolver } from "../upstream/resolver.ts";
 import { readLocalNetworks } from "./local-networks.ts";
 import { findOverlaps } from "./preflight.ts";
+import { Reachability } from "./reachability.ts";
 import { type Resolving, resolvePast } from "./resolving.ts";
 
 /** The system adds a number. */
@@ -151,6 +152,7 @@ class Running {
   readonly #sockets: MarkedSockets;
   readonly #resolving: Resolving;
   readonly #dns: DnsService;
+  readonly #reachability: Reachability;
   readonly #ipv6: boolean;
   #inbound!: TunInbound;
   #wanted: Wanted;
@@ -196,6 +198,9 @@ class Running {
       log,
       ipv6: this.#ipv6,
     });
+    this.#reachability = new Reachability({
+      dialer: (target) => upstream(this.#wanted.router.route(target).to),
+    });
   }
 
   get state(): TunState {
@@ -226,6 +231,7 @@ class Running {
         get names(): TunNames | undefined {
           return mode() === "fake-ip" ? dns : undefined;
         },
+        echo: (target, reachable) => void this.#answerEcho(target, reachable),
         events: {
           onAccept,
           onLost: (error) => onLost(error ?? new Error(`the device ${device.name} is gone`)),
@@ -233,6 +239,16 @@ class Running {
       },
       handler,
     );
+  }
+
+  async #answerEcho(address: string, reachable: (yes: boolean) => void): Promise<void> {
+    const { config } = this.#wanted;
+    if (!config.tun.ping) {
+      reachable(false);
+      return;
+    }
+    const host = config.tun.dns === "fake-ip" ? (this.#dns.fake.nameOf(address) ?? address) : address;
+    reachable(await this.#reachability.ask(host));
   }
 
   /** What is captured becomes that of a new configuration. @throws {Error} */
