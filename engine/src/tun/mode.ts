@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "../config/config.ts";
 import type { EngineStatus } from "../control/contract.ts";
@@ -182,7 +182,7 @@ class Running {
     this.#wanted = wanted;
     this.#options = options;
     this.#client = client;
-    this.#ipv6 = process.platform !== "linux" || existsSync("/proc/net/if_inet6");
+    this.#ipv6 = process.platform !== "linux" || hasIpv6Addresses();
     this.#sockets = new MarkedSockets(client);
     // Before anything is captured, so that no connection of ours ever is.
     egress.source = this.#sockets;
@@ -278,6 +278,15 @@ class Running {
     this.#sockets.close();
     void (this.#inbound as TunInbound | undefined)?.close();
     this.#dns.close();
+  }
+}
+
+/** Without one, not even loopback's, the kernel has no IPv6, or every interface has it switched off. */
+function hasIpv6Addresses(): boolean {
+  try {
+    return readFileSync("/proc/net/if_inet6", "utf8") !== "";
+  } catch {
+    return false;
   }
 }
 
