@@ -19,6 +19,7 @@ import type { Egress } from "../upstream/egress.ts";
 import type { Resolver } from "../upstream/resolver.ts";
 import { readLocalNetworks } from "./local-networks.ts";
 import { findOverlaps } from "./preflight.ts";
+import { stackLimits } from "./stack-limits.ts";
 import { type Resolving, resolvePast } from "./resolving.ts";
 
 /** The system adds a number. */
@@ -219,6 +220,7 @@ class Running {
     this.#inbound = openTun(
       {
         device,
+        limits: stackLimits(this.#wanted.config.limits),
         // Asked for at each connection, because a reload may change the mode.
         get dns(): TunDns | undefined {
           return mode() === "off" ? undefined : dns;
@@ -240,6 +242,7 @@ class Running {
     const before = this.#wanted.config.tun;
     this.#wanted = wanted;
     this.#dns.update(wanted);
+    this.#inbound.setLimits(stackLimits(wanted.config.limits));
     const { cidrs, exclude } = wanted.config.tun;
     if (String([cidrs, exclude]) !== String([before.cidrs, before.exclude]))
       warnOfOverlaps(wanted.config, this.#inbound.name, this.#options);

@@ -242,3 +242,18 @@ test("when the device is gone, attempts are cancelled and connections end in an 
   assert.equal(stack.layer.size, 0);
   assert.equal(stack.timers.size, 0);
 });
+
+test("one connection more than there may be is reset, and changed limits count at once", () => {
+  const stack = new TestStack({ limits: { connections: 2 } });
+  stack.arrive(syn({ sourcePort: 1 }), syn({ sourcePort: 2 }));
+  stack.attempts[0]!.accept();
+  stack.settle();
+  const reset = only(stack.arrive(syn({ sourcePort: 3 })));
+  assert.equal(reset.flags, RST | ACK);
+  assert.equal(reset.ack, 1001);
+  assert.equal(stack.attempts.length, 2);
+  assert.equal(stack.layer.counters.attemptsDropped, 1);
+  stack.layer.setLimits({ connections: 3 });
+  assert.deepEqual(stack.arrive(syn({ sourcePort: 3 })), []);
+  assert.equal(stack.attempts.length, 3);
+});

@@ -45,7 +45,7 @@ export interface TcpLayerOptions {
  * Streams hand out data, and attempts are announced, from within these calls.
  */
 export class TcpLayer implements ConnectionHost, AttemptHost {
-  readonly limits: TcpLimits;
+  limits: TcpLimits;
   readonly timers: TimerQueue;
   readonly output: SegmentOutput;
   readonly gather = new Gather();
@@ -89,6 +89,11 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     this.#timestampOffset = read32(seeds, 4);
     this.#resetsLeft = this.limits.resetsPerSecond;
     this.#resetsAt = this.time;
+  }
+
+  /** Changes some of the limits, for what comes from now on; but for the receive budget, which stays. */
+  setLimits(limits: Partial<TcpLimits>): void {
+    this.limits = { ...this.limits, ...limits };
   }
 
   /** Attempts and connections, those in TIME-WAIT included. */
@@ -230,6 +235,11 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   // --- Attempts ---
 
   #onSyn(hash: number, segment: Segment, packet: IpPacket, after: number | undefined): void {
+    if (this.#flows.size - this.#timeWaits.size >= this.limits.connections) {
+      this.counters.attemptsDropped++;
+      this.#resetUnknown(segment, packet);
+      return;
+    }
     if (this.#attempts >= this.limits.attempts) {
       this.counters.attemptsDropped++;
       return;
