@@ -2,7 +2,7 @@
 export interface TcpLimits {
   /** Connections and SYNs that wait, all but those in TIME-WAIT; one more is reset. */
   readonly connections: number;
-  /** SYNs that wait for accept() or refuse() at one time, in all and from one address. */
+  /** SYNs that wait for accept() or refuse(), and SYN-ACKs that wait for an answer, at one time, in all and from one address. */
   readonly attempts: number;
   readonly attemptsPerSource: number;
   /** An attempt whose application does not repeat its SYN for this long, and 2.5 times as long as it did so far, has given up. */
