@@ -58,6 +58,8 @@ export class TunMode {
   #wanted: Wanted | undefined;
   /** Ends the attempts to come back. */
   #retry: AbortController | undefined;
+  /** Those attempts; settled where there are none. */
+  #comingBack: Promise<void> = Promise.resolve();
 
   constructor(options: TunModeOptions) {
     this.#options = options;
@@ -73,7 +75,7 @@ export class TunMode {
    * @throws {Error} with a sentence for people, where the helper is missing or refuses; then what was there before is closed.
    */
   async apply(config: Config, router: Router): Promise<void> {
-    this.#endRetry();
+    await this.#endRetry();
     const before = this.#wanted;
     this.#wanted = config.tun.enabled ? { config, router } : undefined;
     if (!this.#wanted) {
@@ -89,7 +91,7 @@ export class TunMode {
 
   /** Gives everything back to the system. Connections through the device are reset. */
   async close(): Promise<void> {
-    this.#endRetry();
+    await this.#endRetry();
     this.#wanted = undefined;
     await this.#stop();
   }
@@ -117,16 +119,18 @@ export class TunMode {
     if (this.#running !== running) return;
     this.#running = undefined;
     this.#lost = error;
-    void running.stop();
     this.#options.log.error({ err: error }, "TUN mode ended by itself; it is tried again");
     this.#retry = new AbortController();
-    void this.#comeBack(this.#retry.signal);
+    this.#comingBack = this.#comeBack(running, this.#retry.signal);
   }
 
-  async #comeBack(signal: AbortSignal): Promise<void> {
+  /** Never rejects. */
+  async #comeBack(lost: Running, signal: AbortSignal): Promise<void> {
+    // What it changed in the engine must be undone before another one changes it.
+    await lost.stop();
     const backoff = new Backoff(500, 30_000);
-    for (;;) {
-      await sleep(backoff.next(), undefined, { ref: false });
+    for (let attempt = 1; ; attempt++) {
+      await sleep(backoff.next(), undefined, { ref: false, signal }).catch(() => {});
       const wanted = this.#wanted;
       if (signal.aborted || !wanted) return;
       try {
@@ -134,14 +138,19 @@ export class TunMode {
         return;
       } catch (error) {
         this.#lost = error as Error;
-        this.#options.log.debug({ err: error }, "TUN mode does not come back yet");
+        this.#options.log[attempt === 1 ? "warn" : "debug"](
+          { err: error },
+          "TUN mode does not come back yet",
+        );
       }
     }
   }
 
-  #endRetry(): void {
+  /** Resolves once no attempt is under way any more; one that has just succeeded stays. */
+  async #endRetry(): Promise<void> {
     this.#retry?.abort();
     this.#retry = undefined;
+    await this.#comingBack;
   }
 }
 
