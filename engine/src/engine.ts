@@ -296,7 +296,8 @@ class RunningEngine implements Engine {
     const before = this.#config;
     const listeners = await unlessBusy(this.#listeners.apply(next));
     try {
-      if (diff.tunChanged || diff.routesChanged) await unlessBusy(this.#tun.apply(next, routerOf(next)));
+      const concernsTun = diff.tunChanged || diff.routesChanged || diff.limitsChanged;
+      if (concernsTun) await unlessBusy(this.#tun.apply(next, routerOf(next)));
     } catch (error) {
       await this.#listeners.apply(before);
       await this.#tun.apply(before, this.#router).catch(() => {});

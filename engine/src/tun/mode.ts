@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "../config/config.ts";
 import type { EngineStatus } from "../control/contract.ts";
@@ -20,6 +20,7 @@ import type { Resolver } from "../upstream/resolver.ts";
 import { readLocalNetworks } from "./local-networks.ts";
 import { findOverlaps } from "./preflight.ts";
 import { Reachability } from "./reachability.ts";
+import { stackLimits } from "./stack-limits.ts";
 import { type Resolving, resolvePast } from "./resolving.ts";
 
 /** The system adds a number. */
@@ -58,6 +59,8 @@ export class TunMode {
   #wanted: Wanted | undefined;
   /** Ends the attempts to come back. */
   #retry: AbortController | undefined;
+  /** Those attempts; settled where there are none. */
+  #comingBack: Promise<void> = Promise.resolve();
 
   constructor(options: TunModeOptions) {
     this.#options = options;
@@ -73,7 +76,7 @@ export class TunMode {
    * @throws {Error} with a sentence for people, where the helper is missing or refuses; then what was there before is closed.
    */
   async apply(config: Config, router: Router): Promise<void> {
-    this.#endRetry();
+    await this.#endRetry();
     const before = this.#wanted;
     this.#wanted = config.tun.enabled ? { config, router } : undefined;
     if (!this.#wanted) {
@@ -89,7 +92,7 @@ export class TunMode {
 
   /** Gives everything back to the system. Connections through the device are reset. */
   async close(): Promise<void> {
-    this.#endRetry();
+    await this.#endRetry();
     this.#wanted = undefined;
     await this.#stop();
   }
@@ -117,16 +120,18 @@ export class TunMode {
     if (this.#running !== running) return;
     this.#running = undefined;
     this.#lost = error;
-    void running.stop();
     this.#options.log.error({ err: error }, "TUN mode ended by itself; it is tried again");
     this.#retry = new AbortController();
-    void this.#comeBack(this.#retry.signal);
+    this.#comingBack = this.#comeBack(running, this.#retry.signal);
   }
 
-  async #comeBack(signal: AbortSignal): Promise<void> {
+  /** Never rejects. */
+  async #comeBack(lost: Running, signal: AbortSignal): Promise<void> {
+    // What it changed in the engine must be undone before another one changes it.
+    await lost.stop();
     const backoff = new Backoff(500, 30_000);
-    for (;;) {
-      await sleep(backoff.next(), undefined, { ref: false });
+    for (let attempt = 1; ; attempt++) {
+      await sleep(backoff.next(), undefined, { ref: false, signal }).catch(() => {});
       const wanted = this.#wanted;
       if (signal.aborted || !wanted) return;
       try {
@@ -134,14 +139,19 @@ export class TunMode {
         return;
       } catch (error) {
         this.#lost = error as Error;
-        this.#options.log.debug({ err: error }, "TUN mode does not come back yet");
+        this.#options.log[attempt === 1 ? "warn" : "debug"](
+          { err: error },
+          "TUN mode does not come back yet",
+        );
       }
     }
   }
 
-  #endRetry(): void {
+  /** Resolves once no attempt is under way any more; one that has just succeeded stays. */
+  async #endRetry(): Promise<void> {
     this.#retry?.abort();
     this.#retry = undefined;
+    await this.#comingBack;
   }
 }
 
@@ -184,7 +194,7 @@ class Running {
     this.#wanted = wanted;
     this.#options = options;
     this.#client = client;
-    this.#ipv6 = process.platform !== "linux" || existsSync("/proc/net/if_inet6");
+    this.#ipv6 = process.platform !== "linux" || hasIpv6Addresses();
     this.#sockets = new MarkedSockets(client);
     // Before anything is captured, so that no connection of ours ever is.
     egress.source = this.#sockets;
@@ -224,6 +234,7 @@ class Running {
     this.#inbound = openTun(
       {
         device,
+        limits: stackLimits(this.#wanted.config.limits),
         // Asked for at each connection, because a reload may change the mode.
         get dns(): TunDns | undefined {
           return mode() === "off" ? undefined : dns;
@@ -256,6 +267,7 @@ class Running {
     const before = this.#wanted.config.tun;
     this.#wanted = wanted;
     this.#dns.update(wanted);
+    this.#inbound.setLimits(stackLimits(wanted.config.limits));
     const { cidrs, exclude } = wanted.config.tun;
     if (String([cidrs, exclude]) !== String([before.cidrs, before.exclude]))
       warnOfOverlaps(wanted.config, this.#inbound.name, this.#options);
@@ -294,6 +306,15 @@ class Running {
     this.#sockets.close();
     void (this.#inbound as TunInbound | undefined)?.close();
     this.#dns.close();
+  }
+}
+
+/** Without one, not even loopback's, the kernel has no IPv6, or every interface has it switched off. */
+function hasIpv6Addresses(): boolean {
+  try {
+    return readFileSync("/proc/net/if_inet6", "utf8") !== "";
+  } catch {
+    return false;
   }
 }
 
