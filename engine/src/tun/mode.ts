@@ -127,8 +127,8 @@ export class TunMode {
 
   /** Never rejects. */
   async #comeBack(lost: Running, signal: AbortSignal): Promise<void> {
-    // What it changed in the engine must be undone before another one changes it.
-    await lost.stop();
+    // What it changed in the engine must be undone before another one changes it. The kill switch is for this very moment.
+    await lost.stop({ keepKillSwitch: true });
     const backoff = new Backoff(500, 30_000);
     for (let attempt = 1; ; attempt++) {
       await sleep(backoff.next(), undefined, { ref: false, signal }).catch(() => {});
@@ -288,9 +288,9 @@ class Running {
   }
 
   /** In order: the system first, so that new connections go their own way. @returns what could not be undone. */
-  async stop(): Promise<readonly string[]> {
+  async stop({ keepKillSwitch = false } = {}): Promise<readonly string[]> {
     try {
-      return await this.#client.release({ keepKillSwitch: false });
+      return await this.#client.release({ keepKillSwitch });
     } catch (error) {
       return [(error as Error).message];
     } finally {
