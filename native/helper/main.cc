@@ -96,19 +96,21 @@ int serveGuarded(int client) {
 int listenHere(std::string& path) {
   if (makeFolder(kRunFolder) != 0) return -1;
   path = std::string(kRunFolder) + "/helper.sock";
+  // It takes its name once it listens, so that whoever finds it can connect.
+  const std::string unready = path + ".new";
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
-  std::snprintf(name.sun_path, sizeof name.sun_path, "%s", path.c_str());
+  std::snprintf(name.sun_path, sizeof name.sun_path, "%s", unready.c_str());
   const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-  unlink(path.c_str());
+  unlink(unready.c_str());
   const mode_t mask = umask(0177);
   const bool bound = listener >= 0 && bind(listener, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0;
   umask(mask);
   if (!bound) return -1;
   const group* allowed = getgrnam(kGroup);
-  if (allowed != nullptr && (chown(path.c_str(), 0, allowed->gr_gid) != 0 || chmod(path.c_str(), 0660) != 0))
+  if (allowed != nullptr && (chown(unready.c_str(), 0, allowed->gr_gid) != 0 || chmod(unready.c_str(), 0660) != 0))
     say(std::string("only root can connect: ") + path + " could not be given to its group: " + std::strerror(errno));
-  return listen(listener, 8) == 0 ? listener : -1;
+  return listen(listener, 8) == 0 && rename(unready.c_str(), path.c_str()) == 0 ? listener : -1;
 }
 
 int serveListening() {

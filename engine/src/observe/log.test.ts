@@ -215,7 +215,8 @@ test("what comes by the thousand is logged twenty times in ten seconds, and then
   assert.equal(lines.length, 21);
   t.mock.timers.tick(10_000);
   assert.equal(lines.length, 22);
-  const { time: _time, ...rest } = last();
+  const { time, ...rest } = last();
+  assert.ok(time);
   const msg = "dial failed: 9980 more in 10 s";
   assert.deepEqual(rest, { level: "warn", upstream: "a", code: "refused", count: 9980, msg });
   fail("a");
