@@ -49,9 +49,13 @@ int undoAndExit(bool keepKillSwitch) {
 /** The worker serves; the guardian outlives it only to undo what it left, should it be killed. */
 int serveGuarded(int client) {
   std::string problem;
-  if (takeLock(ourselves(), true, problem) < 0) {
+  ucred engine = ourselves();
+  socklen_t size = sizeof engine;
+  getsockopt(client, SOL_SOCKET, SO_PEERCRED, &engine, &size);
+  if (takeLock(engine, true, problem) < 0) {
+    // The client says it.
     refuseClient(client, Refusal::busy, problem);
-    return fail(problem, kBusy);
+    return kBusy;
   }
   // A terminal's Ctrl-C is for the engine, which then releases in order.
   setsid();

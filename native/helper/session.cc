@@ -194,6 +194,13 @@ Outcome Session::status(const Request& request) {
   return outcome;
 }
 
+/** Where this program is, for people. */
+static std::string ownPath() {
+  char path[4096];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
+  return size < 0 ? "sockeye-helper" : std::string(path, static_cast<size_t>(size));
+}
+
 std::vector<std::string> undo(bool keepKillSwitch) {
   std::vector<std::string> problems;
   Journal journal = loadJournal();
@@ -215,7 +222,9 @@ std::vector<std::string> undo(bool keepKillSwitch) {
   }
   if (routing.empty()) routing = settle(netlink, kept);
   if (!routing.empty()) problems.push_back(routing);
-  if (keep) say("the kill switch stays on: captured networks reach nothing until a client or --cleanup releases it");
+  if (keep)
+    say("the kill switch stays on: captured networks reach nothing until Sockeye connects again, or `sudo " + ownPath() +
+        " --cleanup` releases it");
 
   if (problems.empty() && !keep && removeJournal() != 0) problems.push_back("the journal could not be removed");
   for (const std::string& problem : problems) say("not undone: " + problem);

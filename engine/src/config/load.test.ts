@@ -101,6 +101,7 @@ limits: { idle_timeout: 1h, dial_timeout: 500ms, connect_timeout: 2.5 }
         cidrs: [],
         exclude: [],
         mtu: 1500,
+        ping: false,
         block_when_disconnected: false,
         dns: "off",
       },

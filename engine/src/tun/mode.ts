@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "../config/config.ts";
 import type { EngineStatus } from "../control/contract.ts";
@@ -19,6 +19,8 @@ import type { Egress } from "../upstream/egress.ts";
 import type { Resolver } from "../upstream/resolver.ts";
 import { readLocalNetworks } from "./local-networks.ts";
 import { findOverlaps } from "./preflight.ts";
+import { Reachability } from "./reachability.ts";
+import { stackLimits } from "./stack-limits.ts";
 import { type Resolving, resolvePast } from "./resolving.ts";
 
 /** The system adds a number. */
@@ -57,6 +59,8 @@ export class TunMode {
   #wanted: Wanted | undefined;
   /** Ends the attempts to come back. */
   #retry: AbortController | undefined;
+  /** Those attempts; settled where there are none. */
+  #comingBack: Promise<void> = Promise.resolve();
 
   constructor(options: TunModeOptions) {
     this.#options = options;
@@ -72,7 +76,7 @@ export class TunMode {
    * @throws {Error} with a sentence for people, where the helper is missing or refuses; then what was there before is closed.
    */
   async apply(config: Config, router: Router): Promise<void> {
-    this.#endRetry();
+    await this.#endRetry();
     const before = this.#wanted;
     this.#wanted = config.tun.enabled ? { config, router } : undefined;
     if (!this.#wanted) {
@@ -88,7 +92,7 @@ export class TunMode {
 
   /** Gives everything back to the system. Connections through the device are reset. */
   async close(): Promise<void> {
-    this.#endRetry();
+    await this.#endRetry();
     this.#wanted = undefined;
     await this.#stop();
   }
@@ -116,16 +120,18 @@ export class TunMode {
     if (this.#running !== running) return;
     this.#running = undefined;
     this.#lost = error;
-    void running.stop();
     this.#options.log.error({ err: error }, "TUN mode ended by itself; it is tried again");
     this.#retry = new AbortController();
-    void this.#comeBack(this.#retry.signal);
+    this.#comingBack = this.#comeBack(running, this.#retry.signal);
   }
 
-  async #comeBack(signal: AbortSignal): Promise<void> {
+  /** Never rejects. */
+  async #comeBack(lost: Running, signal: AbortSignal): Promise<void> {
+    // What it changed in the engine must be undone before another one changes it. The kill switch is for this very moment.
+    await lost.stop({ keepKillSwitch: true });
     const backoff = new Backoff(500, 30_000);
-    for (;;) {
-      await sleep(backoff.next(), undefined, { ref: false });
+    for (let attempt = 1; ; attempt++) {
+      await sleep(backoff.next(), undefined, { ref: false, signal }).catch(() => {});
       const wanted = this.#wanted;
       if (signal.aborted || !wanted) return;
       try {
@@ -133,14 +139,19 @@ export class TunMode {
         return;
       } catch (error) {
         this.#lost = error as Error;
-        this.#options.log.debug({ err: error }, "TUN mode does not come back yet");
+        this.#options.log[attempt === 1 ? "warn" : "debug"](
+          { err: error },
+          "TUN mode does not come back yet",
+        );
       }
     }
   }
 
-  #endRetry(): void {
+  /** Resolves once no attempt is under way any more; one that has just succeeded stays. */
+  async #endRetry(): Promise<void> {
     this.#retry?.abort();
     this.#retry = undefined;
+    await this.#comingBack;
   }
 }
 
@@ -151,6 +162,7 @@ class Running {
   readonly #sockets: MarkedSockets;
   readonly #resolving: Resolving;
   readonly #dns: DnsService;
+  readonly #reachability: Reachability;
   readonly #ipv6: boolean;
   #inbound!: TunInbound;
   #wanted: Wanted;
@@ -182,7 +194,7 @@ class Running {
     this.#wanted = wanted;
     this.#options = options;
     this.#client = client;
-    this.#ipv6 = process.platform !== "linux" || existsSync("/proc/net/if_inet6");
+    this.#ipv6 = process.platform !== "linux" || hasIpv6Addresses();
     this.#sockets = new MarkedSockets(client);
     // Before anything is captured, so that no connection of ours ever is.
     egress.source = this.#sockets;
@@ -195,6 +207,9 @@ class Running {
       originals: stub.nameservers,
       log,
       ipv6: this.#ipv6,
+    });
+    this.#reachability = new Reachability({
+      dialer: (target) => upstream(this.#wanted.router.route(target).to),
     });
   }
 
@@ -219,6 +234,7 @@ class Running {
     this.#inbound = openTun(
       {
         device,
+        limits: stackLimits(this.#wanted.config.limits),
         // Asked for at each connection, because a reload may change the mode.
         get dns(): TunDns | undefined {
           return mode() === "off" ? undefined : dns;
@@ -226,6 +242,7 @@ class Running {
         get names(): TunNames | undefined {
           return mode() === "fake-ip" ? dns : undefined;
         },
+        echo: (target, reachable) => void this.#answerEcho(target, reachable),
         events: {
           onAccept,
           onLost: (error) => onLost(error ?? new Error(`the device ${device.name} is gone`)),
@@ -235,11 +252,22 @@ class Running {
     );
   }
 
+  async #answerEcho(address: string, reachable: (yes: boolean) => void): Promise<void> {
+    const { config } = this.#wanted;
+    if (!config.tun.ping) {
+      reachable(false);
+      return;
+    }
+    const host = config.tun.dns === "fake-ip" ? (this.#dns.fake.nameOf(address) ?? address) : address;
+    reachable(await this.#reachability.ask(host));
+  }
+
   /** What is captured becomes that of a new configuration. @throws {Error} */
   async change(wanted: Wanted): Promise<void> {
     const before = this.#wanted.config.tun;
     this.#wanted = wanted;
     this.#dns.update(wanted);
+    this.#inbound.setLimits(stackLimits(wanted.config.limits));
     const { cidrs, exclude } = wanted.config.tun;
     if (String([cidrs, exclude]) !== String([before.cidrs, before.exclude]))
       warnOfOverlaps(wanted.config, this.#inbound.name, this.#options);
@@ -260,9 +288,9 @@ class Running {
   }
 
   /** In order: the system first, so that new connections go their own way. @returns what could not be undone. */
-  async stop(): Promise<readonly string[]> {
+  async stop({ keepKillSwitch = false } = {}): Promise<readonly string[]> {
     try {
-      return await this.#client.release({ keepKillSwitch: false });
+      return await this.#client.release({ keepKillSwitch });
     } catch (error) {
       return [(error as Error).message];
     } finally {
@@ -278,6 +306,15 @@ class Running {
     this.#sockets.close();
     void (this.#inbound as TunInbound | undefined)?.close();
     this.#dns.close();
+  }
+}
+
+/** Without one, not even loopback's, the kernel has no IPv6, or every interface has it switched off. */
+function hasIpv6Addresses(): boolean {
+  try {
+    return readFileSync("/proc/net/if_inet6", "utf8") !== "";
+  } catch {
+    return false;
   }
 }
 
