@@ -18,6 +18,7 @@ import type { Dialer } from "../upstream/dialer.ts";
 import type { Egress } from "../upstream/egress.ts";
 import type { Resolver } from "../upstream/resolver.ts";
 import { readLocalNetworks } from "./local-networks.ts";
+import { endangeredSessions } from "./inbound-sessions.ts";
 import { findOverlaps } from "./preflight.ts";
 import { Reachability } from "./reachability.ts";
 import { stackLimits } from "./stack-limits.ts";
@@ -268,8 +269,9 @@ class Running {
     this.#wanted = wanted;
     this.#dns.update(wanted);
     this.#inbound.setLimits(stackLimits(wanted.config.limits));
-    const { cidrs, exclude } = wanted.config.tun;
-    if (String([cidrs, exclude]) !== String([before.cidrs, before.exclude]))
+    const what = ({ cidrs, exclude, block_when_disconnected: killSwitch }: Config["tun"]) =>
+      String([cidrs, exclude, killSwitch]);
+    if (what(wanted.config.tun) !== what(before))
       warnOfOverlaps(wanted.config, this.#inbound.name, this.#options);
     await this.#capture();
   }
@@ -321,4 +323,5 @@ function hasIpv6Addresses(): boolean {
 /** Preflight: told before anything is changed. */
 function warnOfOverlaps(config: Config, own: string | undefined, options: TunModeOptions): void {
   for (const { message } of findOverlaps(config.tun, readLocalNetworks(own))) options.onWarning(message);
+  for (const sentence of endangeredSessions(config.tun)) options.onWarning(sentence);
 }
