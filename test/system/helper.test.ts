@@ -221,12 +221,9 @@ if (await enterNamespace(import.meta.filename)) {
         await client.dns([TUN]);
         assert.deepEqual(await client.release(), []);
         assert.equal(readFileSync("/etc/resolv.conf", "utf8"), RESOLV_CONF);
-<<<<<<< HEAD
-=======
         const { descriptor } = await client.open(DEVICE);
         await client.dns([TUN]);
         closeSync(descriptor);
->>>>>>> crit
       });
       assert.equal(machineState(), before);
     });
