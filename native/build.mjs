@@ -39,20 +39,28 @@ const modules = [
   },
 ];
 
-/** All of the privileged helper but what tests it. */
-const helperSources = [
-  "main.cc",
-  "serve.cc",
-  "session.cc",
-  "privilege.cc",
+/** All of the privileged helper but what tests it; Windows' is built as docs/platforms.md says. */
+const posixHelper = [
   "frames.cc",
-  "device.cc",
-  "routing.cc",
-  "netlink.cc",
-  "dns.cc",
-  "journal.cc",
-  "files.cc",
+  "session.cc",
+  "posix/main.cc",
+  "posix/serve.cc",
+  "posix/lock.cc",
+  "posix/files.cc",
 ];
+const helperSources = {
+  linux: [
+    ...posixHelper,
+    ...["machine", "confine", "device", "routing", "netlink", "dns", "journal"].map(
+      (name) => `linux/${name}.cc`,
+    ),
+  ],
+  darwin: [
+    ...posixHelper,
+    ...["machine", "caller", "device", "routes", "routing", "dns"].map((name) => `macos/${name}.cc`),
+  ],
+}[process.platform];
+const helperFolders = [".", "posix", process.platform === "darwin" ? "macos" : "linux"];
 
 for (const module of modules) {
   if (module.onlyOn !== undefined && module.onlyOn !== process.platform) continue;
@@ -60,8 +68,8 @@ for (const module of modules) {
   if (problem !== undefined)
     console.error(`sockeye: ${module.name} was not built (${problem}): ${module.without}`);
 }
-if (process.platform === "linux") {
-  const problem = buildHelper();
+if (helperSources !== undefined) {
+  const problem = buildHelper(helperSources);
   if (problem !== undefined)
     console.error(
       `sockeye: the privileged helper was not built (${problem}): TUN mode will not be available`,
@@ -90,13 +98,20 @@ function build({ name, sources, headers = [] }) {
 }
 
 /** The privileged helper, a program of its own. @returns as build() does. */
-function buildHelper() {
+function buildHelper(names) {
   const folder = join(here, "helper");
   const output = join(folder, "build", "Release", "sockeye-helper");
   const temporary = `${output}.${process.pid}`;
-  const sources = helperSources.map((name) => join(folder, name));
-  const headers = readdirSync(folder).filter((name) => name.endsWith(".h"));
-  const inputs = [...sources, ...headers.sort().map((name) => join(folder, name))];
+  const folders = helperFolders.map((name) => join(folder, name));
+  const sources = names.map((name) => join(folder, name));
+  const headers = folders.flatMap((each) =>
+    readdirSync(each)
+      .filter((name) => name.endsWith(".h"))
+      .sort()
+      .map((name) => join(each, name)),
+  );
+  const inputs = [...sources, ...headers];
+  const isMac = process.platform === "darwin";
   const { version } = JSON.parse(readFileSync(join(here, "..", "package.json"), "utf8"));
   const args = [
     "-std=c++17",
@@ -114,10 +129,12 @@ function buildHelper() {
     "-Wextra",
     "-Wconversion",
     `-DSOCKEYE_BUILD="${version}"`,
+    // Not -I: there is a linux/netlink.h of the system's, too.
+    ...folders.flatMap((each) => ["-iquote", each]),
     ...sources,
-    "-pie",
-    "-s",
-    "-Wl,-z,relro,-z,now,-z,noexecstack",
+    ...(isMac
+      ? ["-framework", "CoreFoundation", "-framework", "SystemConfiguration"]
+      : ["-pie", "-s", "-Wl,-z,relro,-z,now,-z,noexecstack"]),
     "-o",
     temporary,
   ];

@@ -9,9 +9,13 @@
 namespace sockeye {
 
 /** Of this boot: the journal, the lock and the socket. */
+#ifdef __APPLE__
+constexpr char kRunFolder[] = "/var/run/sockeye";
+#else
 constexpr char kRunFolder[] = "/run/sockeye";
 /** Of longer life: what is needed to put /etc/resolv.conf back. */
 constexpr char kStateFolder[] = "/var/lib/sockeye";
+#endif
 /** Larger files are not ours to read or keep. */
 constexpr size_t kMaxFile = 64 * 1024;
 
