@@ -15,8 +15,12 @@ export interface ChildOptions {
   readonly command: string;
   readonly args: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** Ready when this port of 127.0.0.1 accepts; where absent, when it has printed a line. */
+  /** Ready when this port of 127.0.0.1 accepts. */
   readonly port?: number;
+  /** Ready when this says so. Where neither is given: when it has printed a line. */
+  readonly isReady?: () => boolean | Promise<boolean>;
+  /** Milliseconds that it may take to be ready. Default 20,000. */
+  readonly patience?: number;
   /** Called once when it has ended, to remove what was made for it. */
   readonly onEnd?: () => void;
 }
@@ -25,17 +29,22 @@ const READY_TIMEOUT_MS = 20_000;
 const STOP_TIMEOUT_MS = 2_000;
 const MAX_OUTPUT = 10_000;
 
-/** Ten thousand flows are twenty thousand descriptors: as many as the system lets us have. */
-const WITH_MANY_DESCRIPTORS = 'ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"; exec "$0" "$@"';
+/**
+ * Ten thousand flows are twenty thousand descriptors: as many as the system lets us have. And the kernel kills the program
+ * when we are killed and can no longer do that.
+ */
+const PREPARED =
+  'ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)"; ' +
+  'command -v setpriv >/dev/null && exec setpriv --pdeathsig KILL "$0" "$@"; exec "$0" "$@"';
 
 const running = new Set<ChildProcess>();
 process.on("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** @throws {Error} with what it printed, when it ends or says nothing within 20 seconds. */
+/** @throws {Error} with what it printed, when it ends before it is ready or is not ready in time. */
 export async function startChild(options: ChildOptions): Promise<Child> {
-  const child = spawn("sh", ["-c", WITH_MANY_DESCRIPTORS, options.command, ...options.args], {
+  const child = spawn("sh", ["-c", PREPARED, options.command, ...options.args], {
     env: options.env ?? process.env,
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -59,11 +68,14 @@ export async function startChild(options: ChildOptions): Promise<Child> {
     clearTimeout(late);
   };
 
-  const deadline = Date.now() + READY_TIMEOUT_MS;
-  while (!(options.port === undefined ? printed.includes("\n") : await accepts(options.port))) {
+  const isReady =
+    options.isReady ?? (() => (options.port === undefined ? printed.includes("\n") : accepts(options.port)));
+  const deadline = Date.now() + (options.patience ?? READY_TIMEOUT_MS);
+  while (!(await isReady())) {
     if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
       await stop();
-      throw new Error(`${options.command} ${options.args.join(" ")} did not start:\n${printed}${complained}`);
+      const said = `${printed}${complained}`.trim() || "it printed nothing";
+      throw new Error(`${options.command} ${options.args.join(" ")} did not start:\n${said}`);
     }
     await sleep(20);
   }

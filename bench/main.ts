@@ -11,8 +11,9 @@ import { memory } from "./memory.ts";
 import { proxy } from "./proxy.ts";
 import { asMarkdown, asText, type Report } from "./report.ts";
 import { ssh } from "./ssh.ts";
+import { tun } from "./tun/tun.ts";
 
-const benches: readonly Bench[] = [ssh, proxy, connections, delay, memory];
+const benches: readonly Bench[] = [ssh, proxy, connections, delay, memory, tun];
 const RESULTS = join(import.meta.dirname, "RESULTS.md");
 
 const USAGE = `npm run bench [-- NAME…] [--quick] [--json]
@@ -21,6 +22,10 @@ ${benches.map((bench) => `  ${bench.name.padEnd(12)} ${bench.about}`).join("\n")
 
   --quick      one second a measure, once: to see that it works, not to quote
   --json       the results as JSON on standard output
+
+tun measures the other tunnels that it finds on PATH, or first in the folders of SOCKEYE_BENCH_PEERS (separated as in PATH):
+hev-socks5-tunnel, sing-box, tun2socks. Its upstream is hev-socks5-server where that is found, else danted, or the one that
+SOCKEYE_BENCH_UPSTREAM names. \`node bench/peers/install.ts FOLDER\` installs what package registries serve.
 
 A whole run, without --quick, writes bench/RESULTS.md.`;
 

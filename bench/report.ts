@@ -31,8 +31,8 @@ export function asMarkdown(report: Report): string {
   return [
     "# Results of the benchmarks",
     "",
-    "Written by `npm run bench`. All figures are of one run on one machine, with everything on loopback; load, target and",
-    "proxies share its cores. Contenders take turns, each figure is the median of its rounds, and ratios are of medians.",
+    "Written by `npm run bench`. All figures are of one run on one machine, with everything on loopback, or, of tun, in",
+    "two network namespaces; load, target and proxies share its cores. Contenders take turns, each figure is the median of its rounds, and ratios are of medians.",
     "",
     ...report.machine.map((line) => `- ${line}`),
     `- ${report.settings}`,

@@ -11,16 +11,24 @@ interface ProcessTime {
 
 /** Processor seconds that a process and its descendants have used. */
 export function processorSeconds(pid: number): number {
-  const table = new Map(
-    readdirSync("/proc")
-      .filter((name) => /^\d+$/.test(name))
-      .map((name) => [Number(name), readTime(name)] as const),
-  );
-  const family = [pid];
-  for (const member of family) {
-    for (const [candidate, time] of table) if (time?.parent === member) family.push(candidate);
+  return family(pid).reduce((sum, { ticks }) => sum + ticks, 0) / TICKS_PER_SECOND;
+}
+
+interface Member extends ProcessTime {
+  readonly pid: number;
+}
+
+/** A process and its descendants. */
+function family(pid: number): Member[] {
+  const all: Member[] = [];
+  for (const name of readdirSync("/proc")) {
+    if (!/^\d+$/.test(name)) continue;
+    const time = readTime(name);
+    if (time !== undefined) all.push({ pid: Number(name), ...time });
   }
-  return family.reduce((sum, member) => sum + (table.get(member)?.ticks ?? 0), 0) / TICKS_PER_SECOND;
+  const members = all.filter((one) => one.pid === pid);
+  for (const member of members) members.push(...all.filter((one) => one.parent === member.pid));
+  return members;
 }
 
 function readTime(pid: string): ProcessTime | undefined {
@@ -42,6 +50,23 @@ export function residentBytes(pid: number): number {
   const line = /^VmRSS:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"));
   if (line === null) throw new Error(`process ${pid} has no memory any more`);
   return Number(line[1]) * 1024;
+}
+
+/**
+ * Bytes of memory that a process and its descendants have in use, with what they share with others counted in
+ * proportion (their proportional set size, proc_pid_smaps_rollup in proc(5)).
+ */
+export function proportionalBytes(pid: number): number {
+  return family(pid).reduce((sum, member) => sum + readProportional(member.pid), 0);
+}
+
+function readProportional(pid: number): number {
+  try {
+    const line = /^Pss:\s*(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/smaps_rollup`, "utf8"));
+    return Number(line?.[1] ?? 0) * 1024;
+  } catch {
+    return 0; // It has no memory any more: it ended while we looked.
+  }
 }
 
 /** Descriptors that a process may have open. */

@@ -13,7 +13,7 @@ const BUILT = join(SOURCES, "..", "..", ".cache", "bench");
 const run = promisify(execFile);
 
 /** Where a program is, built anew when its source has changed. @throws {Error} when there is no C compiler. */
-function program(name: "load" | "serve" | "upstream" | "delay"): string {
+export function program(name: "load" | "serve" | "upstream" | "delay" | "forward" | "site" | "apps"): string {
   const built = join(BUILT, name);
   const source = join(SOURCES, `${name}.c`);
   const newest = Math.max(statSync(source).mtimeMs, statSync(join(SOURCES, "net.h")).mtimeMs);

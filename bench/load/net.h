@@ -70,6 +70,21 @@ static inline int listen_free(int *port) {
   return fd;
 }
 
+/* Listens on a port of every address, of both families where the system has both. */
+static inline int listen_everywhere(int kind, int port) {
+  struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
+  struct sockaddr_in address4 = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+  int on = 1, off = 0, fd = socket(AF_INET6, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), is_four = fd < 0;
+  if (is_four) fd = socket(AF_INET, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) die("socket");
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+  if (!is_four) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  if (is_four ? bind(fd, (struct sockaddr *)&address4, sizeof address4) : bind(fd, (struct sockaddr *)&address, sizeof address))
+    die("bind to port %d", port);
+  if (kind == SOCK_STREAM && listen(fd, 4096)) die("listen");
+  return fd;
+}
+
 /* Begins to connect. Sources take turns, so that closed connections in TIME-WAIT do not use up one address's ports. */
 static inline int connect_begin(int port) {
   static int turn;

@@ -6,7 +6,8 @@ import type { Sshd } from "../../test/peers/sshd.ts";
 import { startChild } from "../child.ts";
 import type { Listening } from "../load/load.ts";
 
-const COMMAND = join(import.meta.dirname, "..", "..", "cli", "src", "main.ts");
+/** The command of this checkout. */
+export const COMMAND = join(import.meta.dirname, "..", "..", "cli", "src", "main.ts");
 
 /** Sockeye as a person starts it: `sockeye run --config FILE`, with a home folder of its own. */
 export async function startSockeye(upstream: Readonly<Record<string, unknown>>): Promise<Listening> {
@@ -33,7 +34,7 @@ export async function startSockeye(upstream: Readonly<Record<string, unknown>>):
 }
 
 /** The environment with nothing of this person's in it. */
-function withHome(home: string): NodeJS.ProcessEnv {
+export function withHome(home: string): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
     ([name]) => !/^(SOCKEYE_|XDG_|SSH_|NODE_OPTIONS$)/.test(name),
   );

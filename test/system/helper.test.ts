@@ -221,7 +221,6 @@ if (await enterNamespace(import.meta.filename)) {
         await client.dns([TUN]);
         assert.deepEqual(await client.release(), []);
         assert.equal(readFileSync("/etc/resolv.conf", "utf8"), RESOLV_CONF);
-        await client.dns([TUN]);
       });
       assert.equal(machineState(), before);
     });

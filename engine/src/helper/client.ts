@@ -129,7 +129,7 @@ export class HelperClient {
     return this.#build;
   }
 
-  /** Creates the TUN device. Once in a session. @throws {HelperError} */
+  /** Creates the TUN device. A session has one at a time: release() comes before another. @throws {HelperError} */
   async open(options: OpenOptions): Promise<OpenedDevice> {
     const { answer, descriptors } = await this.#ask({ ...options, verb: "open" });
     if (answer.verb !== "open") throw outOfStep(answer.verb);
