@@ -29,12 +29,25 @@ const modules = [
     name: "handover",
     sources: ["handover.cc"],
     without: "the helper can't be spoken with, so there is no TUN mode",
-    onlyOn: "linux",
+    onlyOn: ["linux", "darwin"],
+  },
+  {
+    name: "egress",
+    sources: [process.platform === "win32" ? "windows.cc" : "macos.cc"],
+    without: "there is no TUN mode",
+    onlyOn: ["darwin", "win32"],
+    libraries: ["iphlpapi.lib", "ws2_32.lib"],
   },
   {
     name: "tun",
-    sources: ["module.cc", "segment.cc", "checksum.cc", ...(tunSources[process.platform] ?? [])],
-    headers: ["burst.h", "checksum.h", "device.h", "segment.h", "vnet.h", "waiter.h", "wire.h"],
+    sources: [
+      "module.cc",
+      "segment.cc",
+      "checksum.cc",
+      "software.cc",
+      ...(tunSources[process.platform] ?? []),
+    ],
+    headers: ["burst.h", "checksum.h", "device.h", "segment.h", "software.h", "vnet.h", "waiter.h", "wire.h"],
     without: "there is no TUN mode",
   },
 ];
@@ -63,7 +76,7 @@ const helperSources = {
 const helperFolders = [".", "posix", process.platform === "darwin" ? "macos" : "linux"];
 
 for (const module of modules) {
-  if (module.onlyOn !== undefined && module.onlyOn !== process.platform) continue;
+  if (module.onlyOn !== undefined && !module.onlyOn.includes(process.platform)) continue;
   const problem = build(module);
   if (problem !== undefined)
     console.error(`sockeye: ${module.name} was not built (${problem}): ${module.without}`);
@@ -77,7 +90,7 @@ if (helperSources !== undefined) {
 }
 
 /** @returns why it could not be built, in a few words; undefined when it is there and current. */
-function build({ name, sources, headers = [] }) {
+function build({ name, sources, headers = [], libraries = [] }) {
   const folder = join(here, name);
   const output = join(folder, "build", "Release", `${name}.node`);
   const files = sources.map((source) => join(folder, source));
@@ -91,7 +104,7 @@ function build({ name, sources, headers = [] }) {
   const temporary = join(folder, "build", "Release", `${name}.${process.pid}.node`);
   const [compiler, args] =
     process.platform === "win32"
-      ? windowsCommand({ files, include, output: temporary, folder })
+      ? windowsCommand({ files, include, output: temporary, folder, libraries })
       : unixCommand({ files, include, output: temporary });
   const inputs = [...files, ...headers.map((header) => join(folder, header))];
   return compile({ folder, output, temporary, inputs, compiler, args });
@@ -205,7 +218,7 @@ function unixCommand({ files, include, output }) {
 }
 
 /** From a Visual Studio prompt. Node's own functions are imported from the host program by a library made of their names. */
-function windowsCommand({ files, include, output, folder }) {
+function windowsCommand({ files, include, output, folder, libraries }) {
   const definitions = require("node-api-headers").def_paths.node_api_def;
   const library = join(folder, "build", "Release", "node_api.lib");
   mkdirSync(dirname(library), { recursive: true });
@@ -227,6 +240,7 @@ function windowsCommand({ files, include, output, folder }) {
       ...files,
       "/link",
       library,
+      ...libraries,
       `/OUT:${output}`,
     ],
   ];

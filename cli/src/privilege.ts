@@ -65,6 +65,10 @@ function giveUpRoot(): void {
 
 /** By passwd(5), or whatever else the system keeps its users in. */
 function homeOf(user: string): string {
+  if (process.platform === "darwin") {
+    const words = [".", "-read", `/Users/${user}`, "NFSHomeDirectory"];
+    return /: (.*)/.exec(execFileSync("dscl", words, { encoding: "utf8" }))?.[1] ?? "/";
+  }
   const entry = execFileSync("getent", ["passwd", user], { encoding: "utf8" });
   return entry.split(":")[5] ?? "/";
 }

@@ -16,8 +16,12 @@ constexpr char kRunFolder[] = "/run/sockeye";
 /** Of longer life: what is needed to put /etc/resolv.conf back. */
 constexpr char kStateFolder[] = "/var/lib/sockeye";
 #endif
-/** Larger files are not ours to read or keep. */
+/** Larger files are not ours to read or keep; macOS' journal has routes. */
+#ifdef __APPLE__
+constexpr size_t kMaxFile = 256 * 1024;
+#else
 constexpr size_t kMaxFile = 64 * 1024;
+#endif
 
 struct Attributes {
   mode_t mode;

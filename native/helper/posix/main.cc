@@ -9,7 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
-#ifdef __linux__
+#ifndef __APPLE__
 #include <sys/prctl.h>
 #endif
 #include <sys/socket.h>
@@ -58,22 +58,22 @@ int serveGuarded(int client) {
   }
   // A terminal's Ctrl-C is for the engine, which then releases in order.
   setsid();
+#ifdef __APPLE__
+  // What a killed helper leaves goes without a guardian: name servers with their owner, routes with the device.
+  return serveOne(client, orderlyEnd());
+#else
   sigset_t set;
   sigemptyset(&set);
   for (const int each : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, each);
   sigprocmask(SIG_BLOCK, &set, nullptr);
 
-#ifdef __linux__
   const pid_t guardian = getpid();
-#endif
   const pid_t worker = fork();
   if (worker < 0) return fail(std::string("fork: ") + std::strerror(errno));
   if (worker == 0) {
-#ifdef __linux__
     // No session goes on unguarded.
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != guardian) return 1;
-#endif
     sigset_t child;
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
@@ -93,6 +93,7 @@ int serveGuarded(int client) {
       return undo(true).empty() ? 0 : 1;
     }
   }
+#endif
 }
 
 /** Root's and the group's to connect to; only root's where there is no such group. @returns the socket, or -1. */
