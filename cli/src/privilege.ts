@@ -1,9 +1,12 @@
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { ownHelper, type HelperSource } from "@sockeye/engine/helper/source";
 import { spawnHelper } from "@sockeye/engine/helper/spawn";
 import { readConfiguration } from "./config-file.ts";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
 import { complain } from "./output.ts";
+
+/** Users may be kept far away. */
+const ASK_MS = 10_000;
 
 export interface Privileged {
   readonly helper: HelperSource;
@@ -31,14 +34,18 @@ export async function startPrivileged(configFile: string | undefined): Promise<P
     );
   }
   const { client, ended } = spawned;
-  giveUpRoot();
-  return {
-    helper: ownHelper(client),
-    close: async () => {
-      client.close();
-      await ended;
-    },
+  const close = async (): Promise<void> => {
+    client.close();
+    await ended;
   };
+  try {
+    giveUpRoot();
+  } catch (error) {
+    await close();
+    const sentence = `root can't be given up for the user who called sudo: ${(error as Error).message}`;
+    throw new CommandFailure(ExitCode.failed, sentence, error);
+  }
+  return { helper: ownHelper(client), close };
 }
 
 /** Becomes the user who called sudo. Where root itself called, as in a container, there is nobody to become. */
@@ -55,24 +62,29 @@ function giveUpRoot(): void {
     complain("the engine runs as root, because no user called sudo; a user of its own is safer");
     return;
   }
-  process.setgroups!(groupsOf(SUDO_USER));
+  const [groups, home] = [groupsOf(SUDO_USER), homeOf(SUDO_USER)];
+  process.setgroups!(groups);
   process.setgid!(gid);
   process.setuid!(uid);
-  process.env["HOME"] = homeOf(SUDO_USER);
+  process.env["HOME"] = home;
   process.env["USER"] = SUDO_USER;
   process.env["LOGNAME"] = SUDO_USER;
 }
 
 /** By passwd(5), or whatever else the system keeps its users in. */
 function homeOf(user: string): string {
-  if (process.platform === "darwin") {
-    const words = [".", "-read", `/Users/${user}`, "NFSHomeDirectory"];
-    return /: (.*)/.exec(execFileSync("dscl", words, { encoding: "utf8" }))?.[1] ?? "/";
-  }
-  const entry = execFileSync("getent", ["passwd", user], { encoding: "utf8" });
-  return entry.split(":")[5] ?? "/";
+  if (process.platform === "darwin")
+    return /: (.*)/.exec(ask("dscl", [".", "-read", `/Users/${user}`, "NFSHomeDirectory"]))?.[1] ?? "/";
+  return ask("getent", ["passwd", user]).split(":")[5] ?? "/";
 }
 
 function groupsOf(user: string): number[] {
-  return execFileSync("id", ["-G", user], { encoding: "utf8" }).trim().split(" ").map(Number);
+  return ask("id", ["-G", "--", user]).split(" ").map(Number);
+}
+
+/** @throws {Error} with what the program says. */
+function ask(program: string, args: readonly string[]): string {
+  const { status, stdout, stderr, error } = spawnSync(program, args, { encoding: "utf8", timeout: ASK_MS });
+  if (status === 0) return stdout.trim();
+  throw error ?? new Error(stderr.trim() || `${program} ${args.join(" ")} ended with ${status}`);
 }

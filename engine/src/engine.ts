@@ -33,6 +33,8 @@ import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
+import { proxyCommandGroups } from "./upstream/ssh/proxy-command.ts";
+import { isOwnProgram } from "./tun/own-programs.ts";
 import { systemResolver } from "./upstream/resolver.ts";
 import { UpstreamSet } from "./upstream/set.ts";
 import { upstreamEnvironment } from "./upstream-environment.ts";
@@ -98,9 +100,8 @@ class RunningEngine implements Engine {
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, options),
     );
-    const handler = this.#inboundHandler();
     this.#tun = new TunMode({
-      handler,
+      handler: this.#tunHandler(),
       helper: options.helper ?? systemHelper,
       egress: this.#upstreams.egress,
       resolver: systemResolver,
@@ -110,7 +111,7 @@ class RunningEngine implements Engine {
       onWarning: (sentence) => this.#warn(sentence),
     });
     this.#listeners = new Listeners({
-      handler,
+      handler: this.#handlerIn(this.#flowContext()),
       readSecret: (secret) => this.#readSecret(secret),
       events: (kind) => this.#listenEvents(kind),
       openMetrics: (address) => startObserveEndpoint(address, this.#metrics, this.#health()),
@@ -295,7 +296,8 @@ class RunningEngine implements Engine {
     const before = this.#config;
     const listeners = await unlessBusy(this.#listeners.apply(next));
     try {
-      if (diff.tunChanged || diff.routesChanged) await unlessBusy(this.#tun.apply(next, routerOf(next)));
+      const concernsTun = diff.tunChanged || diff.routesChanged || diff.limitsChanged;
+      if (concernsTun) await unlessBusy(this.#tun.apply(next, routerOf(next)));
     } catch (error) {
       await this.#listeners.apply(before);
       await this.#tun.apply(before, this.#router).catch(() => {});
@@ -347,8 +349,8 @@ class RunningEngine implements Engine {
     };
   }
 
-  #inboundHandler(): InboundHandler {
-    const context: DatagramContext = {
+  #flowContext(): DatagramContext {
+    return {
       table: this.#table,
       observer: this.#metrics,
       log: this.#log,
@@ -359,6 +361,23 @@ class RunningEngine implements Engine {
       dns: this.#dns,
       udp: this.#udpSupport,
     };
+  }
+
+  /** For what the device captures. A program that is a way to an upstream goes its own way, and never through an upstream. */
+  #tunHandler(): InboundHandler {
+    const context = this.#flowContext();
+    const router = createRouter([], "direct");
+    const [any, own] = [this.#handlerIn(context), this.#handlerIn({ ...context, router: () => router })];
+    const handlerOf = ({ source }: { readonly source: Endpoint }, protocol: "tcp" | "udp") =>
+      isOwnProgram(source, protocol, proxyCommandGroups) ? own : any;
+    return {
+      connect: (request) => handlerOf(request, "tcp").connect(request),
+      associate: (port) => handlerOf(port, "udp").associate(port),
+      udpAvailable: () => any.udpAvailable(),
+    };
+  }
+
+  #handlerIn(context: DatagramContext): InboundHandler {
     return {
       connect: (request) => connect(context, request),
       associate: (port) => associate(context, port),

@@ -10,6 +10,8 @@ export interface DanteOptions {
   readonly auth?: "none" | "username";
   /** Where to listen, so that a test can start it again at the same place. Default: a free port. */
   readonly port?: number;
+  /** Addresses it listens on, and the interface whose addresses it connects from. Default: loopback. */
+  readonly on?: { readonly host: string; readonly external: string };
   /** Addresses it refuses to connect to, as networks. */
   readonly refuse?: readonly string[];
 }
@@ -49,12 +51,13 @@ export async function startDante(options: DanteOptions = {}): Promise<Dante> {
 }
 
 function configuration(port: number, options: DanteOptions): string {
-  const everyone = "from: 0.0.0.0/0 to: 0.0.0.0/0";
+  const { host, external } = options.on ?? { host: "127.0.0.1", external: "lo" };
+  const everyone = "from: 0/0 to: 0/0";
   const asRoot = process.getuid?.() === 0;
   return `
 logoutput: stderr
-internal: 127.0.0.1 port = ${port}
-external: lo
+internal: ${host} port = ${port}
+external: ${external}
 clientmethod: none
 socksmethod: ${options.auth ?? "none"}
 ${asRoot ? "user.privileged: root\nuser.unprivileged: nobody" : ""}

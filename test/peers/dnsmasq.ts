@@ -1,6 +1,7 @@
+import { type ChildProcess, spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { freePort, makePeerFolder, startPeerProcess } from "./peer-process.ts";
+import { findProgram, freePort, makePeerFolder, startPeerProcess } from "./peer-process.ts";
 
 export interface Dnsmasq {
   readonly host: string;
@@ -32,4 +33,13 @@ export async function startDnsmasq(records: readonly string[]): Promise<Dnsmasq>
   const args = [`--conf-file=${configFile}`];
   const peer = await startPeerProcess({ program: "dnsmasq", args, port, folder });
   return { host: "127.0.0.1", port, stop: () => peer.stop() };
+}
+
+/** A real DNS server on port 53 of an address of a network namespace, where this process is root. */
+export function startDnsmasqIn(namespace: string, address: string, records: readonly string[]): ChildProcess {
+  const settings = ["port=53", `listen-address=${address}`, "bind-interfaces", "no-resolv", "no-hosts"];
+  const options = [...settings, "no-daemon", "user=", "group=", ...records].map((line) => `--${line}`);
+  const program = findProgram("dnsmasq") ?? "dnsmasq";
+  const args = ["netns", "exec", namespace, program, "--conf-file=/dev/null", "--pid-file=", ...options];
+  return spawn("ip", args, { stdio: "ignore" });
 }

@@ -8,6 +8,8 @@ export interface TinyproxyOptions {
   /** The only port to which it allows CONNECT. Default: every port. */
   readonly connectPort?: number;
   readonly port?: number;
+  /** The address that it listens on. Default: loopback. */
+  readonly host?: string;
 }
 
 export interface Tinyproxy {
@@ -21,7 +23,13 @@ export async function startTinyproxy(options: TinyproxyOptions = {}): Promise<Ti
   const port = options.port ?? (await freePort());
   const folder = makePeerFolder("tinyproxy");
   const configFile = join(folder, "tinyproxy.conf");
-  const lines = [`Port ${port}`, "Listen 127.0.0.1", "Timeout 60", "MaxClients 200", "LogLevel Critical"];
+  const lines = [
+    `Port ${port}`,
+    `Listen ${options.host ?? "127.0.0.1"}`,
+    "Timeout 60",
+    "MaxClients 200",
+    "LogLevel Critical",
+  ];
   if (options.username) lines.push(`BasicAuth ${options.username} ${options.password ?? ""}`);
   if (options.connectPort) lines.push(`ConnectPort ${options.connectPort}`);
   writeFileSync(configFile, `${lines.join("\n")}\n`);

@@ -93,7 +93,10 @@ if (process.argv[2] === "as-root") {
 
     it("tells a second client who is served, and one with a helper of its own as well", async () => {
       const first = await HelperClient.connect();
-      const busy = { code: "busy", message: `the helper is busy with process ${process.pid} of user 0` };
+      const busy = {
+        code: "busy",
+        message: `TUN mode is in use already, by process ${process.pid} of user 0`,
+      };
       await assert.rejects(HelperClient.connect(), busy);
       await assert.rejects(startHelper(), busy);
       assert.equal((await first.status()).captured, 0);

@@ -116,6 +116,8 @@ export interface TunConfig {
   readonly exclude: readonly string[];
   /** Largest packet on the device, in bytes. */
   readonly mtu: number;
+  /** Answer echo requests (ICMP) for hosts that are there at the far end of their route. */
+  readonly ping: boolean;
   /** The kill switch: what is captured reaches nothing unless through an upstream, also when the engine is gone. */
   readonly block_when_disconnected: boolean;
   /**

@@ -28,6 +28,7 @@ export const defaultTun: TunConfig = {
   cidrs: [],
   exclude: [],
   mtu: 1500,
+  ping: false,
   block_when_disconnected: false,
   dns: "off",
 };

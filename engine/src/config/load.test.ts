@@ -101,6 +101,7 @@ limits: { idle_timeout: 1h, dial_timeout: 500ms, connect_timeout: 2.5 }
         cidrs: [],
         exclude: [],
         mtu: 1500,
+        ping: false,
         block_when_disconnected: false,
         dns: "off",
       },
@@ -322,6 +323,10 @@ const wrong: [text: string, ...errors: string[]][] = [
   [
     "tun:\n  enabled: true",
     "2:12 enabled needs cidrs that say what is captured, such as cidrs: [10.0.0.0/8], or dns: fake-ip",
+  ],
+  [
+    `tun: { exclude: [${Array.from({ length: 1001 }, () => "10.0.0.0/24").join(", ")}] }`,
+    "1:17 exclude has 1001 networks; there may be 1000: write larger ones in their place",
   ],
   ["tun: { mtu: 576 }", "1:13 mtu must be a whole number from 1280 to 65535, not 576"],
   ["tun: { dns: on }", '1:13 dns must be one of off, hijack, fake-ip, not "on"'],

@@ -32,9 +32,19 @@ export function checkReferences(
   return { errors, warnings };
 }
 
+/** The privileged helper takes 1024 networks, of which fake addresses take some. */
+const MAX_NETWORKS = 1000;
+
 /** A device that captures nothing is no use, and a wish that was not finished. */
 function checkTun(root: unknown): Finding[] {
   const path = ["tun", "enabled"];
+  const tooLong = ["cidrs", "exclude"].flatMap((key): Finding[] => {
+    const { length } = listOf(valueAt(root, ["tun", key]));
+    if (length <= MAX_NETWORKS) return [];
+    const message = `${key} has ${length} networks; there may be ${MAX_NETWORKS}: write larger ones in their place`;
+    return [{ path: ["tun", key], part: "value", message }];
+  });
+  if (tooLong.length > 0) return tooLong;
   if (String(valueAt(root, path)) !== "true" || listOf(valueAt(root, ["tun", "cidrs"])).length > 0) return [];
   // Fake addresses are captured by themselves.
   if (valueAt(root, ["tun", "dns"]) === "fake-ip") return [];

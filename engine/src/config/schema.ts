@@ -267,6 +267,7 @@ const tun = z.strictObject({
   exclude: optional(networks),
   mtu: optional(whole(1280, 65_535)),
   block_when_disconnected: optional(boolean),
+  ping: optional(boolean),
   dns: optional(oneOf("off", "hijack", "fake-ip")),
 });
 

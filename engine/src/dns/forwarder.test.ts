@@ -328,3 +328,30 @@ test("an answer that can't be read is SERVFAIL", async () => {
     );
   }
 });
+
+test("what was asked before everything was forgotten is neither kept nor shared", async () => {
+  const { forwarder, ask } = setUp();
+  const late = Promise.withResolvers<undefined>();
+  const old = pathOf(async (asked) => {
+    await late.promise;
+    return writeAnswer(asked, 0, [A(300, 1)]);
+  });
+  const first = ask(query("a.example"), old);
+  forwarder.clear();
+  const next = pathOf((asked) => writeAnswer(asked, 0, [A(0, 2)]));
+  const data = ({ bytes, records }: Message) => bytes[records[0]!.dataEnd - 1];
+  assert.equal(data(await ask(query("a.example"), next)), 2);
+  late.resolve(undefined);
+  assert.equal(data(await first), 1);
+  assert.equal(data(await ask(query("a.example"), next)), 2);
+});
+
+test("an answer that is passed as it is has the id of its question", async () => {
+  const { ask } = setUp();
+  const path = pathOf((asked) => {
+    const answer = writeAnswer(asked, 0, [A(30)]);
+    answer.writeUInt16BE(7, 0);
+    return answer;
+  });
+  assert.equal((await ask(query("a.example", { id: 9, flags: FLAG.RD | FLAG.TC }), path)).id, 9);
+});

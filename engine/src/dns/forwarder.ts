@@ -42,6 +42,8 @@ export class Forwarder {
   readonly #asked = new Map<string, Promise<Message | undefined>>();
   readonly #waiting = new Set<AbortController>();
   #running = 0;
+  /** What was asked before clear() is not kept. */
+  #generation = 0;
   #closed = false;
 
   constructor(options: ForwarderOptions = {}) {
@@ -54,14 +56,19 @@ export class Forwarder {
   async forward(query: Asked, path: DnsPath): Promise<Buffer> {
     if (!isPlain(query)) {
       const answer = await this.#ask(query, query.bytes, path);
-      return answer?.bytes ?? writeAnswer(query, RCODE.SERVFAIL);
+      if (answer === undefined) return writeAnswer(query, RCODE.SERVFAIL);
+      answer.bytes.writeUInt16BE(query.id, 0);
+      return answer.bytes;
     }
     const key = keyOf(query, path);
     const kept = this.#cache.get(key);
     if (kept !== undefined) return asAnswerTo(query, kept);
     let asked = this.#asked.get(key);
     if (asked === undefined) {
-      asked = this.#askAndKeep(query, key, path).finally(() => this.#asked.delete(key));
+      const ours = this.#askAndKeep(query, key, path).finally(() => {
+        if (this.#asked.get(key) === ours) this.#asked.delete(key);
+      });
+      asked = ours;
       this.#asked.set(key, asked);
     }
     const answer = await asked;
@@ -70,8 +77,10 @@ export class Forwarder {
       : asAnswerTo(query, Buffer.from(answer.bytes));
   }
 
-  /** Forgets what it was told: the network or the routes changed. */
+  /** Forgets what it was told, and what it is being told: the network or the routes changed. */
   clear(): void {
+    this.#generation += 1;
+    this.#asked.clear();
     this.#cache.clear();
   }
 
@@ -83,9 +92,11 @@ export class Forwarder {
   }
 
   async #askAndKeep(query: Asked, key: string, path: DnsPath): Promise<Message | undefined> {
+    const generation = this.#generation;
     const answer = await this.#ask(query, plainQuery(query), path);
     const kept = answer && withOurEdns(answer, query);
-    if (kept && query.question.class === CLASS_IN) this.#cache.put(key, kept);
+    const isOfNow = generation === this.#generation;
+    if (kept && isOfNow && query.question.class === CLASS_IN) this.#cache.put(key, kept);
     return kept;
   }
 

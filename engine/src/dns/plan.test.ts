@@ -70,6 +70,21 @@ test("every name comes to us where the default leads upstream for all that is ca
   }));
   assert.deepEqual(planDns(...configOf({ routes }))!.domains, []);
   assert.notDeepEqual(planDns(...configOf({ routes: routes.slice(1) }))!.domains, []);
+  const odd = [{ match: "*.a.-odd.example", to: "production" }];
+  assert.deepEqual(planDns(...configOf({ routes: odd }))!.domains, []);
+});
+
+test("whatever the routes, the helper takes the servers and domains", () => {
+  const many = Array.from({ length: MAX_DOMAINS }, (_, i) => ({
+    match: `*.${"d".repeat(63)}.d${i}.example`,
+    to: "production",
+  }));
+  for (const given of [{}, { routes: many }, { default: "production", cidrs: ["0.0.0.0/0"] }]) {
+    const { servers, domains } = planDns(...configOf(given))!;
+    assert.ok(domains.length <= 64);
+    assert.ok(servers.length <= 4);
+    for (const domain of domains) assert.match(domain, /^[a-z0-9_][a-z0-9_.-]{0,252}$/);
+  }
 });
 
 test("a name is routed if any of its ports is", () => {

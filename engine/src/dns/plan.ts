@@ -22,8 +22,8 @@ export interface DnsPlan {
   /** Networks that the device captures beside those of the configuration. */
   readonly capture: readonly string[];
   /**
-   * Only names below these are asked here, where the system can split them as systemd-resolved does; empty for every name. A
-   * resolv.conf knows no such thing; every name comes to us then, and is answered all the same.
+   * Names below these are asked of us alone, where the system can split them, as systemd-resolved can; every name, where there
+   * are none. A resolv.conf knows no such thing; every name comes to us then, and is answered all the same.
    */
   readonly domains: readonly string[];
 }
@@ -42,9 +42,14 @@ export function planDns(
   const { domains } = new RoutedNames(config, router);
   const capture = ipv6 ? [FAKE_IPV4, FAKE_IPV6] : [FAKE_IPV4];
   const servers = ipv6 ? DNS_SERVERS : DNS_SERVERS.slice(0, 1);
-  if (domains === undefined) return { servers, capture, domains: [] };
+  if (domains?.every(isPlain) !== true) return { servers, capture, domains: [] };
   const reverse = capture.flatMap((network) => reverseDomains(parseNetwork(network)));
   return { servers, capture, domains: [...domains, ...reverse] };
+}
+
+/** Whether the helper takes it (isDomain in native/helper/frames.cc): a rule may name what no DNS has. */
+function isPlain(domain: string): boolean {
+  return /^[a-z\d_][a-z\d_-]{0,62}(\.[a-z\d_][a-z\d_-]{0,62})*$/.test(domain);
 }
 
 /** The domains that hold the PTR records of a network: several, where its prefix ends within a label (RFC 1035 §3.5, RFC 3596 §2.5). */

@@ -3,8 +3,11 @@ import { isHost } from "../endpoint.ts";
 import { type Pattern, parseNetwork, parsePattern } from "../router/pattern.ts";
 import type { Router } from "../router/route.ts";
 
-/** What systemd-resolved is told at the most; with more, every name comes to us. */
-export const MAX_DOMAINS = 256;
+/**
+ * What systemd-resolved is told at the most; with more, every name comes to us. The helper takes 64, six of which are those of
+ * fake addresses.
+ */
+export const MAX_DOMAINS = 58;
 
 /**
  * Which names the routes send anywhere but `direct`, so that a connection to one has to be known by its name.

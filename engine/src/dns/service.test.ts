@@ -20,6 +20,7 @@ import {
   readMessage,
   readName,
   TYPE,
+  writeAnswer,
   writeQuery,
 } from "./message.ts";
 import { addressesIn } from "./stub-resolver.ts";
@@ -367,4 +368,15 @@ test("whatever a client sends and a server answers, there is an answer to the qu
     }),
     { numRuns: 1000 },
   );
+});
+
+test("a fake address in somebody else's answer is kept from the application", async () => {
+  const foreign = (data: Buffer, type: number) => (query: Buffer) =>
+    Promise.resolve(writeAnswer(readMessage(query) as Asked, RCODE.NOERROR, [{ type, ttl: 60, data }]));
+  const fake6 = Buffer.from("fc000000000000000000000000000005", "hex");
+  for (const [type, data] of [[TYPE.A, Buffer.from([198, 19, 7, 7])] as const, [TYPE.AAAA, fake6] as const]) {
+    const originals = { key: "originals", tries: 1, ask: foreign(data, type) };
+    const { ask } = makeService({ options: { originals } });
+    assert.deepEqual(outcome(await ask("evil.example", type)), NODATA);
+  }
 });

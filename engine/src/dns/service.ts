@@ -124,7 +124,9 @@ export class DnsService {
     const path = this.#pathTo(server);
     const ruled = this.#rules?.answer(asked, path?.knowsNames ?? false);
     if (ruled !== undefined) return ruled;
-    return path === undefined ? writeAnswer(asked, RCODE.REFUSED) : this.#forwarder.forward(asked, path.way);
+    if (path === undefined) return writeAnswer(asked, RCODE.REFUSED);
+    const answer = await this.#forwarder.forward(asked, path.way);
+    return this.#rules && this.#holdsFake(answer) ? writeAnswer(asked, RCODE.NOERROR) : answer;
   }
 
   /**
@@ -153,6 +155,16 @@ export class DnsService {
     this.#forwarder.close();
     for (const { dns } of this.#connections.values()) dns.close();
     this.#connections.clear();
+  }
+
+  /** Fake addresses are ours to hand out: from anybody else, one would let a web page of theirs reach a name of ours. */
+  #holdsFake(answer: Buffer): boolean {
+    const records = readMessage(answer)?.records ?? [];
+    return records.some(({ type, dataStart, dataEnd }) => {
+      const data = answer.subarray(dataStart, dataEnd);
+      if (type === TYPE.A) return this.fake.includes(data.join("."));
+      return type === TYPE.AAAA && this.fake.includes((data.toString("hex").match(/.{4}/g) ?? []).join(":"));
+    });
   }
 
   /** @returns undefined where the routes refuse the server; `knowsNames`: it is asked where the names are at home. */

@@ -47,7 +47,8 @@ function refuseBlocked(context: FlowContext, request: ConnectRequest, decision: 
   context.table.add(flow);
   context.table.remove(flow, error);
   context.observer.dialed("block", 0, "blocked");
-  context.log.info(
+  context.log.sparingly(
+    "info",
     { upstream: "block", target, seq: flow.id, request_id: context.requestId(flow.id) },
     "blocked",
   );
@@ -139,7 +140,8 @@ class Connecting {
     const { log } = this.#context;
     const level = failure.code === "cancelled" ? "debug" : failure.code === "internal" ? "error" : "warn";
     if (!log.enabled(level)) return;
-    log[level](
+    log.sparingly(
+      level,
       { ...this.#fields(), code: failure.code, step: failure.step, error: failure.message },
       "dial failed",
     );

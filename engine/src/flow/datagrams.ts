@@ -174,7 +174,8 @@ class PortAssociation implements UdpReceiver {
       const code = error instanceof DialError ? error.code : "internal";
       const message = error instanceof Error ? error.message : String(error);
       this.#context.observer.dialed(upstream, this.#flow.ageMs, code);
-      this.#context.log.warn({ upstream, seq: this.#flow.id, code, error: message }, "no UDP association");
+      const fields = { upstream, seq: this.#flow.id, code, error: message };
+      this.#context.log.sparingly("warn", fields, "no UDP association");
       this.#gone(error instanceof DialError ? error : new DialError(code, message, { cause: error }));
     } finally {
       clearTimeout(deadline);

@@ -16,6 +16,10 @@ export const systemHelper: HelperSource = {
     try {
       return await HelperClient.connect();
     } catch (error) {
+      if (error instanceof HelperError && error.code === "version") {
+        const sentence = `the privileged helper and this Sockeye are of different versions, so install both anew: ${error.message}`;
+        throw new HelperError("version", sentence, { cause: error });
+      }
       if (!(error instanceof HelperError) || error.code !== "missing") throw error;
       const sentence = `TUN mode needs a privileged helper, and there is none: ${HOW_TO_GET_ONE}`;
       throw new HelperError("missing", sentence, { cause: error });

@@ -34,6 +34,8 @@ export interface TunInbound {
   /** Connections that wait for their dial. */
   readonly pending: number;
   readonly stats: StackStats;
+  /** For what is open, too; connections beyond a smaller number stay. */
+  setLimits(limits: Pick<Partial<StackLimits>, "tcp" | "udp">): void;
   /** Resets what is open, and gives the device back. */
   close(): Promise<void>;
 }
@@ -73,6 +75,10 @@ class OpenTun implements TunInbound, StackHandler {
 
   get stats(): StackStats {
     return this.#driver.stats;
+  }
+
+  setLimits(limits: Pick<Partial<StackLimits>, "tcp" | "udp">): void {
+    this.#driver.setLimits(limits);
   }
 
   async close(): Promise<void> {

@@ -53,6 +53,11 @@ export class StackDriver {
     return this.#stack.stats;
   }
 
+  setLimits(limits: Pick<Partial<StackLimits>, "tcp" | "udp">): void {
+    this.#stack.setLimits(limits);
+    this.#setTimer();
+  }
+
   /** Resets connections, tells sources, and closes the device. */
   close(): void {
     if (this.#closed) return;

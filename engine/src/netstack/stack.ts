@@ -139,6 +139,12 @@ export class Stack {
     };
   }
 
+  /** Changes limits of TCP and UDP while it runs; those that are not given stay as they are. */
+  setLimits({ tcp, udp }: Pick<Partial<StackLimits>, "tcp" | "udp">): void {
+    if (tcp) this.#tcp.setLimits(tcp);
+    if (udp) this.#udp.setLimits(udp);
+  }
+
   /** Takes packets as they came. What they are answered with has left when this returns. */
   receive(burst: PacketBurst): void {
     if (this.#closed) return;

@@ -205,3 +205,23 @@ test("a reader of standard error that stops reading, or goes, does not stall or 
   const [code] = (await once(child, "exit")) as [number];
   assert.equal(code, 0);
 });
+
+test("what comes by the thousand is logged twenty times in ten seconds, and then counted", (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const { log, lines, last } = capture();
+  const fail = (upstream: string) => log.sparingly("warn", { upstream, code: "refused" }, "dial failed");
+  for (let i = 0; i < 10_000; i++) fail("a");
+  fail("b");
+  assert.equal(lines.length, 21);
+  t.mock.timers.tick(10_000);
+  assert.equal(lines.length, 22);
+  const { time, ...rest } = last();
+  assert.ok(time);
+  const msg = "dial failed: 9980 more in 10 s";
+  assert.deepEqual(rest, { level: "warn", upstream: "a", code: "refused", count: 9980, msg });
+  fail("a");
+  assert.equal(lines.length, 23);
+  log.setLevel("debug");
+  for (let i = 0; i < 100; i++) fail("a");
+  assert.equal(lines.length, 123);
+});

@@ -3,6 +3,7 @@ import { prettyFactory } from "pino-pretty";
 import type { LogLevel } from "../config/config.ts";
 import type { LogRecord } from "../control/contract.ts";
 import type { LogSource } from "../control/host.ts";
+import { Brake } from "./brake.ts";
 import { redact, scrub } from "./redact.ts";
 import { LEVEL_VALUES, LogRing, type RecordLevel } from "./ring.ts";
 
@@ -77,6 +78,25 @@ export class Logger implements LogSource {
     if (this.#sink.threshold <= LEVEL_VALUES.error) this.#write("error", fields, message);
   }
 
+  /**
+   * For what applications can cause by the thousand: of one message for one upstream and code, the first 20 in 10 seconds, and then a
+   * record of how many more there were (`count`). All of them while debug is on.
+   */
+  sparingly(level: RecordLevel, fields: LogFields, message: string): void {
+    if (!this.enabled(level)) return;
+    const { upstream, code } = fields;
+    const kind = `${message} ${String(upstream)} ${String(code)}`;
+    const summarize = (count: number): void => {
+      this.#write(
+        level,
+        { upstream, ...(code !== undefined && { code }), count },
+        `${message}: ${count} more in 10 s`,
+      );
+    };
+    if (this.enabled("debug") || this.#sink.brake.admits(kind, summarize))
+      this.#write(level, fields, message);
+  }
+
   enabled(level: RecordLevel): boolean {
     return this.#sink.threshold <= LEVEL_VALUES[level];
   }
@@ -119,6 +139,7 @@ export class Logger implements LogSource {
 /** The one pino behind a logger and its children: serialising, the format, the ring, and where lines go. */
 class Sink {
   readonly ring = new LogRing();
+  readonly brake = new Brake();
   readonly #pino: pino.Logger;
   readonly #out: LogDestination;
   readonly #pretty: ((line: string) => string) | undefined;

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "../config/config.ts";
 import type { EngineStatus } from "../control/contract.ts";
@@ -22,6 +22,8 @@ import type { Egress } from "../upstream/egress.ts";
 import type { Resolver } from "../upstream/resolver.ts";
 import { readLocalNetworks } from "./local-networks.ts";
 import { findOverlaps } from "./preflight.ts";
+import { Reachability } from "./reachability.ts";
+import { stackLimits } from "./stack-limits.ts";
 import { type Resolving, resolvePast } from "./resolving.ts";
 
 /** The system adds a number. */
@@ -62,6 +64,8 @@ export class TunMode {
   #wanted: Wanted | undefined;
   /** Ends the attempts to come back. */
   #retry: AbortController | undefined;
+  /** Those attempts; settled where there are none. */
+  #comingBack: Promise<void> = Promise.resolve();
 
   constructor(options: TunModeOptions) {
     this.#options = options;
@@ -77,7 +81,7 @@ export class TunMode {
    * @throws {Error} with a sentence for people, where the helper is missing or refuses; then what was there before is closed.
    */
   async apply(config: Config, router: Router): Promise<void> {
-    this.#endRetry();
+    await this.#endRetry();
     const before = this.#wanted;
     this.#wanted = config.tun.enabled ? { config, router } : undefined;
     if (!this.#wanted) {
@@ -100,7 +104,7 @@ export class TunMode {
 
   /** Gives everything back to the system. Connections through the device are reset. */
   async close(): Promise<void> {
-    this.#endRetry();
+    await this.#endRetry();
     this.#wanted = undefined;
     await this.#stop();
   }
@@ -128,16 +132,18 @@ export class TunMode {
     if (this.#running !== running) return;
     this.#running = undefined;
     this.#lost = error;
-    void running.stop();
     this.#options.log.error({ err: error }, "TUN mode ended by itself; it is tried again");
     this.#retry = new AbortController();
-    void this.#comeBack(this.#retry.signal);
+    this.#comingBack = this.#comeBack(running, this.#retry.signal);
   }
 
-  async #comeBack(signal: AbortSignal): Promise<void> {
+  /** Never rejects. */
+  async #comeBack(lost: Running, signal: AbortSignal): Promise<void> {
+    // What it changed in the engine must be undone before another one changes it. The kill switch is for this very moment.
+    await lost.stop({ keepKillSwitch: true });
     const backoff = new Backoff(500, 30_000);
-    for (;;) {
-      await sleep(backoff.next(), undefined, { ref: false });
+    for (let attempt = 1; ; attempt++) {
+      await sleep(backoff.next(), undefined, { ref: false, signal }).catch(() => {});
       const wanted = this.#wanted;
       if (signal.aborted || !wanted) return;
       try {
@@ -145,14 +151,19 @@ export class TunMode {
         return;
       } catch (error) {
         this.#lost = error as Error;
-        this.#options.log.debug({ err: error }, "TUN mode does not come back yet");
+        this.#options.log[attempt === 1 ? "warn" : "debug"](
+          { err: error },
+          "TUN mode does not come back yet",
+        );
       }
     }
   }
 
-  #endRetry(): void {
+  /** Resolves once no attempt is under way any more; one that has just succeeded stays. */
+  async #endRetry(): Promise<void> {
     this.#retry?.abort();
     this.#retry = undefined;
+    await this.#comingBack;
   }
 }
 
@@ -163,6 +174,7 @@ class Running {
   readonly #sockets: MarkedSockets | BoundSockets;
   readonly #resolving: Resolving;
   readonly #dns: DnsService;
+  readonly #reachability: Reachability;
   readonly #ipv6: boolean;
   #inbound!: TunInbound;
   #wanted: Wanted;
@@ -203,7 +215,7 @@ class Running {
     this.#wanted = wanted;
     this.#options = options;
     this.#client = client;
-    this.#ipv6 = process.platform !== "linux" || existsSync("/proc/net/if_inet6");
+    this.#ipv6 = process.platform !== "linux" || hasIpv6Addresses();
     this.#sockets = sockets;
     // Before anything is captured, so that no connection of ours ever is.
     egress.source = this.#sockets;
@@ -216,6 +228,9 @@ class Running {
       originals: stub.nameservers,
       log,
       ipv6: this.#ipv6,
+    });
+    this.#reachability = new Reachability({
+      dialer: (target) => upstream(this.#wanted.router.route(target).to),
     });
   }
 
@@ -240,6 +255,7 @@ class Running {
     this.#inbound = openTun(
       {
         device,
+        limits: stackLimits(this.#wanted.config.limits),
         // Asked for at each connection, because a reload may change the mode.
         get dns(): TunDns | undefined {
           return mode() === "off" ? undefined : dns;
@@ -247,6 +263,7 @@ class Running {
         get names(): TunNames | undefined {
           return mode() === "fake-ip" ? dns : undefined;
         },
+        echo: (target, reachable) => void this.#answerEcho(target, reachable),
         events: {
           onAccept,
           onLost: (error) => onLost(error ?? new Error(`the device ${device.name} is gone`)),
@@ -256,11 +273,22 @@ class Running {
     );
   }
 
+  async #answerEcho(address: string, reachable: (yes: boolean) => void): Promise<void> {
+    const { config } = this.#wanted;
+    if (!config.tun.ping) {
+      reachable(false);
+      return;
+    }
+    const host = config.tun.dns === "fake-ip" ? (this.#dns.fake.nameOf(address) ?? address) : address;
+    reachable(await this.#reachability.ask(host));
+  }
+
   /** What is captured becomes that of a new configuration. @throws {Error} */
   async change(wanted: Wanted): Promise<void> {
     const before = this.#wanted.config.tun;
     this.#wanted = wanted;
     this.#dns.update(wanted);
+    this.#inbound.setLimits(stackLimits(wanted.config.limits));
     const { cidrs, exclude } = wanted.config.tun;
     if (String([cidrs, exclude]) !== String([before.cidrs, before.exclude]))
       warnOfOverlaps(wanted.config, this.#inbound.name, this.#options);
@@ -286,9 +314,9 @@ class Running {
   }
 
   /** In order: the system first, so that new connections go their own way. @returns what could not be undone. */
-  async stop(): Promise<readonly string[]> {
+  async stop({ keepKillSwitch = false } = {}): Promise<readonly string[]> {
     try {
-      return await this.#client.release({ keepKillSwitch: false });
+      return await this.#client.release({ keepKillSwitch });
     } catch (error) {
       return [(error as Error).message];
     } finally {
@@ -310,6 +338,15 @@ class Running {
 /** The packets: by the device's own descriptor, or by the helper where there is none to hand over. */
 async function openDevice({ descriptor, name }: OpenedDevice, mtu: number): Promise<PacketDevice> {
   return descriptor < 0 ? openPipeDevice({ name, mtu }) : openTunDevice(descriptor, { mtu });
+}
+
+/** Without one, not even loopback's, the kernel has no IPv6, or every interface has it switched off. */
+function hasIpv6Addresses(): boolean {
+  try {
+    return readFileSync("/proc/net/if_inet6", "utf8") !== "";
+  } catch {
+    return false;
+  }
 }
 
 /** Preflight: told before anything is changed. */

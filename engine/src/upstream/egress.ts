@@ -26,8 +26,7 @@ export interface SocketSource {
  * they come from a source, or the engine's connections would come back to it. It may change at any time: connections that
  * exist are not touched, as they have their local address already; datagram sockets are opened anew.
  *
- * A ProxyCommand of an SSH upstream opens its connection itself, in a process of its own, so its target must be excluded
- * from what is captured.
+ * A ProxyCommand of an SSH upstream opens its connection itself, in a process of its own: tun/own-programs.ts lets it through.
  */
 export class Egress {
   source: SocketSource | undefined;
@@ -50,6 +49,8 @@ export function connectFrom(
   { addresses, port }: ConnectTarget,
   signal: AbortSignal,
 ): Promise<Socket> {
+  // Most dials are to one address, and there are thousands a second of them.
+  if (addresses.length === 1) return connectOne(source, addresses[0]!, port, signal);
   return new Promise((resolve, reject) => {
     const queue = mixFamilies(addresses);
     const errors: unknown[] = [];
@@ -59,7 +60,7 @@ export function connectFrom(
     const finish = (): void => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
-      over.abort();
+      over.abort(raceOver);
     };
     const onAbort = (): void => {
       finish();
@@ -100,6 +101,9 @@ export function connectFrom(
     startNext();
   });
 }
+
+/** Another address was quicker. A reason that is there already: making one each time is dear. */
+const raceOver = new DialError("cancelled", "another address was connected first");
 
 /** In the order given within each family, beginning with the first one's, the families taking turns. */
 function mixFamilies(addresses: readonly string[]): string[] {

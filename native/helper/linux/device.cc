@@ -21,20 +21,19 @@ int attach(int descriptor, const std::string& name, int flags, ifreq& request) {
   return ioctl(descriptor, TUNSETIFF, &request) == 0 ? 0 : errno;
 }
 
-/** Router advertisements have no business here: nobody but the engine sends on this link. */
-void ignoreRouters(const std::string& name) {
-  const std::string path = "/proc/sys/net/ipv6/conf/" + name + "/accept_ra";
+/** Sets what a new device has taken over from the machine's defaults. Where it fails, the next step that needs it says so. */
+void setIpv6(const std::string& name, const char* key, const char* value) {
+  const std::string path = "/proc/sys/net/ipv6/conf/" + name + "/" + key;
   const int file = open(path.c_str(), O_WRONLY | O_CLOEXEC);
   if (file < 0) return;
-  // Without a link-local address the kernel drops them anyway: this is a second lock on the same door.
-  if (write(file, "0", 1) != 1) errno = 0;
+  if (write(file, value, 1) != 1) errno = 0;
   close(file);
 }
 
 }  // namespace
 
 int openDevice(const Open& wanted, Netlink& netlink, Device& device, const char*& step) {
-  step = "opening /dev/net/tun";
+  step = "opening /dev/net/tun, which the kernel's module tun provides (`modprobe tun`, or let the container have it)";
   const int descriptor = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0) return errno;
   device.descriptor = descriptor;
@@ -50,7 +49,11 @@ int openDevice(const Open& wanted, Netlink& netlink, Device& device, const char*
   if (error != 0) return error;
   device.name = request.ifr_name;
   device.index = if_nametoindex(request.ifr_name);
-  ignoreRouters(device.name);
+  // Router advertisements have no business here: nobody but the engine sends on this link. Without a link-local address the
+  // kernel drops them anyway, so this is a second lock on the same door.
+  setIpv6(device.name, "accept_ra", "0");
+  // Where new devices have IPv6 switched off, ours would take no address, and what is captured would pass it by.
+  setIpv6(device.name, "disable_ipv6", "0");
 
   step = "setting the TUN device up";
   error = netlink.setLink(device.index, wanted.mtu);

@@ -97,13 +97,13 @@ std::string resolvConfFor(const Dns& dns, const std::string& original) {
   return text;
 }
 
-/** In one step where it is a plain file; in place where it is a link or a mount. */
+/** In one step where it is a plain file; in place where it is a link, or a mount, in a folder that may be read-only. */
 int writeResolvConf(const std::string& content, const Attributes& attributes) {
   struct stat found;
   if (lstat(kResolvConf, &found) != 0) return errno;
   if (S_ISREG(found.st_mode)) {
     const int error = replaceFile(kResolvConf, content, attributes);
-    if (error != EBUSY) return error;
+    if (error != EBUSY && error != EROFS) return error;
   }
   return overwriteFile(kResolvConf, content);
 }

@@ -133,6 +133,13 @@ class LinuxMachine final : public Machine {
   Netlink netlink_;
 };
 
+/** Where this program is, for people. */
+std::string ownPath() {
+  char path[4096];
+  const ssize_t size = readlink("/proc/self/exe", path, sizeof path);
+  return size < 0 ? "sockeye-helper" : std::string(path, static_cast<size_t>(size));
+}
+
 }  // namespace
 
 std::unique_ptr<Machine> thisMachine() { return std::make_unique<LinuxMachine>(); }
@@ -158,7 +165,9 @@ std::vector<std::string> undo(bool keepKillSwitch) {
   }
   if (routing.empty()) routing = settle(netlink, kept);
   if (!routing.empty()) problems.push_back(routing);
-  if (keep) say("the kill switch stays on: captured networks reach nothing until a client or --cleanup releases it");
+  if (keep)
+    say("the kill switch stays on: captured networks reach nothing until Sockeye connects again, or `sudo " + ownPath() +
+        " --cleanup` releases it");
 
   if (problems.empty() && !keep && removeJournal() != 0) problems.push_back("the journal could not be removed");
   for (const std::string& problem : problems) say("not undone: " + problem);

@@ -26,7 +26,7 @@ int takeLock(const Caller& who, bool patient, std::string& problem) {
   if (attempts == 0) {
     char holder[64] = "";
     if (read(lock, holder, sizeof holder - 1) < 0) holder[0] = 0;
-    problem = std::string("the helper is busy with ") + (holder[0] == 0 ? "another client" : holder);
+    problem = std::string("TUN mode is in use already, by ") + (holder[0] == 0 ? "another client" : holder);
     close(lock);
     return -1;
   }

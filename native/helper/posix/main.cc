@@ -52,9 +52,13 @@ int undoAndExit(bool keepKillSwitch) {
 /** The worker serves; the guardian outlives it only to undo what it left, should it be killed. */
 int serveGuarded(int client) {
   std::string problem;
-  if (takeLock(ourselves(), true, problem) < 0) {
+  Caller engine;
+  // Whoever has the other end was given it.
+  mayAsk(client, engine);
+  if (takeLock(engine, true, problem) < 0) {
+    // The client says it.
     refuseClient(client, Refusal::busy, problem);
-    return fail(problem, kBusy);
+    return kBusy;
   }
   // A terminal's Ctrl-C is for the engine, which then releases in order.
   setsid();
@@ -100,19 +104,21 @@ int serveGuarded(int client) {
 int listenHere(std::string& path) {
   if (makeFolder(kRunFolder) != 0) return -1;
   path = std::string(kRunFolder) + "/helper.sock";
+  // It takes its name once it listens, so that whoever finds it can connect.
+  const std::string unready = path + ".new";
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
-  std::snprintf(name.sun_path, sizeof name.sun_path, "%s", path.c_str());
+  std::snprintf(name.sun_path, sizeof name.sun_path, "%s", unready.c_str());
   const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-  unlink(path.c_str());
+  unlink(unready.c_str());
   const mode_t mask = umask(0177);
   const bool bound = listener >= 0 && bind(listener, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0;
   umask(mask);
   if (!bound) return -1;
   const group* allowed = getgrnam(kGroup);
-  if (allowed != nullptr && (chown(path.c_str(), 0, allowed->gr_gid) != 0 || chmod(path.c_str(), 0660) != 0))
+  if (allowed != nullptr && (chown(unready.c_str(), 0, allowed->gr_gid) != 0 || chmod(unready.c_str(), 0660) != 0))
     say(std::string("only root can connect: ") + path + " could not be given to its group: " + std::strerror(errno));
-  return listen(listener, 8) == 0 ? listener : -1;
+  return listen(listener, 8) == 0 && rename(unready.c_str(), path.c_str()) == 0 ? listener : -1;
 }
 
 int serveListening() {

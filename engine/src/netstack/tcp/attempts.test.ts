@@ -134,8 +134,12 @@ test("attempts are bounded in all and for each source, and a slot is free again 
   assert.equal(stack.layer.counters.attemptsDropped, 3);
   stack.attempts[0]!.refuse("refused");
   stack.attempts[1]!.accept();
+  const synAck = stack
+    .settle()
+    .map((packet) => decode(packet)!)
+    .find(({ flags }) => flags === (SYN | ACK))!;
+  stack.arrive(encode({ ...base, sourcePort: 2, seq: 1001, ack: synAck.seq + 1, flags: ACK }));
   stack.arrive(syn({ sourcePort: 3, flags: RST, seq: 1001 }));
-  stack.settle();
   for (let port = 11; port <= 15; port++) stack.arrive(syn({ sourcePort: port }));
   assert.equal(stack.attempts.length, 7);
   assert.equal(stack.layer.attempts, 4);
@@ -241,4 +245,37 @@ test("when the device is gone, attempts are cancelled and connections end in an 
   assert.equal(code, "ENETDOWN");
   assert.equal(stack.layer.size, 0);
   assert.equal(stack.timers.size, 0);
+});
+
+test("one connection more than there may be is reset, and changed limits count at once", () => {
+  const stack = new TestStack({ limits: { connections: 2 } });
+  stack.arrive(syn({ sourcePort: 1 }), syn({ sourcePort: 2 }));
+  stack.attempts[0]!.accept();
+  stack.settle();
+  const reset = only(stack.arrive(syn({ sourcePort: 3 })));
+  assert.equal(reset.flags, RST | ACK);
+  assert.equal(reset.ack, 1001);
+  assert.equal(stack.attempts.length, 2);
+  assert.equal(stack.layer.counters.attemptsDropped, 1);
+  stack.layer.setLimits({ connections: 3 });
+  assert.deepEqual(stack.arrive(syn({ sourcePort: 3 })), []);
+  assert.equal(stack.attempts.length, 3);
+});
+
+test("a SYN-ACK that nobody answers holds the place of its SYN until it is answered or given up", () => {
+  const stack = new TestStack({ limits: { attempts: 2 } });
+  stack.arrive(syn({ sourcePort: 1 }), syn({ sourcePort: 2 }));
+  for (const attempt of stack.attempts) attempt.accept();
+  const [first] = stack.settle().map((packet) => decode(packet)!);
+  assert.equal(stack.layer.attempts, 0);
+  stack.arrive(syn({ sourcePort: 3 }));
+  assert.equal(stack.attempts.length, 2);
+  stack.arrive(encode({ ...base, sourcePort: 1, seq: 1001, ack: first!.seq + 1, flags: ACK }));
+  stack.arrive(syn({ sourcePort: 3 }));
+  assert.equal(stack.attempts.length, 3);
+  stack.arrive(syn({ sourcePort: 4 }));
+  assert.equal(stack.attempts.length, 3);
+  stack.after(200_000);
+  stack.arrive(syn({ sourcePort: 4 }), syn({ sourcePort: 5 }), syn({ sourcePort: 6 }));
+  assert.equal(stack.attempts.length, 5);
 });

@@ -41,6 +41,8 @@ export interface ConnectionHost {
   readonly timestamp: number;
   /** Has service() called soon. */
   want(connection: TcpConnection): void;
+  /** Its SYN-ACK was acknowledged. */
+  established(connection: TcpConnection): void;
   enteredTimeWait(connection: TcpConnection): void;
   closed(connection: TcpConnection): void;
 }
@@ -237,6 +239,7 @@ export class TcpConnection extends Flow implements StreamTransport {
         return false;
       }
       this.state = State.established;
+      this.#host.established(this);
       sender.setWindow(segment, segment.window << this.#peerScale);
     } else if (before(sender.nxt, ack)) {
       this.#ackSoon();

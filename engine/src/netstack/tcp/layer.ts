@@ -45,7 +45,7 @@ export interface TcpLayerOptions {
  * Streams hand out data, and attempts are announced, from within these calls.
  */
 export class TcpLayer implements ConnectionHost, AttemptHost {
-  readonly limits: TcpLimits;
+  limits: TcpLimits;
   readonly timers: TimerQueue;
   readonly output: SegmentOutput;
   readonly gather = new Gather();
@@ -69,8 +69,11 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   #lastWanting: TcpConnection | undefined;
   #inBurst = false;
   #awake = false;
-  #attempts = 0;
-  readonly #attemptsBySource = new Map<string, number>();
+  /** Attempts, and connections whose SYN-ACK has not been acknowledged, in all and by source. */
+  #halfOpen = 0;
+  readonly #halfOpenBySource = new Map<string, number>();
+  /** The sources of the latter. */
+  readonly #handshakes = new Map<TcpConnection, string>();
   readonly #timeWaits = new Set<TcpConnection>();
   #resetsLeft: number;
   #resetsAt: number;
@@ -91,6 +94,11 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     this.#resetsAt = this.time;
   }
 
+  /** Changes some of the limits, for what comes from now on; but for the receive budget, which stays. */
+  setLimits(limits: Partial<TcpLimits>): void {
+    this.limits = { ...this.limits, ...limits };
+  }
+
   /** Attempts and connections, those in TIME-WAIT included. */
   get size(): number {
     return this.#flows.size;
@@ -98,7 +106,7 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
 
   /** SYNs that wait for their answer. */
   get attempts(): number {
-    return this.#attempts;
+    return this.#halfOpen - this.#handshakes.size;
   }
 
   /** The connection behind a stream that accept() returned, while it lives. */
@@ -230,20 +238,25 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   // --- Attempts ---
 
   #onSyn(hash: number, segment: Segment, packet: IpPacket, after: number | undefined): void {
-    if (this.#attempts >= this.limits.attempts) {
+    if (this.#flows.size - this.#timeWaits.size >= this.limits.connections) {
+      this.counters.attemptsDropped++;
+      this.#resetUnknown(segment, packet);
+      return;
+    }
+    if (this.#halfOpen >= this.limits.attempts) {
       this.counters.attemptsDropped++;
       return;
     }
     const attempt = new Attempt(this, { packet, hash }, segment, after);
     const { host } = attempt.source;
-    const ofSource = this.#attemptsBySource.get(host) ?? 0;
+    const ofSource = this.#halfOpenBySource.get(host) ?? 0;
     if (ofSource >= this.limits.attemptsPerSource) {
       this.timers.cancel(attempt);
       this.counters.attemptsDropped++;
       return;
     }
-    this.#attempts++;
-    this.#attemptsBySource.set(host, ofSource + 1);
+    this.#halfOpen++;
+    this.#halfOpenBySource.set(host, ofSource + 1);
     this.#flows.add(attempt);
     this.#options.onAttempt(attempt);
   }
@@ -253,8 +266,10 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     const connection = new TcpConnection(this, attempt, attempt, this.#initialSequence(attempt));
     const stream = connection.stream!;
     if (waiting) {
-      this.#forget(attempt);
+      this.timers.cancel(attempt);
+      this.#flows.remove(attempt);
       attempt.answered();
+      this.#handshakes.set(connection, attempt.source.host);
       this.#flows.add(connection);
       this.#list(connection);
     } else {
@@ -289,12 +304,14 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
 
   #forget(attempt: Attempt): void {
     this.timers.cancel(attempt);
-    if (!this.#flows.remove(attempt)) return;
-    this.#attempts--;
-    const { host } = attempt.source;
-    const left = this.#attemptsBySource.get(host)! - 1;
-    if (left === 0) this.#attemptsBySource.delete(host);
-    else this.#attemptsBySource.set(host, left);
+    if (this.#flows.remove(attempt)) this.#release(attempt.source.host);
+  }
+
+  #release(host: string): void {
+    this.#halfOpen--;
+    const left = this.#halfOpenBySource.get(host)! - 1;
+    if (left === 0) this.#halfOpenBySource.delete(host);
+    else this.#halfOpenBySource.set(host, left);
   }
 
   /** RFC 6528 §3: a clock of 4 µs, plus a secret function of the four-tuple. */
@@ -326,6 +343,13 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     this.#options.wake();
   }
 
+  established(connection: TcpConnection): void {
+    const source = this.#handshakes.get(connection);
+    if (source === undefined) return;
+    this.#handshakes.delete(connection);
+    this.#release(source);
+  }
+
   enteredTimeWait(connection: TcpConnection): void {
     this.#timeWaits.delete(connection);
     this.#timeWaits.add(connection);
@@ -338,6 +362,7 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
 
   closed(connection: TcpConnection): void {
     this.#flows.remove(connection);
+    this.established(connection);
     this.#timeWaits.delete(connection);
   }
 }

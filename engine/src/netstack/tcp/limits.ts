@@ -1,6 +1,8 @@
 /** Everything that an application can make grow or wait, and how far. Times in milliseconds, sizes in bytes. */
 export interface TcpLimits {
-  /** SYNs that wait for accept() or refuse() at one time, in all and from one address. */
+  /** Connections and SYNs that wait, all but those in TIME-WAIT; one more is reset. */
+  readonly connections: number;
+  /** SYNs that wait for accept() or refuse(), and SYN-ACKs that wait for an answer, at one time, in all and from one address. */
   readonly attempts: number;
   readonly attemptsPerSource: number;
   /** An attempt whose application does not repeat its SYN for this long, and 2.5 times as long as it did so far, has given up. */
@@ -39,6 +41,7 @@ export interface TcpLimits {
 }
 
 export const defaultTcpLimits: TcpLimits = {
+  connections: 16_384,
   attempts: 4096,
   attemptsPerSource: 2048,
   attemptSilence: 5000,
@@ -66,7 +69,7 @@ export const defaultTcpLimits: TcpLimits = {
 export interface TcpCounters {
   /** Segments with a wrong checksum, or that are no TCP. */
   bad: number;
-  /** SYNs that were ignored because a limit on attempts was reached. */
+  /** SYNs that were ignored because a limit on attempts was reached, or reset because one on connections was. */
   attemptsDropped: number;
   /** Segments that were sent again. */
   retransmissions: number;

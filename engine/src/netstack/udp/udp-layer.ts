@@ -46,7 +46,7 @@ export interface UdpSurroundings {
 /** UDP (RFC 768), with one mapping for each source, whatever its targets (RFC 4787). */
 export class UdpLayer {
   readonly #around: UdpSurroundings;
-  readonly #limits: UdpLimits;
+  #limits: UdpLimits;
   readonly #hosts: Hosts<UdpMapping>;
   /** Sources by how long they have been quiet, longest first: those that only ask name servers, and the others. */
   readonly #askers = new Set<UdpMapping>();
@@ -61,6 +61,11 @@ export class UdpLayer {
     this.#around = around;
     this.#limits = limits;
     this.#hosts = new Hosts(around.random);
+  }
+
+  /** Counts for sources that are there already, too; there may be more of them for a while. */
+  setLimits(limits: UdpLimits): void {
+    this.#limits = limits;
   }
 
   get sources(): number {

@@ -11,6 +11,11 @@ const waitForEndMs = 200;
 /** From the polite end of the program to the certain one. */
 const killAfterMs = 500;
 
+const running = new Set<number>();
+
+/** The process groups of the programs that run now. */
+export const proxyCommandGroups: ReadonlySet<number> = running;
+
 /** Starts it, in a process group of its own that ends with the stream. */
 export function startProxyCommand(command: string, host: SshHost): ProxyCommandStream {
   return new ProxyCommandStream(expandTokens(command, host));
@@ -50,9 +55,11 @@ export class ProxyCommandStream extends Duplex {
     this.#command = command;
     // `exec`, as OpenSSH has it, so that a simple command is the process itself.
     this.#child = spawn("sh", ["-c", `exec ${command}`], { stdio: ["pipe", "pipe", "pipe"], detached: true });
-    const { stdin, stdout, stderr } = this.#child;
+    const { pid, stdin, stdout, stderr } = this.#child;
+    if (pid !== undefined) running.add(pid);
     this.#child.on("error", (error) => this.destroy(error));
     this.#child.on("exit", (code, signal) => {
+      if (pid !== undefined) running.delete(pid);
       this.#ending = signal === null ? `exit status ${code ?? 0}` : signal;
     });
     // When it ends early the pipe breaks; the end of its output tells us, and why is on standard error.
