@@ -29,39 +29,60 @@ const modules = [
     name: "handover",
     sources: ["handover.cc"],
     without: "the helper can't be spoken with, so there is no TUN mode",
-    onlyOn: "linux",
+    onlyOn: ["linux", "darwin"],
+  },
+  {
+    name: "egress",
+    sources: [process.platform === "win32" ? "windows.cc" : "macos.cc"],
+    without: "there is no TUN mode",
+    onlyOn: ["darwin", "win32"],
+    libraries: ["iphlpapi.lib", "ws2_32.lib"],
   },
   {
     name: "tun",
-    sources: ["module.cc", "segment.cc", "checksum.cc", ...(tunSources[process.platform] ?? [])],
-    headers: ["burst.h", "checksum.h", "device.h", "segment.h", "vnet.h", "waiter.h", "wire.h"],
+    sources: [
+      "module.cc",
+      "segment.cc",
+      "checksum.cc",
+      "software.cc",
+      ...(tunSources[process.platform] ?? []),
+    ],
+    headers: ["burst.h", "checksum.h", "device.h", "segment.h", "software.h", "vnet.h", "waiter.h", "wire.h"],
     without: "there is no TUN mode",
   },
 ];
 
-/** All of the privileged helper but what tests it. */
-const helperSources = [
-  "main.cc",
-  "serve.cc",
-  "session.cc",
-  "privilege.cc",
+/** All of the privileged helper but what tests it; Windows' is built as docs/platforms.md says. */
+const posixHelper = [
   "frames.cc",
-  "device.cc",
-  "routing.cc",
-  "netlink.cc",
-  "dns.cc",
-  "journal.cc",
-  "files.cc",
+  "session.cc",
+  "posix/main.cc",
+  "posix/serve.cc",
+  "posix/lock.cc",
+  "posix/files.cc",
 ];
+const helperSources = {
+  linux: [
+    ...posixHelper,
+    ...["machine", "confine", "device", "routing", "netlink", "dns", "journal"].map(
+      (name) => `linux/${name}.cc`,
+    ),
+  ],
+  darwin: [
+    ...posixHelper,
+    ...["machine", "caller", "device", "routes", "routing", "dns"].map((name) => `macos/${name}.cc`),
+  ],
+}[process.platform];
+const helperFolders = [".", "posix", process.platform === "darwin" ? "macos" : "linux"];
 
 for (const module of modules) {
-  if (module.onlyOn !== undefined && module.onlyOn !== process.platform) continue;
+  if (module.onlyOn !== undefined && !module.onlyOn.includes(process.platform)) continue;
   const problem = build(module);
   if (problem !== undefined)
     console.error(`sockeye: ${module.name} was not built (${problem}): ${module.without}`);
 }
-if (process.platform === "linux") {
-  const problem = buildHelper();
+if (helperSources !== undefined) {
+  const problem = buildHelper(helperSources);
   if (problem !== undefined)
     console.error(
       `sockeye: the privileged helper was not built (${problem}): TUN mode will not be available`,
@@ -69,7 +90,7 @@ if (process.platform === "linux") {
 }
 
 /** @returns why it could not be built, in a few words; undefined when it is there and current. */
-function build({ name, sources, headers = [] }) {
+function build({ name, sources, headers = [], libraries = [] }) {
   const folder = join(here, name);
   const output = join(folder, "build", "Release", `${name}.node`);
   const files = sources.map((source) => join(folder, source));
@@ -83,20 +104,27 @@ function build({ name, sources, headers = [] }) {
   const temporary = join(folder, "build", "Release", `${name}.${process.pid}.node`);
   const [compiler, args] =
     process.platform === "win32"
-      ? windowsCommand({ files, include, output: temporary, folder })
+      ? windowsCommand({ files, include, output: temporary, folder, libraries })
       : unixCommand({ files, include, output: temporary });
   const inputs = [...files, ...headers.map((header) => join(folder, header))];
   return compile({ folder, output, temporary, inputs, compiler, args });
 }
 
 /** The privileged helper, a program of its own. @returns as build() does. */
-function buildHelper() {
+function buildHelper(names) {
   const folder = join(here, "helper");
   const output = join(folder, "build", "Release", "sockeye-helper");
   const temporary = `${output}.${process.pid}`;
-  const sources = helperSources.map((name) => join(folder, name));
-  const headers = readdirSync(folder).filter((name) => name.endsWith(".h"));
-  const inputs = [...sources, ...headers.sort().map((name) => join(folder, name))];
+  const folders = helperFolders.map((name) => join(folder, name));
+  const sources = names.map((name) => join(folder, name));
+  const headers = folders.flatMap((each) =>
+    readdirSync(each)
+      .filter((name) => name.endsWith(".h"))
+      .sort()
+      .map((name) => join(each, name)),
+  );
+  const inputs = [...sources, ...headers];
+  const isMac = process.platform === "darwin";
   const { version } = JSON.parse(readFileSync(join(here, "..", "package.json"), "utf8"));
   const args = [
     "-std=c++17",
@@ -114,10 +142,12 @@ function buildHelper() {
     "-Wextra",
     "-Wconversion",
     `-DSOCKEYE_BUILD="${version}"`,
+    // Not -I: there is a linux/netlink.h of the system's, too.
+    ...folders.flatMap((each) => ["-iquote", each]),
     ...sources,
-    "-pie",
-    "-s",
-    "-Wl,-z,relro,-z,now,-z,noexecstack",
+    ...(isMac
+      ? ["-framework", "CoreFoundation", "-framework", "SystemConfiguration"]
+      : ["-pie", "-s", "-Wl,-z,relro,-z,now,-z,noexecstack"]),
     "-o",
     temporary,
   ];
@@ -188,7 +218,7 @@ function unixCommand({ files, include, output }) {
 }
 
 /** From a Visual Studio prompt. Node's own functions are imported from the host program by a library made of their names. */
-function windowsCommand({ files, include, output, folder }) {
+function windowsCommand({ files, include, output, folder, libraries }) {
   const definitions = require("node-api-headers").def_paths.node_api_def;
   const library = join(folder, "build", "Release", "node_api.lib");
   mkdirSync(dirname(library), { recursive: true });
@@ -210,6 +240,7 @@ function windowsCommand({ files, include, output, folder }) {
       ...files,
       "/link",
       library,
+      ...libraries,
       `/OUT:${output}`,
     ],
   ];

@@ -73,6 +73,8 @@ function giveUpRoot(): void {
 
 /** By passwd(5), or whatever else the system keeps its users in. */
 function homeOf(user: string): string {
+  if (process.platform === "darwin")
+    return /: (.*)/.exec(ask("dscl", [".", "-read", `/Users/${user}`, "NFSHomeDirectory"]))?.[1] ?? "/";
   return ask("getent", ["passwd", user]).split(":")[5] ?? "/";
 }
 

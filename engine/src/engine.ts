@@ -405,6 +405,7 @@ class RunningEngine implements Engine {
   #networkChanged(event: NetworkEvent): void {
     this.#log.info(event === "woke-up" ? "the machine was asleep" : "the network has changed");
     for (const upstream of this.#upstreams) upstream.refresh();
+    this.#tun.networkChanged();
   }
 
   #readSecret(secret: Parameters<typeof readSecret>[0]): Promise<string> {

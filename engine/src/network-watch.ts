@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
+import { DEVICE_ADDRESSES } from "./dns/plan.ts";
 
 /** A change is noticed within so long. */
 const INTERVAL_MS = 2000;
@@ -32,14 +33,20 @@ export function watchNetwork(onEvent: (event: NetworkEvent) => void): () => void
   return () => clearInterval(timer);
 }
 
-/** Our own device comes and goes by our own doing, and the containers' links with the containers. */
+/** Our own device, which has another name on macOS, comes and goes by our own doing, and the containers' links with the containers. */
 const notTheNetwork = /^(lo|sockeye|veth|docker|br-)/;
+
+function isOurs(address: string): boolean {
+  return DEVICE_ADDRESSES.some((ours) => ours === address);
+}
 
 function describeNetwork(): string {
   const addresses = Object.entries(networkInterfaces()).flatMap(([name, list = []]) =>
     notTheNetwork.test(name)
       ? []
-      : list.filter(({ internal }) => !internal).map(({ cidr }) => `${name} ${cidr}`),
+      : list
+          .filter(({ internal, address }) => !internal && !isOurs(address))
+          .map(({ cidr }) => `${name} ${cidr}`),
   );
   return [...addresses.sort(), ...defaultRoutes()].join("\n");
 }

@@ -7,12 +7,13 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -20,7 +21,18 @@
 #include <thread>
 #include <vector>
 
+// libuv's, whose headers are not there to be had; Node exports it.
+extern "C" const char* uv_err_name(int error);
+
 namespace {
+
+// macOS lacks the two: received descriptors are marked one by one there, and Node ignores SIGPIPE anyway.
+#ifndef MSG_CMSG_CLOEXEC
+#define MSG_CMSG_CLOEXEC 0
+#endif
+#ifndef MSG_NOSIGNAL
+#define MSG_NOSIGNAL 0
+#endif
 
 constexpr size_t kLengthBytes = 4;
 constexpr size_t kMaxFrame = 64 * 1024;
@@ -29,10 +41,12 @@ constexpr size_t kMaxDescriptors = 64;
 
 Napi::Error systemError(Napi::Env env, const char* call, int error) {
   Napi::Error thrown = Napi::Error::New(env, std::string(call) + ": " + std::strerror(error));
-  const char* name = strerrorname_np(error);
-  thrown.Set("code", Napi::String::New(env, name == nullptr ? "EUNKNOWN" : name));
+  thrown.Set("code", Napi::String::New(env, uv_err_name(-error)));
   return thrown;
 }
+
+/** Not inherited by a program that is started. */
+void keepToUs(int descriptor) { fcntl(descriptor, F_SETFD, FD_CLOEXEC); }
 
 /** One event for JavaScript: a frame, or the end. Descriptors that nobody takes are closed. */
 struct Event {
@@ -71,6 +85,7 @@ class Reader {
     event->end = true;
     pass(event);
     for (const int descriptor : waiting_) close(descriptor);
+    close(stop_);
     tell_.Release();
   }
 
@@ -98,6 +113,7 @@ class Reader {
       const size_t before = waiting_.size();
       waiting_.resize(before + count);
       std::memcpy(waiting_.data() + before, CMSG_DATA(head), count * sizeof(int));
+      if (MSG_CMSG_CLOEXEC == 0) std::for_each(waiting_.begin() + static_cast<ptrdiff_t>(before), waiting_.end(), keepToUs);
     }
     // MSG_CTRUNC: this process has no room for more descriptors. Whoever asked sees that there are fewer than promised.
     if (got == 0) return false;
@@ -147,12 +163,15 @@ class Channel : public Napi::ObjectWrap<Channel> {
   /** (socket, onFrame). It owns the socket. onFrame(frame, descriptors) is called last with undefined, at the end. */
   explicit Channel(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Channel>(info) {
     socket_ = info[0].As<Napi::Number>().Int32Value();
-    stop_ = eventfd(0, EFD_CLOEXEC);
-    if (stop_ < 0) throw systemError(info.Env(), "eventfd", errno);
+    int ends[2];
+    if (pipe(ends) != 0) throw systemError(info.Env(), "pipe", errno);
+    for (const int each : ends) keepToUs(each);
+    const int stop = ends[0];
+    stop_ = ends[1];
     auto tell = Napi::ThreadSafeFunction::New(info.Env(), info[1].As<Napi::Function>(), "sockeye helper", 0, 1);
     // Whoever waits for an answer has a deadline of his own, which keeps the process alive.
     tell.Unref(info.Env());
-    auto reader = std::make_unique<Reader>(socket_, stop_, std::move(tell));
+    auto reader = std::make_unique<Reader>(socket_, stop, std::move(tell));
     thread_ = std::thread([reader = std::move(reader)] { reader->run(); });
   }
 
@@ -174,11 +193,12 @@ class Channel : public Napi::ObjectWrap<Channel> {
 
   void end() {
     if (thread_.joinable()) {
-      const uint64_t word = 1;
-      if (write(stop_, &word, sizeof word) == sizeof word) thread_.join();
+      // It fails where the thread has ended, or is about to, by itself.
+      [[maybe_unused]] const ssize_t told = write(stop_, "", 1);
+      thread_.join();
     }
-    if (socket_ >= 0) ::close(socket_);
     if (stop_ >= 0) ::close(stop_);
+    if (socket_ >= 0) ::close(socket_);
     socket_ = stop_ = -1;
   }
 
@@ -190,7 +210,8 @@ class Channel : public Napi::ObjectWrap<Channel> {
 /** @returns the two ends of a connection. Neither is inherited by a program that is started. */
 Napi::Value pair(const Napi::CallbackInfo& info) {
   int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) throw systemError(info.Env(), "socketpair", errno);
+  if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0) throw systemError(info.Env(), "socketpair", errno);
+  for (const int each : ends) keepToUs(each);
   const Napi::Array both = Napi::Array::New(info.Env(), 2);
   both.Set(uint32_t{0}, Napi::Number::New(info.Env(), ends[0]));
   both.Set(uint32_t{1}, Napi::Number::New(info.Env(), ends[1]));
@@ -204,8 +225,10 @@ Napi::Value connectTo(const Napi::CallbackInfo& info) {
   name.sun_family = AF_UNIX;
   if (path.size() >= sizeof name.sun_path) throw systemError(info.Env(), "connect", ENAMETOOLONG);
   std::memcpy(name.sun_path, path.c_str(), path.size());
-  const int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int descriptor = socket(AF_UNIX, SOCK_STREAM, 0);
   if (descriptor < 0) throw systemError(info.Env(), "socket", errno);
+  keepToUs(descriptor);
+  fcntl(descriptor, F_SETFL, fcntl(descriptor, F_GETFL) | O_NONBLOCK);
   if (connect(descriptor, reinterpret_cast<sockaddr*>(&name), sizeof name) != 0) {
     const int error = errno;
     close(descriptor);

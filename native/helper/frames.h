@@ -6,12 +6,12 @@
 //
 //   1 hello    u16 protocol version                          answer: u16 version, text build
 //   2 open     text name, u16 MTU, u8 virtio header wanted,  answer: text name, u32 index, u16 MTU, u8 virtio header,
-//              u8 n, n networks (address and its prefix)             and the device's descriptor
+//              u8 n, n networks (address and its prefix)             and the device's descriptor (none on Windows)
 //   3 capture  u8 kill switch, u16 n, n networks captured,   answer: nothing
 //              u16 m, m networks excluded
 //   4 dns      u8 on, u8 n, n addresses of servers,          answer: u8 how (a DnsWay)
 //              u8 m, m texts: domains
-//   5 sockets  u8 family, u8 datagram, u8 count              answer: u8 count, and as many descriptors
+//   5 sockets  u8 family, u8 datagram, u8 count              answer: u8 count, and as many descriptors (Linux only)
 //   6 release  u8 keep the kill switch                       answer: u8 n, n texts: what could not be undone
 //   7 status   nothing                                       answer: text device, u32 index, u16 captured, u16 excluded,
 //                                                                    u8 kill switch, u8 DnsWay
@@ -58,7 +58,8 @@ struct Network {
   bool operator==(const Network& other) const { return prefix == other.prefix && address == other.address; }
 };
 
-enum class DnsWay : uint8_t { none = 0, resolved = 1, file = 2 };
+/** `system`: macOS' dynamic store, or Windows' name resolution policy. */
+enum class DnsWay : uint8_t { none = 0, resolved = 1, file = 2, system = 3 };
 
 struct Hello {
   uint16_t version = 0;
@@ -98,7 +99,7 @@ struct Request {
   Verb verb;
 };
 
-enum class Refusal : uint8_t { malformed = 1, version = 2, busy = 3, forbidden = 4, state = 5, system = 6 };
+enum class Refusal : uint8_t { malformed = 1, version = 2, busy = 3, forbidden = 4, state = 5, system = 6, unsupported = 7 };
 
 /** The length that a frame's first four bytes announce; 0 for one that is refused: empty, or above kMaxFrame. */
 size_t frameLength(const uint8_t* lengthBytes);

@@ -1,13 +1,13 @@
-// One client's session: its verbs carried out, and undone.
+// One client's session: its verbs in their order, and what is answered.
 #ifndef SOCKEYE_SESSION_H
 #define SOCKEYE_SESSION_H
 
+#include <memory>
 #include <string>
 #include <vector>
 
-#include "device.h"
 #include "frames.h"
-#include "routing.h"
+#include "machine.h"
 
 namespace sockeye {
 
@@ -32,22 +32,11 @@ class Session {
   Outcome release(const Request& request, const Release& release);
   Outcome status(const Request& request);
 
-  Netlink netlink_;
+  std::unique_ptr<Machine> machine_ = thisMachine();
   bool greeted_ = false;
   Device device_;
-  std::vector<Network> addresses_;
   DnsWay dnsWay_ = DnsWay::none;
 };
-
-/**
- * Undoes what the journals and the kernel say was done, by whichever process, and reads it back. A kill switch that was on
- * stays where it is to be kept. What could not be undone stays in the journal.
- * @returns what could not be undone; empty when nothing is left.
- */
-std::vector<std::string> undo(bool keepKillSwitch);
-
-/** A line for whoever reads our log. */
-void say(const std::string& sentence);
 
 }  // namespace sockeye
 

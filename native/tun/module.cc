@@ -7,6 +7,7 @@
 
 #include "burst.h"
 #include "device.h"
+#include "software.h"
 #include "waiter.h"
 
 namespace {
@@ -318,6 +319,8 @@ Napi::Value createDevice(const Napi::CallbackInfo& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("TunDevice", TunDevice::define(env));
   exports.Set("create", Napi::Function::New(env, createDevice, "create"));
+  exports.Set("verifyAll", Napi::Function::New<verifyAll>(env));
+  exports.Set("completeAll", Napi::Function::New<completeAll>(env));
   return exports;
 }
 

@@ -63,7 +63,14 @@ interface NativeTun {
   close(): void;
 }
 
-interface NativeModule {
+export interface NativeModule {
+  /** Fills `checksums` in for packets that came; native/tun/software.h. */
+  verifyAll(
+    bytes: Uint8Array,
+    ...burst: [starts: Uint32Array, lengths: Uint32Array, checksums: Uint8Array, count: number]
+  ): void;
+  /** Completes checksums of whole packets: for each its offset, length, transportAt and checksumAt. */
+  completeAll(bytes: Uint8Array, packets: Int32Array, count: number): void;
   readonly TunDevice: new (
     descriptor: number,
     wishes: { readonly checksums: boolean; readonly segments: boolean },
@@ -238,7 +245,8 @@ function goneError(name: string, error: number): Error {
   return Object.assign(new Error(sentence), { code });
 }
 
-function loadNative(): NativeModule {
+/** @throws {Error} with a sentence, where the module is not there. */
+export function loadNative(): NativeModule {
   const path = fileURLToPath(new URL("../../../native/tun/build/Release/tun.node", import.meta.url));
   if (!existsSync(path)) {
     throw new Error("TUN mode needs a compiled module that is not there: `npm run build:native` makes it");

@@ -13,7 +13,7 @@ import type { AskServer } from "./path.ts";
 /** Where the sockets for questions come from; those that stay out of the TUN device are made by somebody with privileges. */
 export interface DnsSockets {
   /** A datagram socket of that family, neither connected nor used before; its port is the system's choice, and so random. */
-  udp(family: 4 | 6): Socket | Promise<Socket>;
+  udp(family: 4 | 6, server: string): Socket | Promise<Socket>;
   readonly tcp: Pick<Dialer, "dial">;
 }
 
@@ -53,7 +53,7 @@ async function askByUdp(
   signal: AbortSignal,
 ): Promise<Message> {
   if (signal.aborted) throw abortReason(signal);
-  const socket = await sockets.udp(isIPv6(server.host) ? 6 : 4);
+  const socket = await sockets.udp(isIPv6(server.host) ? 6 : 4, server.host);
   const id = randomInt(65_536);
   const datagram = Buffer.from(query.bytes);
   datagram.writeUInt16BE(id, 0);

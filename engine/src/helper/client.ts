@@ -1,5 +1,6 @@
 import { closeSync } from "node:fs";
-import type { Channel, Handover } from "./handover.ts";
+import type { Socket } from "node:net";
+import type { Channel } from "./handover.ts";
 import { loadHandover } from "./handover.ts";
 import {
   decodeFrame,
@@ -13,9 +14,14 @@ import {
   type RefusalCode,
   type SocketKind,
 } from "./protocol.ts";
+import { connectPipe, HELPER_PIPE, PipeChannel } from "./windows-pipe.ts";
 
 /** Where a helper that was started by the system listens. */
-export const HELPER_SOCKET = "/run/sockeye/helper.sock";
+export const HELPER_SOCKET = {
+  darwin: "/var/run/sockeye/helper.sock",
+  win32: HELPER_PIPE,
+  other: "/run/sockeye/helper.sock",
+}[process.platform === "darwin" || process.platform === "win32" ? process.platform : "other"];
 
 /** Setting name servers runs a program of the system's, which is given 5 seconds for each of three calls. */
 const ANSWER_MS = 20_000;
@@ -47,6 +53,7 @@ export type HelperStatus = Omit<HelperAnswer & { readonly verb: "status" }, "ver
 
 /** The device, with its descriptor, which is the caller's to close: with it, the device is gone. */
 export interface OpenedDevice {
+  /** -1 on Windows, where the device lives as long as the session, and the helper carries its packets. */
   readonly descriptor: number;
   readonly name: string;
   readonly index: number;
@@ -84,8 +91,10 @@ export class HelperClient {
   #ended: HelperError | undefined;
   #build = "";
 
-  private constructor(handover: Handover, socket: number) {
-    this.#channel = new handover.Channel(socket, (frame, descriptors) => {
+  private constructor(
+    open: (onFrame: (frame: Buffer | undefined, descriptors: readonly number[]) => void) => Channel,
+  ) {
+    this.#channel = open((frame, descriptors) => {
       this.#descriptors.push(...descriptors);
       if (frame === undefined) this.#end(new HelperError("closed", "the privileged helper went away"));
       else if (this.#ended) this.#closeStray();
@@ -98,14 +107,12 @@ export class HelperClient {
    * @throws {HelperError} `missing`, `forbidden`, `busy`, `version`, …
    */
   static async connect({ path = HELPER_SOCKET }: { readonly path?: string } = {}): Promise<HelperClient> {
-    const handover = loadHandover();
-    let socket: number;
     try {
-      socket = handover.connect(path);
+      if (process.platform === "win32") return await HelperClient.takePipe(await connectPipe(path));
+      return await HelperClient.take(loadHandover().connect(path));
     } catch (cause) {
-      throw cannotConnect(path, cause);
+      throw cause instanceof HelperError ? cause : cannotConnect(path, cause);
     }
-    return HelperClient.take(socket);
   }
 
   /**
@@ -113,7 +120,16 @@ export class HelperClient {
    * @throws {HelperError}
    */
   static async take(socket: number): Promise<HelperClient> {
-    const client = new HelperClient(loadHandover(), socket);
+    const { Channel } = loadHandover();
+    return HelperClient.#greet(new HelperClient((onFrame) => new Channel(socket, onFrame)));
+  }
+
+  /** Speaks over a connected named pipe. @throws {HelperError} */
+  static async takePipe(socket: Socket): Promise<HelperClient> {
+    return HelperClient.#greet(new HelperClient((onFrame) => new PipeChannel(socket, onFrame)));
+  }
+
+  static async #greet(client: HelperClient): Promise<HelperClient> {
     try {
       const { answer } = await client.#ask({ verb: "hello", version: PROTOCOL_VERSION });
       client.#build = answer.verb === "hello" ? answer.build : "";
@@ -133,7 +149,7 @@ export class HelperClient {
   async open(options: OpenOptions): Promise<OpenedDevice> {
     const { answer, descriptors } = await this.#ask({ ...options, verb: "open" });
     if (answer.verb !== "open") throw outOfStep(answer.verb);
-    const [descriptor] = descriptors;
+    const [descriptor = process.platform === "win32" ? -1 : undefined] = descriptors;
     if (descriptor === undefined) {
       const error = new HelperError("system", "this process has no descriptor left for the TUN device");
       this.#end(error);
@@ -288,6 +304,8 @@ function cannotConnect(path: string, cause: unknown): HelperError {
         `${path} may be used by root and by members of the group sockeye: add your user to it, and log in again`,
         { cause },
       );
+    case "ETIMEDOUT":
+      return new HelperError("busy", "the privileged helper is busy with another client", { cause });
     default:
       return new HelperError(
         "missing",

@@ -54,8 +54,11 @@ export type HelperRequest =
   | { readonly verb: "release"; readonly keepKillSwitch: boolean }
   | { readonly verb: "status" };
 
-/** How the machine's name servers were set: not, per link in systemd-resolved, or in /etc/resolv.conf. */
-export type DnsWay = "none" | "resolved" | "file";
+/**
+ * How the machine's name servers were set: not, per link in systemd-resolved, in /etc/resolv.conf, or as macOS and Windows have
+ * it in their own settings.
+ */
+export type DnsWay = "none" | "resolved" | "file" | "system";
 
 export type HelperAnswer =
   | { readonly verb: "hello"; readonly version: number; readonly build: string }
@@ -83,8 +86,8 @@ export type HelperAnswer =
 
 export type HelperVerb = HelperRequest["verb"];
 
-/** Why the helper refused; a closed list. */
-export type RefusalCode = "malformed" | "version" | "busy" | "forbidden" | "state" | "system";
+/** Why the helper refused; a closed list. `unsupported`: this system has no way to do it. */
+export type RefusalCode = "malformed" | "version" | "busy" | "forbidden" | "state" | "system" | "unsupported";
 
 export type DecodedFrame =
   | { readonly kind: "answer"; readonly id: number; readonly answer: HelperAnswer }
@@ -99,8 +102,16 @@ export type DecodedFrame =
     };
 
 const VERBS: readonly HelperVerb[] = ["hello", "open", "capture", "dns", "sockets", "release", "status"];
-const REFUSALS: readonly RefusalCode[] = ["malformed", "version", "busy", "forbidden", "state", "system"];
-const DNS_WAYS: readonly DnsWay[] = ["none", "resolved", "file"];
+const REFUSALS: readonly RefusalCode[] = [
+  "malformed",
+  "version",
+  "busy",
+  "forbidden",
+  "state",
+  "system",
+  "unsupported",
+];
+const DNS_WAYS: readonly DnsWay[] = ["none", "resolved", "file", "system"];
 
 /**
  * A whole frame with its length.

@@ -4,13 +4,16 @@ import type { Config } from "../config/config.ts";
 import type { EngineStatus } from "../control/contract.ts";
 import { DEVICE_ADDRESSES, planDns } from "../dns/plan.ts";
 import { DnsService } from "../dns/service.ts";
+import { openPipeDevice } from "../device/pipe-device.ts";
 import { openTunDevice } from "../device/tun-device.ts";
-import type { HelperClient } from "../helper/client.ts";
+import { BoundSockets } from "../helper/bound-sockets.ts";
+import type { HelperClient, OpenedDevice } from "../helper/client.ts";
 import type { HelperSource } from "../helper/source.ts";
 import { MarkedSockets } from "../helper/marked-sockets.ts";
 import type { InboundHandler } from "../inbound/request.ts";
 import { openTun, type TunInbound } from "../inbound/tun.ts";
 import type { TunDns, TunNames } from "../inbound/tun-names.ts";
+import type { PacketDevice } from "../netstack/device.ts";
 import type { Logger } from "../observe/log.ts";
 import type { Router } from "../router/route.ts";
 import { Backoff } from "../upstream/backoff.ts";
@@ -26,6 +29,8 @@ import { type Resolving, resolvePast } from "./resolving.ts";
 
 /** The system adds a number. */
 const DEVICE_NAME = "sockeye";
+/** Those that the helper, the device and sockets past it are written for. */
+const SYSTEMS: readonly string[] = ["linux", "darwin", "win32"];
 
 export interface TunModeOptions {
   readonly handler: InboundHandler;
@@ -89,6 +94,13 @@ export class TunMode {
       await this.#stop();
       await this.#start(this.#wanted);
     }
+  }
+
+  /** The machine has other addresses, or another default route. */
+  networkChanged(): void {
+    this.#running?.networkChanged().catch((error: unknown) => {
+      this.#options.log.error({ err: error }, "TUN mode: what is excluded could not follow the network");
+    });
   }
 
   /** Gives everything back to the system. Connections through the device are reset. */
@@ -160,7 +172,7 @@ export class TunMode {
 class Running {
   readonly #options: TunModeOptions;
   readonly #client: HelperClient;
-  readonly #sockets: MarkedSockets;
+  readonly #sockets: MarkedSockets | BoundSockets;
   readonly #resolving: Resolving;
   readonly #dns: DnsService;
   readonly #reachability: Reachability;
@@ -176,9 +188,13 @@ class Running {
     options: TunModeOptions,
     onLost: (error: Error) => void,
   ): Promise<Running> {
+    if (!SYSTEMS.includes(process.platform))
+      throw new Error(`TUN mode is for Linux, macOS and Windows; there is none on ${process.platform}`);
     warnOfOverlaps(wanted.config, undefined, options);
+    // Before there is a session that would have to be ended where it fails.
+    const bound = process.platform === "linux" ? undefined : new BoundSockets();
     const client = await options.helper.session();
-    const running = new Running(wanted, options, client);
+    const running = new Running(wanted, options, client, bound ?? new MarkedSockets(client));
     try {
       await running.#open(onLost);
       await running.#capture();
@@ -190,13 +206,18 @@ class Running {
     return running;
   }
 
-  private constructor(wanted: Wanted, options: TunModeOptions, client: HelperClient) {
+  private constructor(
+    wanted: Wanted,
+    options: TunModeOptions,
+    client: HelperClient,
+    sockets: MarkedSockets | BoundSockets,
+  ) {
     const { egress, resolver, upstream, log } = options;
     this.#wanted = wanted;
     this.#options = options;
     this.#client = client;
     this.#ipv6 = process.platform !== "linux" || hasIpv6Addresses();
-    this.#sockets = new MarkedSockets(client);
+    this.#sockets = sockets;
     // Before anything is captured, so that no connection of ours ever is.
     egress.source = this.#sockets;
     this.#resolving = resolvePast(this.#sockets, egress, resolver);
@@ -229,7 +250,7 @@ class Running {
     const [ipv4, ipv6] = DEVICE_ADDRESSES;
     const addresses = this.#ipv6 ? [`${ipv4}/32`, `${ipv6}/128`] : [`${ipv4}/32`];
     const opened = await this.#client.open({ name: DEVICE_NAME, mtu, vnetHeader: true, addresses });
-    const device = openTunDevice(opened.descriptor, { mtu });
+    const device = await openDevice(opened, mtu);
     const mode = () => this.#wanted.config.tun.dns;
     const dns = this.#dns;
     this.#inbound = openTun(
@@ -289,6 +310,11 @@ class Running {
     this.#options.log.info({ way, servers: plan?.servers }, "the system's name servers were set");
   }
 
+  /** Where excluded networks are routes to a gateway, they follow it. @throws {Error} */
+  async networkChanged(): Promise<void> {
+    if (process.platform !== "linux") await this.#capture();
+  }
+
   /** In order: the system first, so that new connections go their own way. @returns what could not be undone. */
   async stop({ keepKillSwitch = false } = {}): Promise<readonly string[]> {
     try {
@@ -309,6 +335,11 @@ class Running {
     void (this.#inbound as TunInbound | undefined)?.close();
     this.#dns.close();
   }
+}
+
+/** The packets: by the device's own descriptor, or by the helper where there is none to hand over. */
+async function openDevice({ descriptor, name }: OpenedDevice, mtu: number): Promise<PacketDevice> {
+  return descriptor < 0 ? openPipeDevice({ name, mtu }) : openTunDevice(descriptor, { mtu });
 }
 
 /** Without one, not even loopback's, the kernel has no IPv6, or every interface has it switched off. */

@@ -1,5 +1,7 @@
 import { createSocket, type Socket } from "node:dgram";
+import { getServers } from "node:dns";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { askDirectly, type DnsSockets } from "../dns/over-udp.ts";
 import type { AskServer } from "../dns/path.ts";
 import { StubResolver } from "../dns/stub-resolver.ts";
@@ -26,25 +28,39 @@ export interface Resolving {
  */
 export function resolvePast(source: SocketSource, egress: Egress, resolver: Resolver): Resolving {
   const sockets: DnsSockets = {
-    udp: (family) => openSocket(source, family),
+    udp: (family, server) => openSocket(source, family, server),
     // Servers are addresses, so nothing is resolved here.
     tcp: new DirectDialer(new Resolver(), egress),
   };
   const ask = askDirectly(sockets);
   const stub = new StubResolver({
-    resolvConf: originalResolvConf(readText),
-    hosts: readText("/etc/hosts") ?? "",
+    resolvConf: resolvConf(),
+    hosts: readText(hostsFile()) ?? "",
     ask,
   });
   resolver.use({ getAddrInfo: stub.getAddrInfo, maxRunning: MAX_RUNNING });
   return { stub, askDirectly: ask, close: () => resolver.use() };
 }
 
-async function openSocket(source: SocketSource, family: 4 | 6): Promise<Socket> {
-  const fd = await source.take(family, "dgram");
+async function openSocket(source: SocketSource, family: 4 | 6, server: string): Promise<Socket> {
+  const taken = await source.take(family, "dgram", server);
   const socket = createSocket(family === 4 ? "udp4" : "udp6");
-  socket.bind({ fd });
+  if (typeof taken === "number") socket.bind({ fd: taken });
+  else socket.bind(0, taken);
   return socket;
+}
+
+/** Windows has no such file, but Node knows its adapters' servers. */
+function resolvConf(): string {
+  if (process.platform !== "win32") return originalResolvConf(readText);
+  return getServers()
+    .map((server) => `nameserver ${server.replace(/^\[(.*)\].*$/, "$1")}`)
+    .join("\n");
+}
+
+function hostsFile(): string {
+  if (process.platform !== "win32") return "/etc/hosts";
+  return join(process.env["SystemRoot"] ?? "C:\\Windows", "System32\\drivers\\etc\\hosts");
 }
 
 function readText(file: string): string | undefined {

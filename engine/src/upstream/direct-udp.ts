@@ -4,7 +4,7 @@ import { isIP } from "node:net";
 import type { Endpoint } from "../endpoint.ts";
 import { abortReason, DialError } from "../errors.ts";
 import type { DialOptions, UdpAssociation, UdpDialer, UdpReceiver } from "./dialer.ts";
-import type { Egress, SocketSource } from "./egress.ts";
+import type { Egress, SocketSource, TakenSocket } from "./egress.ts";
 import { plainHost } from "./plain-host.ts";
 import type { Answer, Resolver } from "./resolver.ts";
 import { toDialError } from "./system-errors.ts";
@@ -124,7 +124,7 @@ class DirectUdpAssociation implements UdpAssociation {
 
   #sendTo(address: string, port: number, payload: Buffer): void {
     if (this.#closed) return;
-    const way = this.#way(isIP(address) === 4 ? 4 : 6);
+    const way = this.#way(isIP(address) === 4 ? 4 : 6, address);
     if (!way) return;
     const { socket, datagrams } = way;
     if (socket) {
@@ -135,21 +135,21 @@ class DirectUdpAssociation implements UdpAssociation {
   }
 
   /** The way of a family, opened when first needed and when the egress has changed; undefined where that ended it all. */
-  #way(family: 4 | 6): Way | undefined {
+  #way(family: 4 | 6, target: string): Way | undefined {
     const { source } = this.#egress;
     const open = this.#ways[family];
     if (open && open.source === source) return open;
     closeSocket(open?.socket);
     const way: Way = { source, socket: undefined, datagrams: [] };
     this.#ways[family] = way;
-    const taken = source?.take(family, "dgram");
+    const taken = source?.take(family, "dgram", target);
     if (taken === undefined) {
       this.#open(way, family, (socket) => socket.bind(0, family === 4 ? "0.0.0.0" : "::"));
-    } else if (typeof taken === "number") {
+    } else if (typeof taken !== "object") {
       this.#adopt(way, family, taken);
     } else {
       taken.then(
-        (descriptor) => this.#adopt(way, family, descriptor),
+        (socket) => this.#adopt(way, family, socket),
         (error: unknown) => {
           if (this.#ways[family] === way) this.#onError(error);
         },
@@ -158,13 +158,15 @@ class DirectUdpAssociation implements UdpAssociation {
     return this.#closed ? undefined : way;
   }
 
-  /** Makes a descriptor of the egress the way's socket, and sends what waits. */
-  #adopt(way: Way, family: 4 | 6, descriptor: number): void {
+  /** Makes what the egress gave the way's socket, and sends what waits. */
+  #adopt(way: Way, family: 4 | 6, taken: TakenSocket): void {
     if (this.#closed || this.#ways[family] !== way) {
-      closeSync(descriptor);
+      if (typeof taken === "number") closeSync(taken);
       return;
     }
-    this.#open(way, family, (socket) => socket.bind({ fd: descriptor }));
+    this.#open(way, family, (socket) =>
+      typeof taken === "number" ? socket.bind({ fd: taken }) : socket.bind(0, taken),
+    );
     for (const { address, port, payload } of way.datagrams.splice(0)) this.#sendTo(address, port, payload);
   }
 

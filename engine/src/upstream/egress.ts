@@ -5,14 +5,20 @@ import { abortReason, DialError } from "../errors.ts";
 /** Between the starts of two attempts (RFC 8305 §5). */
 const ATTEMPT_DELAY_MS = 250;
 
+/**
+ * A descriptor of an unconnected socket (one for datagrams is bound to a port), which is the caller's to close; or, as a text,
+ * this machine's address that a socket must be bound to.
+ */
+export type TakenSocket = number | string;
+
 /** Makes sockets whose traffic a TUN device of ours does not capture. */
 export interface SocketSource {
   /**
-   * A descriptor of an unconnected socket (one for datagrams is bound to a port), which is the caller's to close; at once
-   * where one is in stock.
+   * At once where there is one in stock.
+   * @param target the address that it is for, where that is known.
    * @throws {DialError}
    */
-  take(family: 4 | 6, kind: "stream" | "dgram"): number | Promise<number>;
+  take(family: 4 | 6, kind: "stream" | "dgram", target?: string): TakenSocket | Promise<TakenSocket>;
 }
 
 /**
@@ -115,14 +121,14 @@ async function connectOne(
   port: number,
   signal: AbortSignal,
 ): Promise<Socket> {
-  const fd = await source.take(isIP(host) === 6 ? 6 : 4, "stream");
+  const taken = await source.take(isIP(host) === 6 ? 6 : 4, "stream", host);
   if (signal.aborted) {
-    closeSync(fd);
+    if (typeof taken === "number") closeSync(taken);
     throw abortReason(signal);
   }
   // Reading from a socket that is not connected is an error, so it must not start by itself.
   const options: SocketConstructorOpts & { readonly manualStart: true } = {
-    fd,
+    ...(typeof taken === "number" && { fd: taken }),
     allowHalfOpen: true,
     manualStart: true,
   };
@@ -152,7 +158,7 @@ async function connectOne(
     signal.addEventListener("abort", onAbort);
     socket.on("connect", onConnect);
     socket.on("error", onError);
-    socket.connect({ host, port });
+    socket.connect({ host, port, ...(typeof taken === "string" && { localAddress: taken }) });
   });
 }
 

@@ -3,7 +3,12 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#ifdef __APPLE__
+#include <sys/event.h>
+#else
 #include <sys/signalfd.h>
+#endif
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,14 +47,14 @@ bool sendAnswer(int socket, Outcome& outcome) {
     message.msg_iovlen = 1;
     if (at == 0 && size > 0) {
       message.msg_control = control;
-      message.msg_controllen = CMSG_SPACE(size);
+      message.msg_controllen = static_cast<decltype(message.msg_controllen)>(CMSG_SPACE(size));
       cmsghdr* head = CMSG_FIRSTHDR(&message);
       head->cmsg_level = SOL_SOCKET;
       head->cmsg_type = SCM_RIGHTS;
-      head->cmsg_len = CMSG_LEN(size);
+      head->cmsg_len = static_cast<decltype(head->cmsg_len)>(CMSG_LEN(size));
       std::memcpy(CMSG_DATA(head), outcome.descriptors.data(), size);
     }
-    const ssize_t wrote = sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const ssize_t wrote = sendmsg(socket, &message, MSG_DONTWAIT);
     if (wrote >= 0) {
       at += static_cast<size_t>(wrote);
       continue;
@@ -137,12 +142,13 @@ bool Client::undone = true;
 
 /** Lets a new client in, or tells it why not. */
 std::unique_ptr<Client> admit(int listener) {
-  const int socket = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  const int socket = accept(listener, nullptr, nullptr);
   if (socket < 0) return nullptr;
-  ucred who;
+  fcntl(socket, F_SETFD, FD_CLOEXEC);
+  Caller who;
   std::string problem;
   if (!mayAsk(socket, who)) {
-    say("refused process " + std::to_string(who.pid) + " of user " + std::to_string(who.uid));
+    say("refused process " + std::to_string(who.process) + " of user " + std::to_string(who.user));
     refuseClient(socket, Refusal::forbidden, std::string("only root and members of the group ") + kGroup + " may ask");
   } else if (const int lock = takeLock(who, false, problem); lock < 0) {
     refuseClient(socket, Refusal::busy, problem);
@@ -174,11 +180,23 @@ int serve(int listener, std::unique_ptr<Client> client, int signals) {
 }  // namespace
 
 int orderlyEnd() {
+#ifdef __APPLE__
+  // Watched signals are told of although they are ignored.
+  const int queue = kqueue();
+  for (const int each : {SIGTERM, SIGINT, SIGHUP}) {
+    signal(each, SIG_IGN);
+    struct kevent change;
+    EV_SET(&change, each, EVFILT_SIGNAL, EV_ADD, 0, 0, nullptr);
+    kevent(queue, &change, 1, nullptr, 0, nullptr);
+  }
+  return queue;
+#else
   sigset_t set;
   sigemptyset(&set);
   for (const int each : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, each);
   sigprocmask(SIG_BLOCK, &set, nullptr);
   return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+#endif
 }
 
 void refuseClient(int client, Refusal code, const std::string& sentence) {

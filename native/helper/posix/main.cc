@@ -2,14 +2,17 @@
 // parses no packet, starts nothing but resolvectl, and takes no path and no argument from a client.
 //
 //   sockeye-helper --fd N      serves the one client at the other end of an inherited, connected Unix socket
-//   sockeye-helper --listen    serves clients of /run/sockeye/helper.sock, or of the socket that systemd passes
+//   sockeye-helper --listen    serves clients of helper.sock in the run folder (files.h), or of the socket that systemd passes
 //   sockeye-helper --recover   undoes what a killed helper left behind, but for a kill switch that is on
 //   sockeye-helper --cleanup   undoes everything, the kill switch too
 //   sockeye-helper --version
 #include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
+#ifndef __APPLE__
 #include <sys/prctl.h>
+#endif
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -21,9 +24,9 @@
 #include <cstring>
 
 #include "files.h"
+#include "machine.h"
 #include "privilege.h"
 #include "serve.h"
-#include "session.h"
 
 namespace sockeye {
 namespace {
@@ -38,7 +41,7 @@ int fail(const std::string& sentence, int status = 1) {
   return status;
 }
 
-ucred ourselves() { return {getpid(), getuid(), getgid()}; }
+Caller ourselves() { return {getpid(), getuid()}; }
 
 int undoAndExit(bool keepKillSwitch) {
   std::string problem;
@@ -49,9 +52,9 @@ int undoAndExit(bool keepKillSwitch) {
 /** The worker serves; the guardian outlives it only to undo what it left, should it be killed. */
 int serveGuarded(int client) {
   std::string problem;
-  ucred engine = ourselves();
-  socklen_t size = sizeof engine;
-  getsockopt(client, SOL_SOCKET, SO_PEERCRED, &engine, &size);
+  Caller engine;
+  // Whoever has the other end was given it.
+  mayAsk(client, engine);
   if (takeLock(engine, true, problem) < 0) {
     // The client says it.
     refuseClient(client, Refusal::busy, problem);
@@ -59,6 +62,10 @@ int serveGuarded(int client) {
   }
   // A terminal's Ctrl-C is for the engine, which then releases in order.
   setsid();
+#ifdef __APPLE__
+  // What a killed helper leaves goes without a guardian: name servers with their owner, routes with the device.
+  return serveOne(client, orderlyEnd());
+#else
   sigset_t set;
   sigemptyset(&set);
   for (const int each : {SIGCHLD, SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, each);
@@ -90,6 +97,7 @@ int serveGuarded(int client) {
       return undo(true).empty() ? 0 : 1;
     }
   }
+#endif
 }
 
 /** Root's and the group's to connect to; only root's where there is no such group. @returns the socket, or -1. */
@@ -101,7 +109,7 @@ int listenHere(std::string& path) {
   sockaddr_un name{};
   name.sun_family = AF_UNIX;
   std::snprintf(name.sun_path, sizeof name.sun_path, "%s", unready.c_str());
-  const int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
   unlink(unready.c_str());
   const mode_t mask = umask(0177);
   const bool bound = listener >= 0 && bind(listener, reinterpret_cast<sockaddr*>(&name), sizeof name) == 0;
@@ -137,9 +145,11 @@ int serveListening() {
 }
 
 bool isUnixStream(int descriptor) {
-  int domain = 0, type = 0;
-  socklen_t size = sizeof domain;
-  return getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX &&
+  sockaddr_un name{};
+  socklen_t length = sizeof name;
+  int type = 0;
+  socklen_t size = sizeof type;
+  return getsockname(descriptor, reinterpret_cast<sockaddr*>(&name), &length) == 0 && name.sun_family == AF_UNIX &&
          getsockopt(descriptor, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
 }
 
@@ -172,6 +182,12 @@ int run(int argc, char** argv) {
 }
 
 }  // namespace
+
+void say(const std::string& sentence) {
+  const std::string line = "sockeye-helper: " + sentence + "\n";
+  if (write(STDERR_FILENO, line.data(), line.size()) < 0) return;
+}
+
 }  // namespace sockeye
 
 int main(int argc, char** argv) { return sockeye::run(argc, argv); }

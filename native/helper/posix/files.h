@@ -9,11 +9,19 @@
 namespace sockeye {
 
 /** Of this boot: the journal, the lock and the socket. */
+#ifdef __APPLE__
+constexpr char kRunFolder[] = "/var/run/sockeye";
+#else
 constexpr char kRunFolder[] = "/run/sockeye";
 /** Of longer life: what is needed to put /etc/resolv.conf back. */
 constexpr char kStateFolder[] = "/var/lib/sockeye";
-/** Larger files are not ours to read or keep. */
+#endif
+/** Larger files are not ours to read or keep; macOS' journal has routes. */
+#ifdef __APPLE__
+constexpr size_t kMaxFile = 256 * 1024;
+#else
 constexpr size_t kMaxFile = 64 * 1024;
+#endif
 
 struct Attributes {
   mode_t mode;

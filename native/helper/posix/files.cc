@@ -55,7 +55,7 @@ int readFile(const char* path, std::string& content, Attributes* attributes) {
     if (content.size() > kMaxFile) error = EFBIG;
   }
   close(file);
-  if (attributes != nullptr) *attributes = {found.st_mode & 07777, found.st_uid, found.st_gid};
+  if (attributes != nullptr) *attributes = {static_cast<mode_t>(found.st_mode & 07777), found.st_uid, found.st_gid};
   return error;
 }
 

@@ -2,7 +2,7 @@
 #ifndef SOCKEYE_PRIVILEGE_H
 #define SOCKEYE_PRIVILEGE_H
 
-#include <sys/socket.h>
+#include <sys/types.h>
 
 #include <string>
 
@@ -11,21 +11,27 @@ namespace sockeye {
 /** The group whose members' processes may ask a listening helper. */
 constexpr char kGroup[] = "sockeye";
 
+/** Who is at the other end of a connection, by the kernel's word. */
+struct Caller {
+  pid_t process = 0;
+  uid_t user = static_cast<uid_t>(-1);
+};
+
 /**
  * Gives up every capability but those for the network's settings and for /etc/resolv.conf, for this process and whatever it
- * starts. @returns "" or why it could not.
+ * starts. macOS has nothing of the kind. @returns "" or why it could not.
  */
 std::string confine();
 
 /** @returns true for root, and for a process that carries the group; `who` is filled in either way. */
-bool mayAsk(int client, ucred& who);
+bool mayAsk(int client, Caller& who);
 
 /**
  * One helper serves at a time, whichever way it was started. Held until the descriptor is closed, in forked processes too.
  * With `patient`, one that is just ending is waited for, 2 seconds at most.
  * @returns the lock's descriptor; or -1, with `problem` saying who holds it or what failed.
  */
-int takeLock(const ucred& who, bool patient, std::string& problem);
+int takeLock(const Caller& who, bool patient, std::string& problem);
 
 }  // namespace sockeye
 
