@@ -38,7 +38,9 @@ export async function startDnsmasq(records: readonly string[]): Promise<Dnsmasq>
 /** A real DNS server on port 53 of an address of a network namespace, where this process is root. */
 export function startDnsmasqIn(namespace: string, address: string, records: readonly string[]): ChildProcess {
   const settings = ["port=53", `listen-address=${address}`, "bind-interfaces", "no-resolv", "no-hosts"];
-  const options = [...settings, "no-daemon", "user=", "group=", ...records].map((line) => `--${line}`);
+  const options = [...settings, "keep-in-foreground", "user=", "group=", ...records].map(
+    (line) => `--${line}`,
+  );
   const program = findProgram("dnsmasq") ?? "dnsmasq";
   const args = ["netns", "exec", namespace, program, "--conf-file=/dev/null", "--pid-file=", ...options];
   return spawn("ip", args, { stdio: "ignore" });

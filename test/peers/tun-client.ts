@@ -7,11 +7,19 @@ import { patternChunks } from "./echo.ts";
 import { PORT, SINK_HEAD } from "./far-services.ts";
 
 const CONNECT_MS = 30_000;
+const opened = new Set<Socket>();
+
+/** Ends what a test that failed has left open. */
+export function destroyOpen(): void {
+  for (const socket of opened) socket.destroy();
+}
 
 /** Connects by the kernel. @throws the kernel's error, or one after half a minute. */
 export async function open(host: string, port: number, options: object = {}): Promise<Socket> {
   const socket = connect({ host, port, allowHalfOpen: true, ...options });
   socket.setNoDelay(true);
+  opened.add(socket);
+  socket.once("close", () => opened.delete(socket));
   try {
     await once(socket, "connect", { signal: AbortSignal.timeout(CONNECT_MS) });
   } catch (error) {

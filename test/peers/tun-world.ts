@@ -12,7 +12,7 @@ import { makeCertificate } from "./certificates.ts";
 import type { FarQuestion, FarState } from "./far-services.ts";
 import type { UpstreamPorts } from "./far-upstreams-process.ts";
 import { findProgram } from "./peer-process.ts";
-import { until } from "./tun-client.ts";
+import { destroyOpen, until } from "./tun-client.ts";
 
 /** The host with the upstreams, reached by the default route alone; and another address of it, with services. */
 export const UPSTREAM = "203.0.113.10";
@@ -266,6 +266,7 @@ export class TunWorld {
 
   /** Ends all that runs. */
   async [Symbol.asyncDispose](): Promise<void> {
+    destroyOpen();
     for (const engine of this.#engines) await engine.kill();
     await Promise.all([this.far.stop(), this.deep.stop(), this.#upstreams?.stop()]);
   }
