@@ -94,6 +94,7 @@ if (certificates !== undefined && certificates !== "") {
 
 // One socket for each address, because an answer must come from where the question went.
 for (const { address, family } of Object.values(networkInterfaces()).flatMap((all) => all ?? [])) {
+  if (address.startsWith("fe80:")) continue;
   const udp = createSocket({ type: family === "IPv4" ? "udp4" : "udp6", recvBufferSize: 1 << 20 });
   udp.on("message", (payload, from) => {
     sources.add(`${from.address} ${from.port}`);

@@ -41,6 +41,8 @@ const ORDINARY = 54_321;
 const TMP = "/run/sockeye-test";
 const CLI = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
 const START_MS = 30_000;
+/** What a process of another host may take to end; all that it started goes with the namespaces. */
+const GRACE_MS = 5000;
 const MAX_OUTPUT = 1024 * 1024;
 
 const SETUP = `
@@ -68,13 +70,15 @@ for net in far deep; do
   ip netns exec $net sh -e -c 'echo 1 >/proc/sys/net/ipv6/conf/default/addr_gen_mode; ip link set lo up'
 done
 for n in 0 1; do ip link add near$n type veth peer name far$n netns far; ip link set near$n up; done
+for n in 0 1; do ip -6 addr add fe80::2/64 dev near$n nodad; done
 ip addr add 192.0.2.2/24 dev near0
 ip -6 addr add 2001:db8:1::2/64 dev near0 nodad
 ip addr add 198.51.100.2/24 dev near1
 ip -6 addr add 2001:db8:2::2/64 dev near1 nodad
 ip netns exec far sh -e -c '
   ip link add deep0 type veth peer name far0 netns deep
-  for dev in far0 far1 deep0; do ip link set $dev up; done
+  # Neighbours are asked for from link-local addresses, which nothing makes by itself here.
+  for dev in far0 far1 deep0; do ip link set $dev up; ip -6 addr add fe80::1/64 dev $dev nodad; done
   for a in ${UPSTREAM}/32 ${FAR}/32; do ip addr add $a dev lo; done
   for a in ${UPSTREAM6}/128 ${FAR6}/128; do ip -6 addr add $a dev lo nodad; done
   ip addr add 192.0.2.1/24 dev far0; ip -6 addr add 2001:db8:1::1/64 dev far0 nodad
@@ -82,7 +86,7 @@ ip netns exec far sh -e -c '
   ip addr add 10.77.0.1/16 dev deep0; ip -6 addr add fd77::1/64 dev deep0 nodad
   ip neigh add ${SILENT} lladdr 02:00:00:00:00:66 dev deep0 nud permanent'
 ip netns exec deep sh -e -c '
-  ip link set far0 up
+  ip link set far0 up; ip -6 addr add fe80::2/64 dev far0 nodad
   for a in ${DEEP} 10.77.1.7 10.77.2.7 10.77.3.7; do ip addr add $a/16 dev far0; done
   for a in ${DEEP6} fd77::1:7 fd77::2:7 fd77::3:7; do ip -6 addr add $a/64 dev far0 nodad; done'
 ip route add default via 192.0.2.1
@@ -159,10 +163,12 @@ class FarProcess {
   }
 
   async stop(): Promise<void> {
-    if (this.child.exitCode !== null) return;
+    if (this.child.exitCode !== null || this.child.signalCode !== null) return;
     const exited = once(this.child, "exit");
     this.child.disconnect();
+    const late = setTimeout(() => this.child.kill("SIGKILL"), GRACE_MS);
     await exited;
+    clearTimeout(late);
   }
 }
 
