@@ -85,5 +85,10 @@ export default tseslint.config(
     ["^electron$", "^@sockeye/(cli|relay)", io],
     "the router decides; it opens nothing",
   ),
-  { files: ["**/*.test.{ts,mjs}"], rules: { "no-restricted-imports": "off" } },
+  layer(
+    ["engine/src/netstack/**/*.ts"],
+    ["^electron$", "^@sockeye/(cli|relay)", io],
+    "the netstack is packets and time in, packets out; it opens nothing",
+  ),
+  { files: ["**/*.test.{ts,mjs}", "engine/src/netstack/**/test-*.ts"], rules: { "no-restricted-imports": "off" } },
 );

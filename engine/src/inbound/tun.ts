@@ -36,7 +36,7 @@ export interface TunInbound {
   readonly stats: StackStats;
   /** For what is open, too; connections beyond a smaller number stay. */
   setLimits(limits: Pick<Partial<StackLimits>, "tcp" | "udp">): void;
-  /** Resets what is open, and gives the device back. */
+  /** Ends what is open, and gives the device back. */
   close(): Promise<void>;
 }
 

@@ -58,7 +58,7 @@ export class StackDriver {
     this.#setTimer();
   }
 
-  /** Resets connections, tells sources, and closes the device. */
+  /** Fails connections and tells sources, on our side: applications hear nothing more from the device, which is closed. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

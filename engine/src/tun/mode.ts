@@ -103,7 +103,7 @@ export class TunMode {
     });
   }
 
-  /** Gives everything back to the system. Connections through the device are reset. */
+  /** Gives everything back to the system. Connections through the device are cut. */
   async close(): Promise<void> {
     await this.#endRetry();
     this.#wanted = undefined;
