@@ -90,5 +90,8 @@ export default tseslint.config(
     ["^electron$", "^@sockeye/(cli|relay)", io],
     "the netstack is packets and time in, packets out; it opens nothing",
   ),
-  { files: ["**/*.test.{ts,mjs}", "engine/src/netstack/**/test-*.ts"], rules: { "no-restricted-imports": "off" } },
+  {
+    files: ["**/*.test.{ts,mjs}", "engine/src/netstack/**/test-*.ts"],
+    rules: { "no-restricted-imports": "off" },
+  },
 );
