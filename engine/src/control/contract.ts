@@ -21,6 +21,8 @@ export const controlErrorCode = z.enum([
   "unavailable", // the engine is starting or draining, or can't do this
   "timeout", // no answer within the caller's deadline
   "closed", // the connection ended before the answer
+  "helper", // TUN mode needs the helper, which is not there, is of another version, or refused
+  "no-secret-store", // this machine has no keychain that we can use
   "internal", // a defect of ours
 ]);
 export type ControlErrorCode = z.infer<typeof controlErrorCode>;
@@ -52,6 +54,28 @@ const endpoint = z.object({ host: z.string().min(1).max(255), port: z.int().min(
 const dialErrorCode = z.string();
 const dialStep = z.enum(["name", "tcp", "tls", "handshake", "host-key", "auth", "dial"]);
 
+/** Whether traffic is taken in. An engine that is off still answers here, tests upstreams and keeps its configuration. */
+export const connectionState = z.discriminatedUnion("state", [
+  z.object({
+    state: z.literal("off"),
+    /** Why the last attempt failed, or why it went off by itself. */
+    error: controlFailure.optional(),
+  }),
+  /** Listeners and TUN mode are being opened, or nothing has reached the default's upstream yet. */
+  z.object({ state: z.literal("connecting"), since: z.number() }),
+  z.object({ state: z.literal("connected"), since: z.number() }),
+  /** Traffic is taken in, and something that it needs does not work. */
+  z.object({
+    state: z.literal("trouble"),
+    since: z.number(),
+    cause: z.enum(["upstream", "tun", "listener", "config"]),
+    /** The upstream, device or listener. */
+    subject: z.string(),
+    message: z.string(),
+  }),
+]);
+export type ConnectionState = z.infer<typeof connectionState>;
+
 export const engineStatus = z.object({
   version: z.string(),
   contract: z.int(),
@@ -59,6 +83,11 @@ export const engineStatus = z.object({
   /** Milliseconds since 1970, as every time here. */
   startedAt: z.number(),
   phase: z.enum(["starting", "running", "draining", "stopped"]),
+  connection: connectionState,
+  /** Where traffic goes that no rule matches: an upstream, `direct` or `block`. */
+  default: z.string(),
+  /** The configuration wants TUN mode: it comes on with the next connect. */
+  tunEnabled: z.boolean(),
   listeners: z.array(
     z.object({
       kind: z.enum(["socks5", "http", "metrics", "control"]),
@@ -119,6 +148,8 @@ export const flowInfo = z.object({
   /** The rule that chose the upstream, from 0; absent for the default. */
   rule: z.int().optional(),
   state: z.enum(["dialing", "open", "half-closed", "ended"]),
+  /** The program on this machine that opened it, where the system tells. */
+  process: z.object({ pid: z.int(), name: z.string() }).optional(),
   startedAt: z.number(),
   /** Bytes from the application, and to it. */
   up: z.number(),
@@ -227,6 +258,135 @@ export const upstreamNumbers = z.object({
 });
 export type UpstreamNumbers = z.infer<typeof upstreamNumbers>;
 
+/** A question that only a person can answer. A client that listens to `prompts` says that a person is there. */
+const promptQuestion = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("passphrase"), file: z.string() }),
+  z.object({ kind: z.literal("password"), user: z.string(), host: z.string() }),
+  z.object({
+    kind: z.literal("keyboard-interactive"),
+    title: z.string(),
+    instructions: z.string(),
+    prompt: z.string(),
+    echo: z.boolean(),
+  }),
+  /** A host never seen before. The answer is "yes" or nothing. */
+  z.object({
+    kind: z.literal("host-key"),
+    host: z.string(),
+    keyType: z.string(),
+    /** `SHA256:…`, as OpenSSH writes it. */
+    fingerprint: z.string(),
+  }),
+]);
+export type PromptQuestion = z.infer<typeof promptQuestion>;
+export const pendingPrompt = z.object({
+  id: z.int(),
+  upstream: z.string(),
+  askedAt: z.number(),
+  question: promptQuestion,
+});
+export type PendingPrompt = z.infer<typeof pendingPrompt>;
+
+const routeNumbers = z.object({
+  match: z.string(),
+  to: z.string(),
+  /** Flows that it has decided, since the engine started or the rule came. */
+  hits: z.int(),
+});
+export type RouteNumbers = z.infer<typeof routeNumbers>;
+
+export type EditValue =
+  string | number | boolean | null | readonly EditValue[] | { readonly [key: string]: EditValue };
+const editValue: z.ZodType<EditValue> = z.lazy(() =>
+  z.union([
+    z.string().max(65_536),
+    z.number(),
+    z.boolean(),
+    z.null(),
+    z.array(editValue).max(100_000),
+    z.record(z.string().max(255), editValue),
+  ]),
+);
+/** Keys of the file. A key that is null is taken out; one that is not named stays as it is. */
+const editMapping = z.record(z.string().max(255), editValue);
+const upstreamName = z.string().min(1).max(255);
+
+/** One change to the configuration's text, which keeps its comments and everything that is not named. */
+export const configEdit = z.discriminatedUnion("kind", [
+  /** Adds the upstream at the end, or changes the keys that are named. */
+  z.strictObject({ kind: z.literal("set-upstream"), name: upstreamName, upstream: editMapping }),
+  /** With it, in rules, `via` and the default. */
+  z.strictObject({ kind: z.literal("rename-upstream"), name: upstreamName, to: upstreamName }),
+  z.strictObject({ kind: z.literal("delete-upstream"), name: upstreamName }),
+  /** Every upstream's name, in the order wanted. */
+  z.strictObject({ kind: z.literal("order-upstreams"), names: z.array(upstreamName).max(10_000) }),
+  /** The whole list. Rules that were there keep their comments. */
+  z.strictObject({
+    kind: z.literal("set-routes"),
+    routes: z.array(z.strictObject({ match: z.string().max(1_024), to: z.string().max(255) })).max(100_000),
+  }),
+  z.strictObject({ kind: z.literal("set-default"), to: upstreamName }),
+  /** `value` null removes the listener. */
+  z.strictObject({
+    kind: z.literal("set-listen"),
+    listener: z.enum(["socks5", "http", "metrics", "control"]),
+    value: z.union([z.string().max(255), editMapping, z.null()]),
+  }),
+  z.strictObject({
+    kind: z.literal("set-section"),
+    section: z.enum(["tun", "limits", "log"]),
+    values: editMapping,
+  }),
+]);
+export type ControlEdit = z.infer<typeof configEdit>;
+
+/** An upstream that an import found. */
+const importedUpstream = z.object({
+  /** Free in the configuration; made so where the source's own name is taken. */
+  name: z.string(),
+  /** As the file would have it. A secret that stood in the source stands here in clear, and is to be stored first. */
+  upstream: z.record(z.string(), z.unknown()),
+  /** Where in the source: `Host bastion`, a URL without its password. */
+  from: z.string(),
+  warnings: z.array(z.string()),
+  /** An upstream of the configuration that leads to the same place. */
+  sameAs: z.string().optional(),
+});
+export type ImportedUpstream = z.infer<typeof importedUpstream>;
+
+/** What happened in one span, of one upstream. Rates follow from `stepMs`. */
+const historyPoint = z.object({
+  at: z.number(),
+  up: z.number(),
+  down: z.number(),
+  connections: z.number(),
+  dials: z.number(),
+  /** Mean of the dials that succeeded; absent where none did. */
+  dialMs: z.number().optional(),
+  errors: z.number(),
+  reconnects: z.number(),
+});
+export type HistoryPoint = z.infer<typeof historyPoint>;
+
+export const helperStatus = z.object({
+  /** `foreign`: one that is not of this version. `unsupported`: this system can't have one. */
+  state: z.enum(["running", "absent", "foreign", "unsupported"]),
+  version: z.string().optional(),
+  /** What this engine wants. */
+  expected: z.string(),
+  message: z.string(),
+});
+export type HelperStatus = z.infer<typeof helperStatus>;
+
+const overlap = z.object({
+  cidr: z.string(),
+  network: z.string(),
+  interface: z.string(),
+  kind: z.enum(["local", "container", "vpn"]),
+  message: z.string(),
+});
+export type NetworkOverlap = z.infer<typeof overlap>;
+
 const nothing = z.strictObject({});
 
 /** Asked once, answered once. */
@@ -252,6 +412,102 @@ export const calls = {
   },
   /** Reads the file again and applies it; with problems it fails with `invalid-config` and nothing changes. */
   reload: { params: nothing, result: z.object({ warnings: z.array(configProblem) }) },
+  /** Opens the listeners and, where configured, TUN mode. Fails with a sentence, and is off then, where one can't be had. */
+  connect: { params: nothing, result: nothing },
+  /** Ends every flow, TUN mode and the listeners; the upstreams' connections close. */
+  disconnect: { params: nothing, result: nothing },
+  /**
+   * Applies the edits to the file's text, as config.write would. With `preview` nothing is written: the text that would
+   * be comes back, with its problems.
+   * @throws invalid-config, conflict, no-config-file.
+   */
+  "config.edit": {
+    params: z.strictObject({
+      edits: z.array(configEdit).min(1).max(1_000),
+      revision: z.string().max(128),
+      preview: z.boolean().optional(),
+    }),
+    result: z.object({
+      revision: z.string(),
+      text: z.string(),
+      problems: z.array(configProblem),
+      warnings: z.array(configProblem),
+    }),
+  },
+  /** `answer` null declines. An id that is no longer asked is not an error: somebody else answered, or it took too long. */
+  "prompt.answer": {
+    params: z.strictObject({ id: z.int(), answer: z.string().max(1_024).nullable() }),
+    result: z.object({ taken: z.boolean() }),
+  },
+  /** Where a secret can be kept here. */
+  "secret.support": {
+    params: nothing,
+    result: z.object({ keychain: z.boolean(), /** Why not. */ reason: z.string().optional() }),
+  },
+  /**
+   * Keeps a secret and says what stands for it in the file: `{ password: "keychain:…" }` or `{ password_file: … }`, a
+   * file that only its owner can read.
+   * @throws no-secret-store; unavailable where the file can't be written.
+   */
+  "secret.store": {
+    params: z.strictObject({
+      upstream: upstreamName,
+      kind: z.enum(["password", "passphrase"]),
+      value: z.string().min(1).max(65_536),
+      where: z.enum(["keychain", "file"]),
+    }),
+    result: z.object({ reference: z.record(z.string(), z.string()) }),
+  },
+  /** What is in a text: URLs (`ssh://`, `socks5://`, `http://`, `https://`, `sockeye://`), an ssh_config, a configuration of ours. */
+  "import.preview": {
+    params: z.strictObject({
+      source: z.discriminatedUnion("kind", [
+        z.strictObject({ kind: z.literal("text"), text: configText }),
+        /** The user's `~/.ssh/config`. */
+        z.strictObject({ kind: z.literal("ssh-config") }),
+      ]),
+    }),
+    result: z.object({
+      upstreams: z.array(importedUpstream),
+      /** What was found and is of no use, and why. */
+      skipped: z.array(z.object({ from: z.string(), why: z.string() })),
+    }),
+  },
+  /** Upstreams as a configuration of ours and as links, without their secrets. */
+  export: {
+    params: z.strictObject({ upstreams: z.array(upstreamName).max(10_000).optional() }),
+    result: z.object({
+      text: z.string(),
+      links: z.array(z.object({ name: z.string(), link: z.string() })),
+    }),
+  },
+  /** What networks to be captured have in common with what this machine reaches already. Changes nothing. */
+  "tun.preflight": {
+    params: z.strictObject({
+      cidrs: z.array(z.string().max(64)).max(10_000),
+      exclude: z.array(z.string().max(64)).max(10_000),
+    }),
+    result: z.object({ overlaps: z.array(overlap) }),
+  },
+  helper: { params: nothing, result: helperStatus },
+  /** Kept across restarts; spans without an engine are left out. */
+  "metrics.history": {
+    params: z.strictObject({
+      from: z.number(),
+      to: z.number(),
+      /** At most this many points for each upstream; the engine chooses the span. */
+      points: z.int().min(1).max(2_000),
+      upstream: upstreamName.optional(),
+    }),
+    result: z.object({
+      stepMs: z.number(),
+      series: z.array(z.object({ upstream: z.string(), points: z.array(historyPoint) })),
+    }),
+  },
+  /** What a report of a problem would say: versions, status, the configuration and the log, with secrets, user names and hosts of targets taken out. */
+  report: { params: nothing, result: z.object({ text: z.string() }) },
+  /** Starts an upstream of each kind inside the engine's process and adds them to the configuration. */
+  "demo.add": { params: nothing, result: z.object({ added: z.array(z.string()) }) },
   "log.level": { params: z.strictObject({ level: logLevel }), result: z.object({ level: logLevel }) },
 } as const;
 
@@ -290,6 +546,13 @@ export const streams = {
       dropped: z.int(),
     }),
   },
+  /** The rules in order with their hits, when one has changed. */
+  routes: {
+    params: nothing,
+    event: z.object({ routes: z.array(routeNumbers), default: routeNumbers.omit({ match: true }) }),
+  },
+  /** All that is being asked, whenever that changes. */
+  prompts: { params: nothing, event: z.object({ pending: z.array(pendingPrompt) }) },
   /** Once a second. */
   metrics: {
     params: nothing,

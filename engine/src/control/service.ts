@@ -71,11 +71,28 @@ function createHandlers(host: ControlHost): Handlers {
       const { warnings } = await host.reload();
       return { warnings: [...warnings] };
     },
+    connect: notYet,
+    disconnect: notYet,
+    "config.edit": notYet,
+    "prompt.answer": notYet,
+    "secret.support": notYet,
+    "secret.store": notYet,
+    "import.preview": notYet,
+    export: notYet,
+    "tun.preflight": notYet,
+    helper: notYet,
+    "metrics.history": notYet,
+    report: notYet,
+    "demo.add": notYet,
     "log.level": async ({ level }) => {
       host.setLogLevel(level);
       return { level };
     },
   };
+}
+
+function notYet(): Promise<never> {
+  return Promise.reject(new ControlError("unavailable", "this engine can't do that yet"));
 }
 
 function openSource(host: ControlHost, name: StreamName, params: unknown): Source {
@@ -87,6 +104,9 @@ function openSource(host: ControlHost, name: StreamName, params: unknown): Sourc
       return flowsSource(host, check(streams.flows.params, name, params));
     case "logs":
       return logsSource(host, check(streams.logs.params, name, params));
+    case "routes":
+    case "prompts":
+      throw new ControlError("unavailable", "this engine can't do that yet");
     case "metrics":
       check(streams.metrics.params, name, params);
       return metricsSource(host);
