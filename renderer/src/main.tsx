@@ -1,3 +1,14 @@
+import "./preferences/sound-language.ts";
+import "@fontsource-variable/inter/wght.css";
+import "./theme/tokens.css";
+import "./theme/base.css";
 import { createRoot } from "react-dom/client";
+import { follow } from "./engine/engine.ts";
+import { connectToServer, takeKey } from "./engine/transport.ts";
+import { followPreferences } from "./preferences/preferences.ts";
+import { App } from "./shell/app.tsx";
 
-createRoot(document.getElementById("root")!).render(<main />);
+followPreferences();
+const key = takeKey();
+void follow(() => connectToServer(key));
+createRoot(document.getElementById("root")!).render(<App />);
