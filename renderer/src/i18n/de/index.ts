@@ -1,5 +1,6 @@
 import { common } from "./common.ts";
+import { connections } from "./connections.ts";
 import { home } from "./home.ts";
 import { shell } from "./shell.ts";
 
-export const de = { common, home, shell };
+export const de = { common, connections, home, shell };
