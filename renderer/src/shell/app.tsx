@@ -13,6 +13,8 @@ const ConnectionsPage = lazy(() =>
   import("../pages/connections/connections.tsx").then((page) => ({ default: page.ConnectionsPage })),
 );
 
+const LogsPage = lazy(() => import("../pages/logs/logs.tsx").then((page) => ({ default: page.LogsPage })));
+
 export function App() {
   const text = useText();
   const { page, rest } = usePlace();
@@ -54,6 +56,8 @@ function Current({ page, rest }: { readonly page: PageName; readonly rest: strin
       return <HomePage />;
     case "connections":
       return <ConnectionsPage />;
+    case "logs":
+      return <LogsPage />;
     default:
       return <p>{rest}</p>;
   }

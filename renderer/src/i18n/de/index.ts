@@ -1,6 +1,7 @@
 import { common } from "./common.ts";
 import { connections } from "./connections.ts";
 import { home } from "./home.ts";
+import { logs } from "./logs.ts";
 import { shell } from "./shell.ts";
 
-export const de = { common, connections, home, shell };
+export const de = { common, connections, home, logs, shell };
