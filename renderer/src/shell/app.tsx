@@ -15,6 +15,10 @@ const ConnectionsPage = lazy(() =>
 
 const LogsPage = lazy(() => import("../pages/logs/logs.tsx").then((page) => ({ default: page.LogsPage })));
 
+const RoutesPage = lazy(() =>
+  import("../pages/routes/routes.tsx").then((page) => ({ default: page.RoutesPage })),
+);
+
 export function App() {
   const text = useText();
   const { page, rest } = usePlace();
@@ -58,6 +62,8 @@ function Current({ page, rest }: { readonly page: PageName; readonly rest: strin
       return <ConnectionsPage />;
     case "logs":
       return <LogsPage />;
+    case "routes":
+      return <RoutesPage />;
     default:
       return <p>{rest}</p>;
   }
