@@ -19,6 +19,10 @@ const RoutesPage = lazy(() =>
   import("../pages/routes/routes.tsx").then((page) => ({ default: page.RoutesPage })),
 );
 
+const MetricsPage = lazy(() =>
+  import("../pages/metrics/metrics.tsx").then((page) => ({ default: page.MetricsPage })),
+);
+
 export function App() {
   const text = useText();
   const { page, rest } = usePlace();
@@ -64,6 +68,8 @@ function Current({ page, rest }: { readonly page: PageName; readonly rest: strin
       return <LogsPage />;
     case "routes":
       return <RoutesPage />;
+    case "metrics":
+      return <MetricsPage />;
     default:
       return <p>{rest}</p>;
   }

@@ -2,7 +2,8 @@ import { common } from "./common.ts";
 import { connections } from "./connections.ts";
 import { home } from "./home.ts";
 import { logs } from "./logs.ts";
+import { metrics } from "./metrics.ts";
 import { routes } from "./routes.ts";
 import { shell } from "./shell.ts";
 
-export const en = { common, connections, home, logs, routes, shell };
+export const en = { common, connections, home, logs, metrics, routes, shell };
