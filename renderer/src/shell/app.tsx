@@ -1,4 +1,5 @@
 import { lazy, Suspense } from "react";
+import { HelperSetup } from "../helper/helper-setup.tsx";
 import { useEngine } from "../engine/engine.ts";
 import { useText } from "../i18n/text.ts";
 import { HomePage } from "../pages/home/home.tsx";
@@ -21,6 +22,10 @@ const RoutesPage = lazy(() =>
 
 const MetricsPage = lazy(() =>
   import("../pages/metrics/metrics.tsx").then((page) => ({ default: page.MetricsPage })),
+);
+
+const SettingsPage = lazy(() =>
+  import("../pages/settings/settings.tsx").then((page) => ({ default: page.SettingsPage })),
 );
 
 export function App() {
@@ -53,6 +58,7 @@ export function App() {
           </div>
         )}
       </main>
+      <HelperSetup />
       <Toasts />
     </div>
   );
@@ -70,6 +76,8 @@ function Current({ page, rest }: { readonly page: PageName; readonly rest: strin
       return <RoutesPage />;
     case "metrics":
       return <MetricsPage />;
+    case "settings":
+      return <SettingsPage />;
     default:
       return <p>{rest}</p>;
   }
