@@ -15,6 +15,7 @@ import {
 } from "./control/contract.ts";
 import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
+import { ControlPrompter } from "./control/prompts.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
@@ -69,6 +70,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 }
 
 class RunningEngine implements Engine {
+  readonly prompts: ControlPrompter;
   readonly #options: EngineOptions;
   readonly #source: ConfigSource;
   /** One object for the engine's life: a reload changes its values, and every part that was given it sees them. */
@@ -106,8 +108,12 @@ class RunningEngine implements Engine {
     this.#log = createLogger(config.log);
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
+    this.prompts = new ControlPrompter({ terminal: options.prompter });
     this.#upstreams = new UpstreamSet(
-      upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, options),
+      upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
+        ...options,
+        prompter: this.prompts,
+      }),
     );
     this.#tun = new TunMode({
       handler: this.#tunHandler(),
@@ -202,6 +208,7 @@ class RunningEngine implements Engine {
     // A reload that is under way may still open listeners; the next one sees the phase and does nothing.
     await this.#reloader.close();
     this.#unwatchNetwork();
+    this.prompts.close();
     // What the device captured ends here: nothing of it could outlive the device.
     await this.#tun.close();
     await this.#listeners.closeInbounds();

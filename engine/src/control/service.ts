@@ -12,7 +12,15 @@ import { readConfigText, writeConfigText } from "./config-file.ts";
 import type { ControlHost } from "./host.ts";
 import { maskSecrets } from "./mask.ts";
 import type { Service, Source } from "./protocol.ts";
-import { flowsSource, listFlows, logsSource, metricsSource, stateSource, testSource } from "./sources.ts";
+import {
+  flowsSource,
+  listFlows,
+  logsSource,
+  metricsSource,
+  promptsSource,
+  stateSource,
+  testSource,
+} from "./sources.ts";
 import type * as z from "zod";
 
 type Handlers = { [Name in CallName]: (params: CallParams<Name>) => Promise<CallResult<Name>> };
@@ -80,7 +88,7 @@ function createHandlers(host: ControlHost): Handlers {
       return {};
     },
     "config.edit": notYet,
-    "prompt.answer": notYet,
+    "prompt.answer": async ({ id, answer }) => ({ taken: host.prompts.answer(id, answer ?? undefined) }),
     "secret.support": notYet,
     "secret.store": notYet,
     "import.preview": notYet,
@@ -110,8 +118,10 @@ function openSource(host: ControlHost, name: StreamName, params: unknown): Sourc
       return flowsSource(host, check(streams.flows.params, name, params));
     case "logs":
       return logsSource(host, check(streams.logs.params, name, params));
-    case "routes":
     case "prompts":
+      check(streams.prompts.params, name, params);
+      return promptsSource(host);
+    case "routes":
       throw new ControlError("unavailable", "this engine can't do that yet");
     case "metrics":
       check(streams.metrics.params, name, params);

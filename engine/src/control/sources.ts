@@ -1,9 +1,11 @@
-import { DialError, type DialStep } from "../errors.ts";
+import type { DialStep } from "../errors.ts";
+import { Deadline } from "../upstream/deadline.ts";
 import type {
   EngineStatus,
   FlowFilter,
   FlowInfo,
   LogRecord,
+  PendingPrompt,
   StreamEvent,
   StreamParams,
   TestEvent,
@@ -22,6 +24,7 @@ import type { Source } from "./protocol.ts";
 const STATE_INTERVAL_MS = 200;
 const FLOWS_INTERVAL_MS = 500;
 const LOGS_INTERVAL_MS = 100;
+const PROMPTS_INTERVAL_MS = 100;
 const METRICS_INTERVAL_MS = 1_000;
 const TEST_INTERVAL_MS = 20;
 
@@ -154,6 +157,23 @@ export function logsSource(host: ControlHost, params: StreamParams<"logs">): Sou
   };
 }
 
+/** Whoever listens is there to answer. */
+export function promptsSource(host: ControlHost): Source {
+  const leave = host.prompts.attend();
+  let sent: readonly PendingPrompt[] | undefined;
+  return {
+    intervalMs: PROMPTS_INTERVAL_MS,
+    pull() {
+      const { pending } = host.prompts;
+      if (pending === sent) return {};
+      sent = pending;
+      const event: StreamEvent<"prompts"> = { pending: [...pending] };
+      return { event };
+    },
+    close: leave,
+  };
+}
+
 export function metricsSource(host: ControlHost): Source {
   return {
     intervalMs: METRICS_INTERVAL_MS,
@@ -174,15 +194,18 @@ export function testSource(host: ControlHost, params: TestParams): Source {
   let failure: unknown;
   const abort = new AbortController();
   const timeoutMs = params.timeoutMs ?? DEFAULT_TEST_TIMEOUT_MS;
-  const timer = setTimeout(() => {
-    abort.abort(new DialError("timeout", `no success within ${timeoutMs / 1000} s`, { scope: "upstream" }));
-  }, timeoutMs);
+  const deadline = new Deadline(abort.signal, timeoutMs, () => `no success within ${timeoutMs / 1000} s`);
   const { name, config, target } = params;
   const onStep = (step: DialStep) => waiting.push({ kind: "started", step });
   host
     .testUpstream(
       { name, config },
-      { signal: abort.signal, onStep, ...(target === undefined ? {} : { target }) },
+      {
+        signal: deadline.signal,
+        onStep,
+        onPrompt: deadline.pause,
+        ...(target === undefined ? {} : { target }),
+      },
     )
     .then(
       ({ ok, steps, failure: failed, notes }) => {
@@ -198,7 +221,7 @@ export function testSource(host: ControlHost, params: TestParams): Source {
     )
     .finally(() => {
       ended = true;
-      clearTimeout(timer);
+      deadline.clear();
     });
   return {
     intervalMs: TEST_INTERVAL_MS,
@@ -209,8 +232,8 @@ export function testSource(host: ControlHost, params: TestParams): Source {
       return { ended };
     },
     close() {
-      clearTimeout(timer);
       abort.abort();
+      deadline.clear();
     },
   };
 }
