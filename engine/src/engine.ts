@@ -37,6 +37,7 @@ import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
 import { type Health, startObserveEndpoint } from "./observe/endpoint.ts";
 import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
+import { RouteHits } from "./router/hits.ts";
 import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
 import { proxyCommandGroups } from "./upstream/ssh/proxy-command.ts";
@@ -86,6 +87,7 @@ class RunningEngine implements Engine {
   readonly #tun: TunMode;
   readonly #intake: Intake;
   readonly #connection: Connection;
+  readonly #hits = new RouteHits();
   readonly #recentUse = new RecentUse();
   readonly #reloader: Reloader;
   readonly #instance = randomBytes(4).toString("hex");
@@ -150,6 +152,7 @@ class RunningEngine implements Engine {
       warn: (warning) => this.#warn(sentenceOf(warning)),
     });
     this.#router = routerOf(config);
+    this.#hits.adopt(config.routes, config.default);
     this.#next = config;
   }
 
@@ -326,6 +329,10 @@ class RunningEngine implements Engine {
     this.#log.setLevel(level);
   }
 
+  get routeHits(): RouteHits {
+    return this.#hits;
+  }
+
   numbers(): UpstreamNumbers[] {
     return this.#metrics.snapshot();
   }
@@ -378,6 +385,7 @@ class RunningEngine implements Engine {
     this.#upstreams.apply(next, diff, next.limits.drain_timeout * 1000);
     for (const name of diff.upstreams.removed) this.#metrics.forget(name);
     this.#router = routerOf(next);
+    if (diff.routesChanged) this.#hits.adopt(next.routes, next.default);
     this.#config = next;
   }
 
@@ -414,6 +422,7 @@ class RunningEngine implements Engine {
       observer: this.#metrics,
       log: this.#log,
       router: () => this.#router,
+      hits: this.#hits,
       dialer: (name) => {
         this.#recentUse.note(name);
         return this.#upstreams.get(name);
@@ -429,7 +438,10 @@ class RunningEngine implements Engine {
   #tunHandler(): InboundHandler {
     const context = this.#flowContext();
     const router = createRouter([], "direct");
-    const [any, own] = [this.#handlerIn(context), this.#handlerIn({ ...context, router: () => router })];
+    const [any, own] = [
+      this.#handlerIn(context),
+      this.#handlerIn({ ...context, router: () => router, hits: new RouteHits() }),
+    ];
     const handlerOf = ({ source }: { readonly source: Endpoint }, protocol: "tcp" | "udp") =>
       isOwnProgram(source, protocol, proxyCommandGroups) ? own : any;
     return {

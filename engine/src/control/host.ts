@@ -3,6 +3,7 @@ import type { LogLevel } from "../config/config.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
 import type { HelperSource } from "../helper/source.ts";
 import type { Prompter } from "../upstream/prompter.ts";
+import type { RouteHits } from "../router/hits.ts";
 import type { PromptDesk } from "./prompts.ts";
 import type {
   ConfigProblem,
@@ -65,6 +66,7 @@ export interface ControlHost {
 
   setLogLevel(level: LogLevel): void;
   readonly log: LogSource;
+  readonly routeHits: Pick<RouteHits, "version" | "size" | "numbers">;
   /** Per configured upstream, direct and block. */
   numbers(): UpstreamNumbers[];
 }

@@ -25,6 +25,9 @@ const STATE_INTERVAL_MS = 200;
 const FLOWS_INTERVAL_MS = 500;
 const LOGS_INTERVAL_MS = 100;
 const PROMPTS_INTERVAL_MS = 100;
+const ROUTES_INTERVAL_MS = 1_000;
+/** An event holds every rule, so that many of them come less often. */
+const MS_PER_ROUTE = 0.1;
 const METRICS_INTERVAL_MS = 1_000;
 const TEST_INTERVAL_MS = 20;
 
@@ -171,6 +174,23 @@ export function promptsSource(host: ControlHost): Source {
       return { event };
     },
     close: leave,
+  };
+}
+
+export function routesSource(host: ControlHost): Source {
+  let sent: number | undefined;
+  return {
+    get intervalMs() {
+      return Math.max(ROUTES_INTERVAL_MS, host.routeHits.size * MS_PER_ROUTE);
+    },
+    pull() {
+      const { version } = host.routeHits;
+      if (version === sent) return {};
+      sent = version;
+      const event: StreamEvent<"routes"> = host.routeHits.numbers();
+      return { event };
+    },
+    close() {},
   };
 }
 
