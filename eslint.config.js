@@ -22,7 +22,7 @@ export default tseslint.config(
   js.configs.recommended,
   { rules: { "no-control-regex": "off" } },
   {
-    files: ["**/*.ts"],
+    files: ["**/*.{ts,tsx}"],
     extends: [tseslint.configs.strictTypeChecked, tseslint.configs.stylisticTypeChecked],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
@@ -81,6 +81,16 @@ export default tseslint.config(
     "the engine knows neither its faces nor Electron",
   ),
   layer(
+    ["renderer/src/**/*.{ts,tsx}"],
+    [
+      "^node:",
+      "^electron$",
+      "^@sockeye/(cli|relay|electron|wire)",
+      "^@sockeye/engine(/(?!control/(contract|protocol|control-error|message-port|browser-client)$)|$)",
+    ],
+    "the interface knows the control contract alone",
+  ),
+  layer(
     ["engine/src/router/**/*.ts"],
     ["^electron$", "^@sockeye/(cli|relay)", io],
     "the router decides; it opens nothing",
@@ -91,7 +101,7 @@ export default tseslint.config(
     "the netstack is packets and time in, packets out; it opens nothing",
   ),
   {
-    files: ["**/*.test.{ts,mjs}", "engine/src/netstack/**/test-*.ts"],
+    files: ["**/*.test.{ts,tsx,mjs}", "engine/src/netstack/**/test-*.ts"],
     rules: { "no-restricted-imports": "off" },
   },
 );

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 
 const parts = [
   ["types", "tsc", ["--project", "tsconfig.json"]],
+  ["types of the interface", "tsc", ["--project", "renderer/tsconfig.json"]],
   ["lint", "eslint", ["--max-warnings", "0", "."]],
   ["formatting", "prettier", ["--check", "--log-level", "warn", "."]],
   ["unused code", "knip", ["--no-progress", "--no-config-hints"]],

@@ -42,3 +42,4 @@ if (!dependenciesAreCurrent()) {
 }
 const node = join(root, "node_modules", ".bin", isWindows ? "node.cmd" : "node");
 run("building the native code", node, [join("native", "build.mjs")]);
+run("building the interface", node, [join("scripts", "build-interface.mjs")]);

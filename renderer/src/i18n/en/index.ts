@@ -1,0 +1,8 @@
+import { common } from "./common.ts";
+import { connections } from "./connections.ts";
+import { home } from "./home.ts";
+import { logs } from "./logs.ts";
+import { routes } from "./routes.ts";
+import { shell } from "./shell.ts";
+
+export const en = { common, connections, home, logs, routes, shell };
