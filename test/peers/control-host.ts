@@ -8,11 +8,15 @@ import type {
 import { CONTRACT_VERSION } from "../../engine/src/control/contract.ts";
 import { ControlError } from "../../engine/src/control/control-error.ts";
 import type { ControlHost } from "../../engine/src/control/host.ts";
+import { ControlPrompter } from "../../engine/src/control/prompts.ts";
+import { RouteHits } from "../../engine/src/router/hits.ts";
 import { createLogger, type Logger } from "../../engine/src/observe/log.ts";
 import { Metrics } from "../../engine/src/observe/metrics.ts";
 
 /** An engine's control side without its data plane: what the control server sees, set by a test. */
 export interface TestHost extends ControlHost {
+  readonly prompts: ControlPrompter;
+  readonly routeHits: RouteHits;
   readonly logger: Logger;
   readonly metrics: Metrics;
   live: FlowInfo[];
@@ -59,6 +63,8 @@ export function createTestHost(): TestHost {
   const metrics = new Metrics("1.2.3");
   metrics.declare("production");
   const host: TestHost = {
+    prompts: new ControlPrompter(),
+    routeHits: new RouteHits(),
     logger,
     metrics,
     log: logger,

@@ -4,6 +4,8 @@ import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
 import type { HelperSource } from "../helper/source.ts";
 import type { Port } from "./message-port.ts";
 import type { Prompter } from "../upstream/prompter.ts";
+import type { RouteHits } from "../router/hits.ts";
+import type { PromptDesk } from "./prompts.ts";
 import type {
   ConfigProblem,
   ControlExplanation,
@@ -60,8 +62,12 @@ export interface ControlHost {
   /** Ends every flow, TUN mode with its kill switch, the listeners for applications and every connection to an upstream. */
   disconnect(): Promise<void>;
 
+  /** What is being asked of a person. */
+  readonly prompts: PromptDesk;
+
   setLogLevel(level: LogLevel): void;
   readonly log: LogSource;
+  readonly routeHits: Pick<RouteHits, "version" | "size" | "numbers">;
   /** Per configured upstream, direct and block. */
   numbers(): UpstreamNumbers[];
 }
@@ -100,7 +106,7 @@ export interface EngineOptions {
   readonly controlName?: string | undefined;
   /** False: traffic is taken in only once connect() is called. Default true. */
   readonly connected?: boolean | undefined;
-  /** Absent where nobody is there to answer. */
+  /** Asks beside the clients of the control interface. Absent where nobody is at a terminal. */
   readonly prompter?: Prompter | undefined;
   /** Who gives TUN mode its privileges. Default: the helper that the system runs. */
   readonly helper?: HelperSource | undefined;
