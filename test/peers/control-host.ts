@@ -1,3 +1,4 @@
+import { parseConfig } from "../../engine/src/config/load.ts";
 import type { ConfigProblem, FlowInfo, LogRecord, UpstreamInfo } from "../../engine/src/control/contract.ts";
 import { CONTRACT_VERSION } from "../../engine/src/control/contract.ts";
 import { ControlError } from "../../engine/src/control/control-error.ts";
@@ -14,6 +15,8 @@ export interface TestHost extends ControlHost {
   known: UpstreamInfo[];
   logLevel: LogRecord["level"] | "silent";
   configFile: string | undefined;
+  /** The configuration that runs, as text. */
+  running: string;
   reloads: number;
   failReload: ControlError | undefined;
   /** Called by testUpstream, so that a test can see its signal. */
@@ -68,6 +71,15 @@ export function createTestHost(): TestHost {
     ],
     logLevel: "info",
     configFile: undefined,
+    running: "upstreams: { production: { address: bastion.example.com, user: deploy } }",
+    get configText() {
+      return host.running;
+    },
+    config: () => {
+      const parsed = parseConfig(host.running, { env: {}, home: "/home/jane" });
+      if ("errors" in parsed) throw new Error(parsed.errors[0]!.message);
+      return parsed.config;
+    },
     reloads: 0,
     failReload: undefined,
     onTest: () => {},
