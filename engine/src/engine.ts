@@ -113,7 +113,8 @@ class RunningEngine implements Engine {
     this.#source = source;
     this.#config = emptyLike(config);
     this.#limits = { ...config.limits };
-    this.#log = createLogger(config.log);
+    const { logDestination: destination } = options;
+    this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
     this.prompts = new ControlPrompter({ terminal: options.prompter });
@@ -205,6 +206,14 @@ class RunningEngine implements Engine {
 
   get configFile(): string | undefined {
     return this.#source.file;
+  }
+
+  config(): Config {
+    return this.#config;
+  }
+
+  get configText(): string {
+    return this.#source.lastRead ?? "";
   }
 
   get log(): Logger {

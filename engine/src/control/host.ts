@@ -1,6 +1,7 @@
 import type { Endpoint } from "../endpoint.ts";
-import type { LogLevel } from "../config/config.ts";
+import type { Config, LogLevel } from "../config/config.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
+import type { LogDestination } from "../observe/log.ts";
 import type { HelperSource } from "../helper/source.ts";
 import type { Port } from "./message-port.ts";
 import type { Prompter } from "../upstream/prompter.ts";
@@ -46,6 +47,10 @@ export interface ControlHost {
 
   /** Where the configuration is read from; undefined when the engine was given its configuration otherwise. */
   readonly configFile: string | undefined;
+  /** The configuration that runs. */
+  config(): Config;
+  /** Its text, as it was last read. */
+  readonly configText: string;
   /** Checks a text as if it were the file. */
   checkConfig(text: string): ConfigCheck;
   /**
@@ -102,6 +107,8 @@ export interface EngineOptions {
     readonly logFormat?: "json" | "pretty" | "auto" | undefined;
   };
   readonly version: string;
+  /** Where lines of the log go; interfaces see it in any case. Default: standard error. */
+  readonly logDestination?: LogDestination | undefined;
   /** The name under which the control endpoint is found; default: the process id. */
   readonly controlName?: string | undefined;
   /** False: traffic is taken in only once connect() is called. Default true. */

@@ -1,3 +1,7 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { exportUpstreams } from "../import/export.ts";
+import { previewSshConfig, previewText } from "../import/import.ts";
 import {
   calls,
   streams,
@@ -92,8 +96,11 @@ function createHandlers(host: ControlHost): Handlers {
     "prompt.answer": async ({ id, answer }) => ({ taken: host.prompts.answer(id, answer ?? undefined) }),
     "secret.support": notYet,
     "secret.store": notYet,
-    "import.preview": notYet,
-    export: notYet,
+    "import.preview": ({ source }) =>
+      source.kind === "text"
+        ? previewText(source.text, host.config())
+        : previewSshConfig(join(homedir(), ".ssh", "config"), host.config()),
+    export: async ({ upstreams }) => exportUpstreams(host.configText, upstreams),
     "tun.preflight": notYet,
     helper: notYet,
     "metrics.history": notYet,
