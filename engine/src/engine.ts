@@ -32,6 +32,8 @@ import { TunMode } from "./tun/mode.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
 import { type Health, startObserveEndpoint } from "./observe/endpoint.ts";
+import { History } from "./observe/history.ts";
+import type { HistoryAnswer, HistoryQuery } from "./observe/history-rows.ts";
 import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import type { Router } from "./router/route.ts";
@@ -92,6 +94,7 @@ class RunningEngine implements Engine {
   readonly #ports = new PortServer(this.#service);
   #control: ControlServer | undefined;
   #unwatchNetwork = (): void => {};
+  readonly #history: History | undefined;
   #warnings: string[] = [];
   #stop: Promise<void> | undefined;
 
@@ -104,6 +107,8 @@ class RunningEngine implements Engine {
     this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
+    const numbers = () => this.#metrics.snapshot();
+    this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, options),
     );
@@ -216,6 +221,7 @@ class RunningEngine implements Engine {
     await this.#listeners.close();
     await this.#control?.close();
     this.#ports.close();
+    await this.#history?.close();
     if (this.#hasRun) this.#log.info({ cut }, "stopped");
     this.#phase = "stopped";
     this.#stopping.resolve(undefined);
@@ -313,6 +319,11 @@ class RunningEngine implements Engine {
 
   numbers(): UpstreamNumbers[] {
     return this.#metrics.snapshot();
+  }
+
+  history(query: HistoryQuery): Promise<HistoryAnswer> {
+    if (this.#history !== undefined) return this.#history.query(query);
+    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
   }
 
   /** A reload. What can fail comes first, and is as it was then. */

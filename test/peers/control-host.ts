@@ -185,6 +185,7 @@ export function createTestHost(): TestHost {
       logger.setLevel(level);
     },
     numbers: () => metrics.snapshot(),
+    history: async () => ({ stepMs: 10_000, series: [] }),
   };
   return host;
 }
