@@ -38,6 +38,8 @@ import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
 import { type Health, startObserveEndpoint } from "./observe/endpoint.ts";
+import { History } from "./observe/history.ts";
+import type { HistoryAnswer, HistoryQuery } from "./observe/history-rows.ts";
 import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { RouteHits } from "./router/hits.ts";
@@ -105,6 +107,7 @@ class RunningEngine implements Engine {
   readonly #ports = new PortServer(this.#service);
   #control: ControlServer | undefined;
   #unwatchNetwork = (): void => {};
+  readonly #history: History | undefined;
   #warnings: string[] = [];
   #stop: Promise<void> | undefined;
 
@@ -117,7 +120,12 @@ class RunningEngine implements Engine {
     this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
+<<<<<<< HEAD
     this.prompts = new ControlPrompter({ terminal: options.prompter });
+=======
+    const numbers = () => this.#metrics.snapshot();
+    this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
+>>>>>>> app-data
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
         ...options,
@@ -246,6 +254,7 @@ class RunningEngine implements Engine {
     await this.#listeners.close();
     await this.#control?.close();
     this.#ports.close();
+    await this.#history?.close();
     if (this.#hasRun) this.#log.info({ cut }, "stopped");
     this.#phase = "stopped";
     this.#stopping.resolve(undefined);
@@ -359,6 +368,7 @@ class RunningEngine implements Engine {
     return this.#metrics.snapshot();
   }
 
+<<<<<<< HEAD
   /** A disconnect. What applications have open ends at once, and nothing is left open to any upstream. */
   async #endTraffic(): Promise<void> {
     await this.#intake.shut(this.#config);
@@ -379,6 +389,11 @@ class RunningEngine implements Engine {
       configProblems: this.#reloader.problems,
       configFile: this.#source.file,
     });
+=======
+  history(query: HistoryQuery): Promise<HistoryAnswer> {
+    if (this.#history !== undefined) return this.#history.query(query);
+    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
+>>>>>>> app-data
   }
 
   /** A reload. What can fail comes first, and is as it was then. */
