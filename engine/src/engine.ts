@@ -120,12 +120,9 @@ class RunningEngine implements Engine {
     this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
-<<<<<<< HEAD
     this.prompts = new ControlPrompter({ terminal: options.prompter });
-=======
     const numbers = () => this.#metrics.snapshot();
     this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
->>>>>>> app-data
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
         ...options,
@@ -368,7 +365,6 @@ class RunningEngine implements Engine {
     return this.#metrics.snapshot();
   }
 
-<<<<<<< HEAD
   /** A disconnect. What applications have open ends at once, and nothing is left open to any upstream. */
   async #endTraffic(): Promise<void> {
     await this.#intake.shut(this.#config);
@@ -389,11 +385,11 @@ class RunningEngine implements Engine {
       configProblems: this.#reloader.problems,
       configFile: this.#source.file,
     });
-=======
+  }
+
   history(query: HistoryQuery): Promise<HistoryAnswer> {
     if (this.#history !== undefined) return this.#history.query(query);
     return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
->>>>>>> app-data
   }
 
   /** A reload. What can fail comes first, and is as it was then. */
