@@ -5,10 +5,12 @@ import "./theme/base.css";
 import { createRoot } from "react-dom/client";
 import { follow } from "./engine/engine.ts";
 import { connectToServer, takeKey } from "./engine/transport.ts";
+import { followLinks } from "./pages/upstreams/import-source.ts";
 import { followPreferences } from "./preferences/preferences.ts";
 import { App } from "./shell/app.tsx";
 
 followPreferences();
+followLinks();
 const key = takeKey();
 void follow(() => connectToServer(key));
 createRoot(document.getElementById("root")!).render(<App />);

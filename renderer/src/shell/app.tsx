@@ -1,12 +1,22 @@
-import { Suspense } from "react";
+import { lazy, Suspense, useEffect } from "react";
 import { useEngine } from "../engine/engine.ts";
 import { useText } from "../i18n/text.ts";
+import { FIRST_RUN, useFirstRun } from "../pages/first-run/place.ts";
 import { HomePage } from "../pages/home/home.tsx";
+import { Prompts } from "../prompts/prompts.tsx";
+import { Announcer } from "../ui/announce.tsx";
 import { Toasts } from "../ui/toast.tsx";
 import styles from "./app.module.css";
 import { Lost } from "./lost.tsx";
-import { type PageName, usePlace } from "./pages.ts";
+import { linkTo, type PageName, usePlace } from "./pages.ts";
 import { Sidebar } from "./sidebar.tsx";
+
+const FirstRun = lazy(async () => ({
+  default: (await import("../pages/first-run/first-run.tsx")).FirstRun,
+}));
+const UpstreamsPage = lazy(async () => ({
+  default: (await import("../pages/upstreams/upstreams.tsx")).UpstreamsPage,
+}));
 
 export function App() {
   const text = useText();
@@ -38,7 +48,9 @@ export function App() {
           </div>
         )}
       </main>
+      <Prompts />
       <Toasts />
+      <Announcer />
     </div>
   );
 }
@@ -46,8 +58,21 @@ export function App() {
 function Current({ page, rest }: { readonly page: PageName; readonly rest: string }) {
   switch (page) {
     case "home":
-      return <HomePage />;
+      return <Home rest={rest} />;
+    case "upstreams":
+      return <UpstreamsPage rest={rest} />;
     default:
       return <p>{rest}</p>;
   }
+}
+
+/** Who has no upstream yet begins with the first steps, unless they left them. */
+function Home({ rest }: { readonly rest: string }) {
+  const empty = useEngine((state) => state.upstreams.every(({ type }) => type === "direct"));
+  const left = useFirstRun((state) => state.left);
+  const begin = rest === "" && empty && !left;
+  useEffect(() => {
+    if (begin) location.replace(linkTo("home", FIRST_RUN));
+  }, [begin]);
+  return begin || rest === FIRST_RUN ? <FirstRun /> : <HomePage />;
 }
