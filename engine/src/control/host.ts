@@ -2,6 +2,7 @@ import type { Endpoint } from "../endpoint.ts";
 import type { LogLevel } from "../config/config.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
 import type { HelperSource } from "../helper/source.ts";
+import type { Port } from "./message-port.ts";
 import type { Prompter } from "../upstream/prompter.ts";
 import type {
   ConfigProblem,
@@ -51,6 +52,14 @@ export interface ControlHost {
    */
   reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }>;
 
+  /**
+   * Takes traffic in: opens the listeners for applications and, where configured, TUN mode.
+   * @throws {ControlError} and is off then: `helper`, where TUN mode's helper is not there or refuses; `unavailable`.
+   */
+  connect(): Promise<void>;
+  /** Ends every flow, TUN mode with its kill switch, the listeners for applications and every connection to an upstream. */
+  disconnect(): Promise<void>;
+
   setLogLevel(level: LogLevel): void;
   readonly log: LogSource;
   /** Per configured upstream, direct and block. */
@@ -89,10 +98,14 @@ export interface EngineOptions {
   readonly version: string;
   /** The name under which the control endpoint is found; default: the process id. */
   readonly controlName?: string | undefined;
+  /** False: traffic is taken in only once connect() is called. Default true. */
+  readonly connected?: boolean | undefined;
   /** Absent where nobody is there to answer. */
   readonly prompter?: Prompter | undefined;
   /** Who gives TUN mode its privileges. Default: the helper that the system runs. */
   readonly helper?: HelperSource | undefined;
+  /** The folder of the built interface, to be served to browsers on the control server's port. Default: none is served. */
+  readonly ui?: { readonly directory: string } | undefined;
 }
 
 /**
@@ -109,6 +122,11 @@ export interface Engine extends ControlHost {
   };
   /** What people should know at once: secrets that others can read, a slower cipher code in use. One sentence each. */
   readonly warnings: readonly string[];
+  /**
+   * Serves the control contract at a MessagePort, as the control server does on its own.
+   * @returns the way to end it; the engine's stop does as well.
+   */
+  serve(port: Port): () => void;
   /**
    * Stops accepting, lets flows end for `limits.drain_timeout`, cuts the rest, closes every upstream and listener.
    * A second call with `now` cuts at once.

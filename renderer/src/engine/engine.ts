@@ -15,7 +15,7 @@ import type { CallOptions, Listener } from "@sockeye/engine/control/protocol";
 import { useEffect, useState } from "react";
 import { create } from "zustand";
 import { type Rate, RateHistory } from "./rates.ts";
-import { type EngineClient, KeyError } from "./transport.ts";
+import { type ControlClient, KeyError } from "./transport.ts";
 
 /** How this page stands with the engine. */
 export type Link =
@@ -49,14 +49,14 @@ export const useEngine = create<EngineState>(() => ({
 const FIRST_RETRY_MS = 250;
 const LAST_RETRY_MS = 5_000;
 
-let client: EngineClient | undefined;
+let client: ControlClient | undefined;
 const rates = new RateHistory();
 
 /**
  * Connects, and connects again whenever the connection ends, for as long as the page lives.
  * @param open makes one connection.
  */
-export async function follow(open: () => Promise<EngineClient>): Promise<never> {
+export async function follow(open: () => Promise<ControlClient>): Promise<never> {
   for (let retryMs = FIRST_RETRY_MS; ;) {
     try {
       client = await open();
@@ -74,7 +74,7 @@ export async function follow(open: () => Promise<EngineClient>): Promise<never> 
   }
 }
 
-function attend(connected: EngineClient): void {
+function attend(connected: ControlClient): void {
   let first = true;
   connected.listen(
     "state",

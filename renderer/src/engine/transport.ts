@@ -1,11 +1,9 @@
+import { connect, type ControlClient } from "@sockeye/engine/control/browser-client";
 import { ControlError } from "@sockeye/engine/control/control-error";
-import { ClientSession, SUBPROTOCOL } from "@sockeye/engine/control/protocol";
+import { connectPort } from "@sockeye/engine/control/message-port";
+import { type DesktopBridge, ENGINE_PORT } from "../desktop/contract.ts";
 
-/** The engine, as long as the connection to it lasts. */
-export interface EngineClient extends Pick<ClientSession, "call" | "listen"> {
-  readonly closed: Promise<void>;
-  close(): void;
-}
+export type { ControlClient };
 
 /** The page has no key, or the engine did not take it: trying again does not help. */
 export class KeyError extends Error {
@@ -19,6 +17,8 @@ export class KeyError extends Error {
 }
 
 const KEY = "sockeye.key";
+/** The shell gives a port as soon as the engine's process is there. */
+const PORT_DEADLINE_MS = 10_000;
 
 /** The key that stands behind the address's `#`, once: from then on the tab keeps it, and the address bar does not. */
 export function takeKey(): string | undefined {
@@ -34,34 +34,41 @@ export function takeKey(): string | undefined {
  * Connects to the engine that served this page.
  * @throws {KeyError}; {ControlError} `closed` where nobody answers.
  */
-export async function connectToServer(key: string | undefined): Promise<EngineClient> {
+export async function connectToServer(key: string | undefined): Promise<ControlClient> {
   if (key === undefined) throw new KeyError("missing");
-  const url = new URL("/", location.href);
-  url.protocol = "ws:";
-  url.hash = "";
-  const socket = new WebSocket(url, [SUBPROTOCOL, `sockeye.token.${key}`]);
-  const session = new ClientSession({
-    send: (message) => socket.send(JSON.stringify(message)),
-    get bufferedBytes() {
-      return socket.bufferedAmount;
-    },
-    close: () => socket.close(),
+  try {
+    return await connect(`ws://${location.host}/`, key);
+  } catch (error) {
+    // A browser does not say why; but where the server is there, it was the key.
+    const there = await fetch("/", { method: "HEAD" }).then(
+      ({ ok }) => ok,
+      () => false,
+    );
+    if (there) throw new KeyError("refused");
+    throw error;
+  }
+}
+
+/**
+ * Connects to the desktop app's engine, by a port that the shell hands over.
+ * @throws {ControlError} `timeout` while there is no engine.
+ */
+export function connectToShell(bridge: DesktopBridge): Promise<ControlClient> {
+  return new Promise((resolve, reject) => {
+    const onMessage = ({ data, source, ports: [port] }: MessageEvent) => {
+      if (source !== window || data !== ENGINE_PORT || !port) return;
+      stop();
+      resolve(connectPort(port));
+    };
+    const timer = setTimeout(() => {
+      stop();
+      reject(new ControlError("timeout", "the engine is not there"));
+    }, PORT_DEADLINE_MS);
+    const stop = () => {
+      clearTimeout(timer);
+      removeEventListener("message", onMessage);
+    };
+    addEventListener("message", onMessage);
+    bridge.requestEnginePort();
   });
-  const closed = new Promise<void>((resolve) => {
-    socket.addEventListener("close", () => {
-      session.close(new ControlError("closed", "the engine ended the connection"));
-      resolve();
-    });
-  });
-  socket.addEventListener("message", ({ data }) => session.receive(JSON.parse(String(data))));
-  await new Promise<void>((resolve, reject) => {
-    socket.addEventListener("open", () => resolve());
-    socket.addEventListener("close", () => reject(new ControlError("closed", "the engine does not answer")));
-  });
-  return {
-    call: session.call.bind(session),
-    listen: session.listen.bind(session),
-    closed,
-    close: () => socket.close(),
-  };
 }

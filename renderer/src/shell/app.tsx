@@ -11,12 +11,24 @@ import { Lost } from "./lost.tsx";
 import { linkTo, type PageName, usePlace } from "./pages.ts";
 import { Sidebar } from "./sidebar.tsx";
 
-const FirstRun = lazy(async () => ({
-  default: (await import("../pages/first-run/first-run.tsx")).FirstRun,
-}));
-const UpstreamsPage = lazy(async () => ({
-  default: (await import("../pages/upstreams/upstreams.tsx")).UpstreamsPage,
-}));
+/** What is not the first page comes when it is asked for. */
+const ConnectionsPage = lazy(() =>
+  import("../pages/connections/connections.tsx").then((page) => ({ default: page.ConnectionsPage })),
+);
+
+const LogsPage = lazy(() => import("../pages/logs/logs.tsx").then((page) => ({ default: page.LogsPage })));
+
+const RoutesPage = lazy(() =>
+  import("../pages/routes/routes.tsx").then((page) => ({ default: page.RoutesPage })),
+);
+
+const FirstRun = lazy(() =>
+  import("../pages/first-run/first-run.tsx").then((page) => ({ default: page.FirstRun })),
+);
+
+const UpstreamsPage = lazy(() =>
+  import("../pages/upstreams/upstreams.tsx").then((page) => ({ default: page.UpstreamsPage })),
+);
 
 export function App() {
   const text = useText();
@@ -61,6 +73,12 @@ function Current({ page, rest }: { readonly page: PageName; readonly rest: strin
       return <Home rest={rest} />;
     case "upstreams":
       return <UpstreamsPage rest={rest} />;
+    case "connections":
+      return <ConnectionsPage />;
+    case "logs":
+      return <LogsPage />;
+    case "routes":
+      return <RoutesPage />;
     default:
       return <p>{rest}</p>;
   }

@@ -1,87 +1,65 @@
-import { type KeyboardEvent, type PointerEvent, useRef, useState } from "react";
+import { type KeyboardEvent, type PointerEvent, type RefObject, useState } from "react";
+
+export interface ReorderOptions {
+  readonly count: number;
+  /** The box whose top is the first row's top, scrolled or not. */
+  readonly box: RefObject<HTMLElement | null>;
+  readonly rowHeight: number;
+  readonly onMove: (from: number, to: number) => void;
+}
 
 export interface Reorder {
-  /** For each row, in the order shown. */
-  readonly row: (id: string) => {
-    readonly ref: (element: HTMLElement | null) => void;
-    readonly onKeyDown: (event: KeyboardEvent) => void;
-    readonly "data-dragging": boolean | undefined;
-    /** Where what is dragged would go: a line is drawn there. */
-    readonly "data-drop": "before" | "after" | undefined;
-  };
-  /** For what the row is taken hold of by. */
-  readonly handle: (id: string) => {
-    readonly onPointerDown: (event: PointerEvent) => void;
-    readonly onPointerMove: (event: PointerEvent) => void;
-    readonly onPointerUp: () => void;
-    readonly onPointerCancel: () => void;
+  /** The row that is held, and the place that it would take. */
+  readonly held: { readonly from: number; readonly to: number } | undefined;
+  /** For the handle of a row: drag it, or Alt with the arrows. */
+  handle(index: number): {
+    onPointerDown(event: PointerEvent<HTMLElement>): void;
+    onPointerMove(event: PointerEvent<HTMLElement>): void;
+    onPointerUp(): void;
+    onPointerCancel(): void;
+    onKeyDown(event: KeyboardEvent<HTMLElement>): void;
   };
 }
 
-/**
- * Rows that are put in another order by dragging, and with Alt and the arrows from anywhere in them. Whoever uses it offers
- * the same in a menu, and tells aloud what has moved.
- * @param move `to` is the row's new index.
- */
-export function useReorder(ids: readonly string[], move: (id: string, to: number) => void): Reorder {
-  const rows = useRef(new Map<string, HTMLElement>());
-  const [drag, setDrag] = useState<{ readonly id: string; readonly gap: number }>();
-
-  /** The gap between two rows that is nearest, from 0 to their number. */
-  const gapAt = (y: number) =>
-    ids.filter((id) => {
-      const box = rows.current.get(id)?.getBoundingClientRect();
-      return box !== undefined && y > box.top + box.height / 2;
-    }).length;
-
-  const dropped = () => {
-    setDrag(undefined);
-    if (!drag) return;
-    const from = ids.indexOf(drag.id);
-    const to = drag.gap > from ? drag.gap - 1 : drag.gap;
-    if (to !== from) move(drag.id, to);
-  };
-
-  const dropOn = (id: string): "before" | "after" | undefined => {
-    if (!drag) return undefined;
-    const index = ids.indexOf(id);
-    if (index === drag.gap) return "before";
-    return drag.gap === ids.length && index === ids.length - 1 ? "after" : undefined;
-  };
-
+/** Rows of one height, moved by pointer or keyboard. */
+export function useReorder({ count, box, rowHeight, onMove }: ReorderOptions): Reorder {
+  const [held, setHeld] = useState<{ from: number; to: number }>();
   return {
-    row: (id) => ({
-      ref(element) {
-        if (element) rows.current.set(id, element);
-        else rows.current.delete(id);
-      },
-      onKeyDown(event) {
-        if (!event.altKey || (event.key !== "ArrowUp" && event.key !== "ArrowDown")) return;
-        event.preventDefault();
-        const to = ids.indexOf(id) + (event.key === "ArrowUp" ? -1 : 1);
-        if (to >= 0 && to < ids.length) move(id, to);
-      },
-      "data-dragging": drag?.id === id || undefined,
-      "data-drop": dropOn(id),
-    }),
-    handle: (id) => ({
+    held,
+    handle: (index) => ({
       onPointerDown(event) {
         if (event.button !== 0) return;
-        event.preventDefault();
         event.currentTarget.setPointerCapture(event.pointerId);
-        setDrag({ id, gap: ids.indexOf(id) });
+        setHeld({ from: index, to: index });
       },
       onPointerMove(event) {
-        if (drag) setDrag({ id, gap: gapAt(event.clientY) });
+        if (!held || !box.current) return;
+        const top = box.current.getBoundingClientRect().top;
+        const over = Math.floor((event.clientY - top) / rowHeight);
+        setHeld({ from: held.from, to: Math.max(0, Math.min(count - 1, over)) });
       },
-      onPointerUp: dropped,
-      onPointerCancel: () => setDrag(undefined),
+      onPointerUp() {
+        setHeld(undefined);
+        if (held && held.from !== held.to) onMove(held.from, held.to);
+      },
+      onPointerCancel: () => setHeld(undefined),
+      onKeyDown(event) {
+        if (event.key === "Escape" && held) {
+          setHeld(undefined);
+          return;
+        }
+        const step = event.altKey ? { ArrowUp: -1, ArrowDown: 1 }[event.key] : undefined;
+        const to = index + (step ?? 0);
+        if (step === undefined || to < 0 || to >= count) return;
+        event.preventDefault();
+        onMove(index, to);
+      },
     }),
   };
 }
 
-/** The list with one of its members elsewhere. */
-export function moved<T>(list: readonly T[], member: T, to: number): T[] {
-  const rest = list.filter((one) => one !== member);
-  return [...rest.slice(0, to), member, ...rest.slice(to)];
+/** The list with one of it at another place. */
+export function moved<T>(list: readonly T[], from: number, to: number): T[] {
+  const rest = list.filter((_, index) => index !== from);
+  return [...rest.slice(0, to), list[from]!, ...rest.slice(to)];
 }

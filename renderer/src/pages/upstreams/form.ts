@@ -60,6 +60,9 @@ const defaults: Readonly<Partial<Record<ValueName, string>>> = {
   tls: "false",
 };
 
+/** The engine shows the usual file by its whole path, which is empty here: a form without it says the same. */
+const USUAL_SSH_CONFIG = /^(\/root|\/(home|Users)\/[^/]+|[A-Z]:\\Users\\[^\\]+)[/\\]\.ssh[/\\]config$/i;
+
 export const secretNames = ["password", "passphrase"] as const;
 export type SecretName = (typeof secretNames)[number];
 
@@ -105,7 +108,8 @@ export function formOf(name: string, upstream: Mapping): UpstreamForm {
   const values: Partial<Record<ValueName, string>> = {};
   for (const key of valuesOf[type]) {
     const text = textOf(kinds[key], given[key]);
-    if (text !== "" && text !== defaults[key]) values[key] = text;
+    const usual = text === defaults[key] || (key === "ssh_config_file" && USUAL_SSH_CONFIG.test(text));
+    if (text !== "" && !usual) values[key] = text;
   }
   return {
     name,

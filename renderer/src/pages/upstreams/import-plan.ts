@@ -68,9 +68,10 @@ export function additionOf(
   const auth = authOf(upstream);
   for (const { kind } of secretsIn(imported)) {
     if (auth && kind === "password") {
-      const { password: _, ...rest } = auth;
+      const login = { ...auth };
+      delete login["password"];
       const reference = references.password;
-      if (reference) upstream["auth"] = { ...rest, ...reference };
+      if (reference) upstream["auth"] = { ...login, ...reference };
       else delete upstream["auth"];
     } else {
       delete upstream[kind];

@@ -20,7 +20,7 @@ import { useFormat, useText } from "../../i18n/text.ts";
 import { Badge } from "../../ui/badge.tsx";
 import { Button, IconButton } from "../../ui/button.tsx";
 import { type MenuItem, MenuButton } from "../../ui/menu.tsx";
-import type { Reorder } from "../../ui/reorder.ts";
+import type { RowOrder } from "../../ui/row-order.ts";
 import { type MarkState, StateMark } from "../../ui/state-mark.tsx";
 import { toast, toastFailure } from "../../ui/toast.tsx";
 import { makeDefault } from "./make-default.ts";
@@ -28,7 +28,7 @@ import { goUpstreams, linkToUpstreams } from "./place.ts";
 import { TestResult } from "./test-result.tsx";
 import styles from "./upstreams.module.css";
 
-export const markOf: Readonly<Record<UpstreamInfo["state"], MarkState>> = {
+const markOf: Readonly<Record<UpstreamInfo["state"], MarkState>> = {
   idle: "off",
   connecting: "connecting",
   connected: "connected",
@@ -39,7 +39,7 @@ export interface RowProps {
   readonly upstream: UpstreamInfo;
   readonly index: number;
   readonly count: number;
-  readonly order: Reorder;
+  readonly order: RowOrder;
   readonly onMove: (name: string, to: number) => void;
   readonly onDelete: (name: string) => void;
 }

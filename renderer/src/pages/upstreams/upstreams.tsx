@@ -6,7 +6,8 @@ import { useText } from "../../i18n/text.ts";
 import { go } from "../../shell/pages.ts";
 import { announce } from "../../ui/announce.tsx";
 import { Button } from "../../ui/button.tsx";
-import { moved, useReorder } from "../../ui/reorder.ts";
+import { moved } from "../../ui/reorder.ts";
+import { useRowOrder } from "../../ui/row-order.ts";
 import { Card, Empty, Page } from "../../ui/surface.tsx";
 import { toast, toastFailure } from "../../ui/toast.tsx";
 import { Deletion } from "./deletion.tsx";
@@ -56,10 +57,10 @@ function List() {
   const { names, reorder } = useOrder();
   const [deleting, setDeleting] = useState<string>();
   const move = (name: string, to: number) => {
-    reorder(moved(names, name, to)).catch(toastFailure);
+    reorder(moved(names, names.indexOf(name), to)).catch(toastFailure);
     announce(text.moved(name, to + 1, names.length));
   };
-  const order = useReorder(names, move);
+  const order = useRowOrder(names, move);
   return (
     <div className={styles["lists"]}>
       <Card bare>
