@@ -15,6 +15,7 @@ import {
 } from "./control/contract.ts";
 import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
+import { ControlPrompter } from "./control/prompts.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type Port, PortServer } from "./control/message-port.ts";
 import type { Service } from "./control/protocol.ts";
@@ -39,6 +40,7 @@ import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
 import { type Health, startObserveEndpoint } from "./observe/endpoint.ts";
 import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
+import { RouteHits } from "./router/hits.ts";
 import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
 import { proxyCommandGroups } from "./upstream/ssh/proxy-command.ts";
@@ -72,6 +74,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 }
 
 class RunningEngine implements Engine {
+  readonly prompts: ControlPrompter;
   readonly #options: EngineOptions;
   readonly #source: ConfigSource;
   /** One object for the engine's life: a reload changes its values, and every part that was given it sees them. */
@@ -87,6 +90,7 @@ class RunningEngine implements Engine {
   readonly #tun: TunMode;
   readonly #intake: Intake;
   readonly #connection: Connection;
+  readonly #hits = new RouteHits();
   readonly #recentUse = new RecentUse();
   readonly #reloader: Reloader;
   readonly #instance = randomBytes(4).toString("hex");
@@ -109,11 +113,16 @@ class RunningEngine implements Engine {
     this.#source = source;
     this.#config = emptyLike(config);
     this.#limits = { ...config.limits };
-    this.#log = createLogger(config.log);
+    const { logDestination: destination } = options;
+    this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
+    this.prompts = new ControlPrompter({ terminal: options.prompter });
     this.#upstreams = new UpstreamSet(
-      upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, options),
+      upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
+        ...options,
+        prompter: this.prompts,
+      }),
     );
     this.#tun = new TunMode({
       handler: this.#tunHandler(),
@@ -150,6 +159,7 @@ class RunningEngine implements Engine {
       warn: (warning) => this.#warn(sentenceOf(warning)),
     });
     this.#router = routerOf(config);
+    this.#hits.adopt(config.routes, config.default);
     this.#next = config;
   }
 
@@ -198,6 +208,14 @@ class RunningEngine implements Engine {
     return this.#source.file;
   }
 
+  config(): Config {
+    return this.#config;
+  }
+
+  get configText(): string {
+    return this.#source.lastRead ?? "";
+  }
+
   get log(): Logger {
     return this.#log;
   }
@@ -214,6 +232,7 @@ class RunningEngine implements Engine {
     // A reload that is under way may still open listeners; the next one sees the phase and does nothing.
     await this.#reloader.close();
     this.#unwatchNetwork();
+    this.prompts.close();
     // What the device captured ends here: nothing of it could outlive the device.
     await this.#tun.close();
     await this.#listeners.closeInbounds();
@@ -332,6 +351,10 @@ class RunningEngine implements Engine {
     this.#log.setLevel(level);
   }
 
+  get routeHits(): RouteHits {
+    return this.#hits;
+  }
+
   numbers(): UpstreamNumbers[] {
     return this.#metrics.snapshot();
   }
@@ -384,6 +407,7 @@ class RunningEngine implements Engine {
     this.#upstreams.apply(next, diff, next.limits.drain_timeout * 1000);
     for (const name of diff.upstreams.removed) this.#metrics.forget(name);
     this.#router = routerOf(next);
+    if (diff.routesChanged) this.#hits.adopt(next.routes, next.default);
     this.#config = next;
   }
 
@@ -420,6 +444,7 @@ class RunningEngine implements Engine {
       observer: this.#metrics,
       log: this.#log,
       router: () => this.#router,
+      hits: this.#hits,
       dialer: (name) => {
         this.#recentUse.note(name);
         return this.#upstreams.get(name);
@@ -435,7 +460,10 @@ class RunningEngine implements Engine {
   #tunHandler(): InboundHandler {
     const context = this.#flowContext();
     const router = createRouter([], "direct");
-    const [any, own] = [this.#handlerIn(context), this.#handlerIn({ ...context, router: () => router })];
+    const [any, own] = [
+      this.#handlerIn(context),
+      this.#handlerIn({ ...context, router: () => router, hits: new RouteHits() }),
+    ];
     const handlerOf = ({ source }: { readonly source: Endpoint }, protocol: "tcp" | "udp") =>
       isOwnProgram(source, protocol, proxyCommandGroups) ? own : any;
     return {

@@ -1,4 +1,5 @@
 import { lazy, Suspense, useEffect } from "react";
+import { HelperSetup } from "../helper/helper-setup.tsx";
 import { useEngine } from "../engine/engine.ts";
 import { useText } from "../i18n/text.ts";
 import { FIRST_RUN, useFirstRun } from "../pages/first-run/place.ts";
@@ -28,6 +29,14 @@ const FirstRun = lazy(() =>
 
 const UpstreamsPage = lazy(() =>
   import("../pages/upstreams/upstreams.tsx").then((page) => ({ default: page.UpstreamsPage })),
+);
+
+const MetricsPage = lazy(() =>
+  import("../pages/metrics/metrics.tsx").then((page) => ({ default: page.MetricsPage })),
+);
+
+const SettingsPage = lazy(() =>
+  import("../pages/settings/settings.tsx").then((page) => ({ default: page.SettingsPage })),
 );
 
 export function App() {
@@ -61,6 +70,7 @@ export function App() {
         )}
       </main>
       <Prompts />
+      <HelperSetup />
       <Toasts />
       <Announcer />
     </div>
@@ -79,8 +89,10 @@ function Current({ page, rest }: { readonly page: PageName; readonly rest: strin
       return <LogsPage />;
     case "routes":
       return <RoutesPage />;
-    default:
-      return <p>{rest}</p>;
+    case "metrics":
+      return <MetricsPage />;
+    case "settings":
+      return <SettingsPage />;
   }
 }
 
