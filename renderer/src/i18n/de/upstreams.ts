@@ -168,7 +168,7 @@ export const upstreams: typeof en.upstreams = {
       chooseFile: "Es muss dort aufbewahrt werden: diese Art kann nicht fragen.",
     },
     target: "Zu erreichen versuchen",
-    targetPlaceholder: "example.com:443",
+    targetPlaceholder: "zu Rechner:Port (freiwillig)",
     badTarget: "Rechner und Port, etwa example.com:443.",
     test: "Prüfen",
     stop: "Anhalten",

@@ -166,7 +166,7 @@ export const upstreams = {
       chooseFile: "It has to be kept there: this type can’t ask.",
     },
     target: "Try to reach",
-    targetPlaceholder: "example.com:443",
+    targetPlaceholder: "to host:port (optional)",
     badTarget: "A host and a port, such as example.com:443.",
     test: "Test",
     stop: "Stop",

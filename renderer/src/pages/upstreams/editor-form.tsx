@@ -134,12 +134,12 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
       foot={
         <div className={styles["foot"]}>
           <div className={styles["try"]}>
+            <Button onClick={testing ? test.cancel : startTest}>{testing ? words.stop : words.test}</Button>
             <TextInput
               aria-label={words.target}
               aria-invalid={badTarget || undefined}
               title={badTarget ? words.badTarget : words.target}
               placeholder={words.targetPlaceholder}
-              mono
               value={target}
               maxLength={300}
               onChange={(event) => setTarget(event.target.value)}
@@ -149,7 +149,6 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
                 startTest();
               }}
             />
-            <Button onClick={testing ? test.cancel : startTest}>{testing ? words.stop : words.test}</Button>
           </div>
           <Button kind="quiet" onClick={close}>
             {text.common.cancel}
