@@ -2,7 +2,7 @@ import { Option } from "commander";
 import type { EngineStatus } from "@sockeye/engine/control/contract";
 import { isEngineName } from "@sockeye/engine/control/engine-name";
 import type { Engine, EngineOptions } from "@sockeye/engine/control/host";
-import { type Context, type Register, VERSION } from "./context.ts";
+import { type Context, currentPaths, type Register, VERSION } from "./context.ts";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
 import { builtInterface, type Presentation, presentOwnInterface, uiOption } from "./interface.ts";
 import {
@@ -87,6 +87,8 @@ async function run(options: RunOptions, context: Context): Promise<void> {
     prompter: createTerminalPrompter(),
     helper: privileged?.helper,
     ui,
+    // Kept for whoever looks at it.
+    ...(ui && { history: { file: currentPaths().history } }),
   };
   // With a terminal gone there is nobody to end the engine by Ctrl-C, and a SIGHUP says that it is gone.
   const onTerminal = process.stdin.isTTY || process.stdout.isTTY;

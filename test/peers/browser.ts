@@ -103,10 +103,12 @@ const LOCK_STALE_MS = 120_000;
 /** Of files that run side by side, one builds and the others wait. */
 async function build(): Promise<void> {
   await mkdir(dirname(LOCK), { recursive: true });
-  while (!(await mkdir(LOCK).then(
-    () => true,
-    () => false,
-  ))) {
+  while (
+    !(await mkdir(LOCK).then(
+      () => true,
+      () => false,
+    ))
+  ) {
     const { mtimeMs } = await stat(LOCK).catch(() => ({ mtimeMs: Date.now() }));
     if (Date.now() - mtimeMs > LOCK_STALE_MS) await rm(LOCK, { recursive: true, force: true });
     await sleep(100);
@@ -127,7 +129,13 @@ async function build(): Promise<void> {
  * @param within a selector; default: all of the page.
  */
 export async function violationsOf(page: Page, within?: string): Promise<string[]> {
-  const axe = new AxeBuilder({ page }).withTags(["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]);
+  const axe = new AxeBuilder({ page }).withTags([
+    "wcag2a",
+    "wcag2aa",
+    "wcag21aa",
+    "wcag22aa",
+    "best-practice",
+  ]);
   const { violations } = await (within === undefined ? axe : axe.include(within)).analyze();
   return violations.flatMap(({ id, help, nodes }) =>
     nodes.map(({ target, failureSummary }) => `${id}: ${help}: ${target.join(" ")}: ${failureSummary ?? ""}`),

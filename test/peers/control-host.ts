@@ -212,6 +212,7 @@ export function createTestHost(): TestHost {
       logger.setLevel(level);
     },
     numbers: () => metrics.snapshot(),
+    history: async () => ({ stepMs: 10_000, series: [] }),
   };
   return host;
 }

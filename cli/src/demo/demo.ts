@@ -16,7 +16,7 @@ const HTTP_PORT = 8118;
 
 export interface Demo {
   /** What to start the engine with. */
-  readonly engine: Pick<EngineOptions, "configFile">;
+  readonly engine: Pick<EngineOptions, "configFile" | "history">;
   /** Those that have traffic of their own. */
   readonly upstreams: readonly string[];
   /** One line for each upstream, to be pasted into a shell; the addresses are those that the engine will listen on. */
@@ -56,7 +56,7 @@ export async function startDemo(): Promise<Demo> {
   const configFile = join(directory, "config.yaml");
   await writeFile(configFile, text, { mode: 0o600 });
   return {
-    engine: { configFile },
+    engine: { configFile, history: { file: join(directory, "history.db") } },
     upstreams: names,
     lines: names.map((upstream, i) => {
       const proxy = i % 2 === 0 ? `socks5h://${listen.socks5}` : `http://${listen.http}`;

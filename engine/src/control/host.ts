@@ -1,6 +1,7 @@
 import type { Endpoint } from "../endpoint.ts";
 import type { Config, LogLevel } from "../config/config.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
+import type { HistoryAnswer, HistoryQuery } from "../observe/history-rows.ts";
 import type { LogDestination } from "../observe/log.ts";
 import type { HelperSource } from "../helper/source.ts";
 import type { Port } from "./message-port.ts";
@@ -75,6 +76,8 @@ export interface ControlHost {
   readonly routeHits: Pick<RouteHits, "version" | "size" | "numbers">;
   /** Per configured upstream, direct and block. */
   numbers(): UpstreamNumbers[];
+  /** What they were, kept across restarts. @throws {ControlError} unavailable: none is kept, and why. */
+  history(query: HistoryQuery): Promise<HistoryAnswer>;
 }
 
 export interface ConfigCheck {
@@ -119,6 +122,8 @@ export interface EngineOptions {
   readonly helper?: HelperSource | undefined;
   /** The folder of the built interface, to be served to browsers on the control server's port. Default: none is served. */
   readonly ui?: { readonly directory: string } | undefined;
+  /** The file in which the upstreams' numbers are kept across restarts. Default: none are kept. */
+  readonly history?: { readonly file: string } | undefined;
 }
 
 /**

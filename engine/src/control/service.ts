@@ -103,7 +103,7 @@ function createHandlers(host: ControlHost): Handlers {
     export: async ({ upstreams }) => exportUpstreams(host.configText, upstreams),
     "tun.preflight": notYet,
     helper: notYet,
-    "metrics.history": notYet,
+    "metrics.history": (query) => host.history(query),
     report: notYet,
     "demo.add": notYet,
     "log.level": async ({ level }) => {

@@ -108,7 +108,7 @@ function preview({ found, skipped }: Finds, config: Config): ImportPreview {
   }
   const upstreams: ImportedUpstream[] = [];
   const known = new Map(
-    Object.entries(config.upstreams).map(([name, upstream]) => [placeOf(upstream), name]),
+    Object.entries(config.upstreams).map(([name, upstream]) => [placeOf(upstream, upstream.via), name]),
   );
   /** A hop that is there already is used as it is, whether or not it is imported again. */
   const there = new Map<string, string>();
@@ -116,7 +116,7 @@ function preview({ found, skipped }: Finds, config: Config): ImportPreview {
     const { via, warning } = viaOf(find, (id) => there.get(id) ?? named.get(id)?.name, config);
     const upstream = { ...find.upstream, ...(via !== undefined && { via }) };
     const built = build(upstream);
-    const sameAs = built === undefined ? undefined : known.get(placeOf({ ...built, via }));
+    const sameAs = built === undefined ? undefined : known.get(placeOf(built, via));
     if (sameAs !== undefined) there.set(find.id, sameAs);
     upstreams.push({
       name,
@@ -190,15 +190,8 @@ function viaOf(
 }
 
 /** Where an upstream leads; the same text for two that lead to the same place in the same way. */
-function placeOf(
-  upstream: UpstreamConfig | (Omit<UpstreamConfig, "via"> & { via: string | undefined }),
-): string {
-  const user =
-    "user" in upstream
-      ? upstream.user
-      : "auth" in upstream && upstream.auth
-        ? upstream.auth.username
-        : undefined;
+function placeOf(upstream: UpstreamConfig, via: string | undefined): string {
+  const user = upstream.type === "ssh" ? upstream.user : upstream.auth?.username;
   let { address } = upstream;
   try {
     const { host, port } = parseEndpoint(address, 22);
@@ -206,7 +199,7 @@ function placeOf(
   } catch {
     // An alias that is no host name stands for itself.
   }
-  return JSON.stringify([upstream.type, address, user ?? "", upstream.via ?? ""]);
+  return JSON.stringify([upstream.type, address, user ?? "", via ?? ""]);
 }
 
 /** What a stranger's configuration may make this machine do. */

@@ -1,5 +1,6 @@
 import { lazy, Suspense, useEffect } from "react";
 import { HelperSetup } from "../helper/helper-setup.tsx";
+import { useDesktop } from "../desktop/store.ts";
 import { useEngine } from "../engine/engine.ts";
 import { useText } from "../i18n/text.ts";
 import { FIRST_RUN, useFirstRun } from "../pages/first-run/place.ts";
@@ -8,7 +9,7 @@ import { Prompts } from "../prompts/prompts.tsx";
 import { Announcer } from "../ui/announce.tsx";
 import { Toasts } from "../ui/toast.tsx";
 import styles from "./app.module.css";
-import { Lost } from "./lost.tsx";
+import { Lost, LostBanner } from "./lost.tsx";
 import { linkTo, type PageName, usePlace } from "./pages.ts";
 import { Sidebar } from "./sidebar.tsx";
 
@@ -44,6 +45,7 @@ export function App() {
   const { page, rest } = usePlace();
   const seen = useEngine((state) => state.status !== undefined);
   const link = useEngine((state) => state.link);
+  const failed = useDesktop((state) => state.engine?.state === "failed");
   return (
     <div className={styles["app"]}>
       <a
@@ -58,11 +60,11 @@ export function App() {
       </a>
       <Sidebar current={page} />
       <main id="content" tabIndex={-1} className={styles["main"]}>
-        {link.state === "no-key" || !seen ? (
+        {link.state === "no-key" || failed || !seen ? (
           <Lost link={link} />
         ) : (
           <div className={styles["column"]}>
-            {link.state === "lost" && <Lost link={link} banner />}
+            {link.state === "lost" && <LostBanner />}
             <Suspense fallback={<div />}>
               <Current page={page} rest={rest} />
             </Suspense>
