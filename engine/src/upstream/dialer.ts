@@ -1,3 +1,4 @@
+import type { OnReadOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Endpoint } from "../endpoint.ts";
 import type { DialStep } from "../errors.ts";
@@ -11,6 +12,8 @@ export interface DialOptions {
   readonly source?: string;
   /** Told each step as it begins, so that a failure or a time-out can name it. */
   readonly onStep?: (step: DialStep) => void;
+  /** Where the stream is a socket of our own, it reads into this memory instead of new memory; see net.Socket's `onread`. */
+  readonly onread?: OnReadOpts | undefined;
 }
 
 /**
