@@ -38,7 +38,12 @@ export interface UdpDialer {
    * One association serves every target of one application source.
    * @throws {DialError}
    */
-  associate(receiver: UdpReceiver, options: DialOptions): Promise<UdpAssociation>;
+  associate(receiver: UdpReceiver, options: AssociateOptions): Promise<UdpAssociation>;
+}
+
+export interface AssociateOptions extends DialOptions {
+  /** All datagrams go to this address and come from it; others may be dropped. */
+  readonly peer?: Endpoint | undefined;
 }
 
 export interface UdpReceiver {
