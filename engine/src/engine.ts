@@ -15,20 +15,26 @@ import {
 } from "./control/contract.ts";
 import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
+import { ControlPrompter } from "./control/prompts.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type Port, PortServer } from "./control/message-port.ts";
 import type { Service } from "./control/protocol.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";
 import { createService } from "./control/service.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
+import { judge } from "./condition.ts";
+import { Connection } from "./connection.ts";
 import { connect } from "./flow/connect.ts";
 import { associate, type DatagramContext } from "./flow/datagrams.ts";
 import { DnsCarrier } from "./flow/dns-carrier.ts";
 import { FlowTable } from "./flow/table.ts";
 import { UdpSupport } from "./flow/udp-support.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
+import { HelperError } from "./helper/client.ts";
 import { systemHelper } from "./helper/source.ts";
+import { Intake } from "./intake.ts";
 import { TunMode } from "./tun/mode.ts";
+import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
 import { type Health, startObserveEndpoint } from "./observe/endpoint.ts";
@@ -36,10 +42,12 @@ import { History } from "./observe/history.ts";
 import type { HistoryAnswer, HistoryQuery } from "./observe/history-rows.ts";
 import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
+import { RouteHits } from "./router/hits.ts";
 import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
 import { proxyCommandGroups } from "./upstream/ssh/proxy-command.ts";
 import { isOwnProgram } from "./tun/own-programs.ts";
+import { RecentUse } from "./upstream/recent-use.ts";
 import { systemResolver } from "./upstream/resolver.ts";
 import { UpstreamSet } from "./upstream/set.ts";
 import { upstreamEnvironment } from "./upstream-environment.ts";
@@ -50,7 +58,7 @@ export type { Engine, EngineOptions } from "./control/host.ts";
 export { testUpstream } from "./test-upstream.ts";
 
 /**
- * Starts an engine and resolves once every listener is bound.
+ * Starts an engine and resolves once every listener is bound; with `connected` false, those for applications are not.
  * @throws {ControlError} `invalid-config` with the problems; `unavailable` when an address can't be bound or the file can't
  * be read. Whatever was opened is closed again then.
  */
@@ -68,6 +76,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 }
 
 class RunningEngine implements Engine {
+  readonly prompts: ControlPrompter;
   readonly #options: EngineOptions;
   readonly #source: ConfigSource;
   /** One object for the engine's life: a reload changes its values, and every part that was given it sees them. */
@@ -80,8 +89,12 @@ class RunningEngine implements Engine {
   /** Closed before the upstreams that it goes through. */
   readonly #dns = new DnsCarrier(this.#udpSupport);
   readonly #listeners: Listeners;
-  readonly #reloader: Reloader;
   readonly #tun: TunMode;
+  readonly #intake: Intake;
+  readonly #connection: Connection;
+  readonly #hits = new RouteHits();
+  readonly #recentUse = new RecentUse();
+  readonly #reloader: Reloader;
   readonly #instance = randomBytes(4).toString("hex");
   readonly #startedAt = Date.now();
   readonly #stopping = Promise.withResolvers<undefined>();
@@ -109,8 +122,12 @@ class RunningEngine implements Engine {
     this.#table = new FlowTable(config.limits, this.#metrics);
     const numbers = () => this.#metrics.snapshot();
     this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
+    this.prompts = new ControlPrompter({ terminal: options.prompter });
     this.#upstreams = new UpstreamSet(
-      upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, options),
+      upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
+        ...options,
+        prompter: this.prompts,
+      }),
     );
     this.#tun = new TunMode({
       handler: this.#tunHandler(),
@@ -128,14 +145,26 @@ class RunningEngine implements Engine {
       events: (kind) => this.#listenEvents(kind),
       openMetrics: (address) => startObserveEndpoint(address, this.#metrics, this.#health()),
     });
+    this.#intake = new Intake(this.#listeners, this.#tun);
+    const turns = new Turns();
+    const busyWith = () => (this.#phase === "running" ? undefined : this.#phase);
+    this.#connection = new Connection({
+      turns,
+      busyWith,
+      open: () => unlessBusy(this.#intake.open({ config: this.#config, router: this.#router })),
+      shut: () => this.#endTraffic(),
+      condition: () => this.#condition(),
+    });
     this.#reloader = new Reloader({
       source,
       log: this.#log,
-      busyWith: () => (this.#phase === "running" ? undefined : this.#phase),
+      turns,
+      busyWith,
       change: (next) => this.#change(next),
       warn: (warning) => this.#warn(sentenceOf(warning)),
     });
     this.#router = routerOf(config);
+    this.#hits.adopt(config.routes, config.default);
     this.#next = config;
   }
 
@@ -144,8 +173,8 @@ class RunningEngine implements Engine {
 
   async start(warnings: readonly ConfigProblem[]): Promise<void> {
     this.#adopt(this.#next, diffConfig(this.#config, this.#next));
-    await unlessBusy(this.#listeners.apply(this.#next));
-    await unlessBusy(this.#tun.apply(this.#config, this.#router));
+    if (this.#options.connected ?? true) await this.#connection.open();
+    else await unlessBusy(this.#intake.shut(this.#config));
     for (const warning of warnings) this.#warn(sentenceOf(warning));
     const cipher = sshCrypto();
     if (cipher.kind === "javascript" && hasSsh(this.#config)) {
@@ -208,6 +237,7 @@ class RunningEngine implements Engine {
     // A reload that is under way may still open listeners; the next one sees the phase and does nothing.
     await this.#reloader.close();
     this.#unwatchNetwork();
+    this.prompts.close();
     // What the device captured ends here: nothing of it could outlive the device.
     await this.#tun.close();
     await this.#listeners.closeInbounds();
@@ -244,7 +274,7 @@ class RunningEngine implements Engine {
       pid: process.pid,
       startedAt: this.#startedAt,
       phase: this.#phase,
-      connection: { state: "connected", since: this.#startedAt },
+      connection: this.#connection.state,
       default: this.#config.default,
       tunEnabled: this.#config.tun.enabled,
       listeners,
@@ -313,8 +343,22 @@ class RunningEngine implements Engine {
     return this.#reloader.reload();
   }
 
+  async connect(): Promise<void> {
+    await this.#connection.connect();
+    this.#log.info({ listening: this.#addresses() }, "connected: traffic is taken in");
+  }
+
+  async disconnect(): Promise<void> {
+    await this.#connection.disconnect();
+    this.#log.info("disconnected: no traffic is taken in");
+  }
+
   setLogLevel(level: LogLevel): void {
     this.#log.setLevel(level);
+  }
+
+  get routeHits(): RouteHits {
+    return this.#hits;
   }
 
   numbers(): UpstreamNumbers[] {
@@ -326,19 +370,35 @@ class RunningEngine implements Engine {
     return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
   }
 
+  /** A disconnect. What applications have open ends at once, and nothing is left open to any upstream. */
+  async #endTraffic(): Promise<void> {
+    await this.#intake.shut(this.#config);
+    await this.#table.drain(0, "sockeye was disconnected");
+    this.#dns.close();
+    await this.#upstreams.renew(this.#config);
+    for (const name of Object.keys(this.#config.upstreams)) this.#metrics.connectionStatus(name, false);
+  }
+
+  #condition() {
+    const { default: fallback, listen, upstreams } = this.#config;
+    const inUse = Object.keys(upstreams).filter((name) => name === fallback || this.#recentUse.has(name));
+    return judge({
+      tun: this.#tun.state,
+      missing: this.#intake.missing(this.#config),
+      listen,
+      upstreams: inUse.map((name) => [name, this.#upstreams.get(name)!.status()] as const),
+      configProblems: this.#reloader.problems,
+      configFile: this.#source.file,
+    });
+  }
+
   /** A reload. What can fail comes first, and is as it was then. */
   async #change(next: Config): Promise<void> {
     const diff = diffConfig(this.#config, next);
-    const before = this.#config;
-    const listeners = await unlessBusy(this.#listeners.apply(next));
-    try {
-      const concernsTun = diff.tunChanged || diff.routesChanged || diff.limitsChanged;
-      if (concernsTun) await unlessBusy(this.#tun.apply(next, routerOf(next)));
-    } catch (error) {
-      await this.#listeners.apply(before);
-      await this.#tun.apply(before, this.#router).catch(() => {});
-      throw error;
-    }
+    const concernsTun = diff.tunChanged || diff.routesChanged || diff.limitsChanged;
+    const after = { config: next, router: routerOf(next) };
+    const before = { config: this.#config, router: this.#router };
+    const listeners = await unlessBusy(this.#intake.change(after, before, concernsTun));
     this.#adopt(next, diff);
     if (diff.logChanged) this.#log.setLevel(next.log.level);
     if (diff.listen.control === "changed") this.#log.warn("listen.control changes at the next start");
@@ -358,6 +418,7 @@ class RunningEngine implements Engine {
     this.#upstreams.apply(next, diff, next.limits.drain_timeout * 1000);
     for (const name of diff.upstreams.removed) this.#metrics.forget(name);
     this.#router = routerOf(next);
+    if (diff.routesChanged) this.#hits.adopt(next.routes, next.default);
     this.#config = next;
   }
 
@@ -370,8 +431,11 @@ class RunningEngine implements Engine {
 
   #health(): Health {
     return {
-      unhealthy: () => this.#listeners.missing(this.#config).map((kind) => `the ${kind} listener is gone`),
-      notReady: () => (this.#phase === "running" ? [] : [this.#phase]),
+      unhealthy: () => this.#intake.missing(this.#config).map((kind) => `the ${kind} listener is gone`),
+      notReady: () => {
+        if (this.#phase !== "running") return [this.#phase];
+        return this.#connection.isOff ? ["disconnected"] : [];
+      },
     };
   }
 
@@ -391,7 +455,11 @@ class RunningEngine implements Engine {
       observer: this.#metrics,
       log: this.#log,
       router: () => this.#router,
-      dialer: (name) => this.#upstreams.get(name),
+      hits: this.#hits,
+      dialer: (name) => {
+        this.#recentUse.note(name);
+        return this.#upstreams.get(name);
+      },
       dialTimeoutMs: () => this.#limits.dial_timeout * 1000,
       requestId: (flow) => `${this.#instance}-${flow}`,
       dns: this.#dns,
@@ -403,7 +471,10 @@ class RunningEngine implements Engine {
   #tunHandler(): InboundHandler {
     const context = this.#flowContext();
     const router = createRouter([], "direct");
-    const [any, own] = [this.#handlerIn(context), this.#handlerIn({ ...context, router: () => router })];
+    const [any, own] = [
+      this.#handlerIn(context),
+      this.#handlerIn({ ...context, router: () => router, hits: new RouteHits() }),
+    ];
     const handlerOf = ({ source }: { readonly source: Endpoint }, protocol: "tcp" | "udp") =>
       isOwnProgram(source, protocol, proxyCommandGroups) ? own : any;
     return {
@@ -429,6 +500,7 @@ class RunningEngine implements Engine {
           { upstream },
           connected ? "upstream connected" : "upstream not connected",
         );
+        this.#connection.look();
       },
       onReconnect: (upstream) => {
         this.#metrics.reconnected(upstream);
@@ -474,14 +546,13 @@ function hasSsh(config: Config): boolean {
   return Object.values(config.upstreams).some((upstream) => upstream.type === "ssh");
 }
 
-/** An address that can't be bound is the caller's to hear about, in the words of whoever tried. */
-async function unlessBusy<T>(listening: Promise<T>): Promise<T> {
+/** An address that can't be bound, or a helper that is not there, is the caller's to hear about, in the words of whoever tried. */
+async function unlessBusy<T>(opening: Promise<T>): Promise<T> {
   try {
-    return await listening;
+    return await opening;
   } catch (error) {
-    throw new ControlError("unavailable", error instanceof Error ? error.message : String(error), {
-      cause: error,
-    });
+    const code = error instanceof HelperError ? "helper" : "unavailable";
+    throw new ControlError(code, error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
 

@@ -1,13 +1,23 @@
 import { parseConfig } from "../../engine/src/config/load.ts";
-import type { ConfigProblem, FlowInfo, LogRecord, UpstreamInfo } from "../../engine/src/control/contract.ts";
+import type {
+  ConfigProblem,
+  ConnectionState,
+  FlowInfo,
+  LogRecord,
+  UpstreamInfo,
+} from "../../engine/src/control/contract.ts";
 import { CONTRACT_VERSION } from "../../engine/src/control/contract.ts";
 import { ControlError } from "../../engine/src/control/control-error.ts";
 import type { ControlHost } from "../../engine/src/control/host.ts";
+import { ControlPrompter } from "../../engine/src/control/prompts.ts";
+import { RouteHits } from "../../engine/src/router/hits.ts";
 import { createLogger, type Logger } from "../../engine/src/observe/log.ts";
 import { Metrics } from "../../engine/src/observe/metrics.ts";
 
 /** An engine's control side without its data plane: what the control server sees, set by a test. */
 export interface TestHost extends ControlHost {
+  readonly prompts: ControlPrompter;
+  readonly routeHits: RouteHits;
   readonly logger: Logger;
   readonly metrics: Metrics;
   live: FlowInfo[];
@@ -19,6 +29,8 @@ export interface TestHost extends ControlHost {
   running: string;
   reloads: number;
   failReload: ControlError | undefined;
+  connection: ConnectionState;
+  failConnect: ControlError | undefined;
   /** Called by testUpstream, so that a test can see its signal. */
   onTest: (signal: AbortSignal) => void;
 }
@@ -54,6 +66,8 @@ export function createTestHost(): TestHost {
   const metrics = new Metrics("1.2.3");
   metrics.declare("production");
   const host: TestHost = {
+    prompts: new ControlPrompter(),
+    routeHits: new RouteHits(),
     logger,
     metrics,
     log: logger,
@@ -82,6 +96,8 @@ export function createTestHost(): TestHost {
     },
     reloads: 0,
     failReload: undefined,
+    connection: { state: "connected", since: 1_700_000_000_000 },
+    failConnect: undefined,
     onTest: () => {},
     status: () => ({
       version: "1.2.3",
@@ -89,7 +105,7 @@ export function createTestHost(): TestHost {
       pid: process.pid,
       startedAt: 1_700_000_000_000,
       phase: "running",
-      connection: { state: "connected", since: 1_700_000_000_000 },
+      connection: host.connection,
       default: "direct",
       tunEnabled: false,
       listeners: [{ kind: "socks5", address: "127.0.0.1:1080", pending: 0 }],
@@ -179,6 +195,17 @@ export function createTestHost(): TestHost {
       if (host.failReload !== undefined) throw host.failReload;
       host.reloads++;
       return { warnings: [] };
+    },
+    connect: async () => {
+      if (host.failConnect !== undefined) {
+        const { code, message } = host.failConnect;
+        host.connection = { state: "off", error: { code, message } };
+        throw host.failConnect;
+      }
+      host.connection = { state: "connected", since: 1_700_000_000_000 };
+    },
+    disconnect: async () => {
+      host.connection = { state: "off" };
     },
     setLogLevel: (level) => {
       host.logLevel = level;

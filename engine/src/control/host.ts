@@ -6,6 +6,8 @@ import type { LogDestination } from "../observe/log.ts";
 import type { HelperSource } from "../helper/source.ts";
 import type { Port } from "./message-port.ts";
 import type { Prompter } from "../upstream/prompter.ts";
+import type { RouteHits } from "../router/hits.ts";
+import type { PromptDesk } from "./prompts.ts";
 import type {
   ConfigProblem,
   ControlExplanation,
@@ -58,8 +60,20 @@ export interface ControlHost {
    */
   reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }>;
 
+  /**
+   * Takes traffic in: opens the listeners for applications and, where configured, TUN mode.
+   * @throws {ControlError} and is off then: `helper`, where TUN mode's helper is not there or refuses; `unavailable`.
+   */
+  connect(): Promise<void>;
+  /** Ends every flow, TUN mode with its kill switch, the listeners for applications and every connection to an upstream. */
+  disconnect(): Promise<void>;
+
+  /** What is being asked of a person. */
+  readonly prompts: PromptDesk;
+
   setLogLevel(level: LogLevel): void;
   readonly log: LogSource;
+  readonly routeHits: Pick<RouteHits, "version" | "size" | "numbers">;
   /** Per configured upstream, direct and block. */
   numbers(): UpstreamNumbers[];
   /** What they were, kept across restarts. @throws {ControlError} unavailable: none is kept, and why. */
@@ -100,7 +114,9 @@ export interface EngineOptions {
   readonly logDestination?: LogDestination | undefined;
   /** The name under which the control endpoint is found; default: the process id. */
   readonly controlName?: string | undefined;
-  /** Absent where nobody is there to answer. */
+  /** False: traffic is taken in only once connect() is called. Default true. */
+  readonly connected?: boolean | undefined;
+  /** Asks beside the clients of the control interface. Absent where nobody is at a terminal. */
   readonly prompter?: Prompter | undefined;
   /** Who gives TUN mode its privileges. Default: the helper that the system runs. */
   readonly helper?: HelperSource | undefined;

@@ -11,7 +11,7 @@ import type { Prompter } from "../prompter.ts";
 import type { UpstreamLog } from "../upstream.ts";
 import { Authentication } from "./auth.ts";
 import { preferredAlgorithms } from "./crypto.ts";
-import { Deadline } from "./deadline.ts";
+import { Deadline } from "../deadline.ts";
 import type { SshHost } from "./host.ts";
 import { HostKeyCheck, type TrustStore } from "./host-keys.ts";
 import { fingerprint, keyTypeOf, type KnownHost } from "./known-hosts.ts";
@@ -39,6 +39,8 @@ export interface HandshakeOptions {
   readonly onStep?: ((step: DialStep) => void) | undefined;
   /** Told what a person should know though nothing failed. */
   readonly onNote?: ((text: string) => void) | undefined;
+  /** Told when a person is being asked, and when the answer is there: time limits stand still meanwhile. */
+  readonly onPrompt?: ((open: boolean) => void) | undefined;
 }
 
 export interface Handshake {
@@ -73,12 +75,27 @@ export async function shakeHands(
     options.onStep?.(step);
   };
   try {
-    const hostKey = await HostKeyCheck.load({
+    const prompter = context.prompter?.present === false ? undefined : context.prompter;
+    const onPrompt = (open: boolean): void => {
+      deadline.pause(open);
+      options.onPrompt?.(open);
+    };
+    const hostKey: HostKeyCheck = await HostKeyCheck.load({
       server: host.server,
       alias: host.hostKeyAlias,
       files: host.knownHostsFiles,
       trustStore: context.trustStore,
-      mode: host.hostKeyMode,
+      mode: host.hostKeyMode ?? (prompter === undefined ? "accept-new" : "ask"),
+      ask:
+        prompter &&
+        (async (key) => {
+          onPrompt(true);
+          try {
+            return await askToTrust({ key, host, hostKey, context, prompter, signal: deadline.signal });
+          } finally {
+            onPrompt(false);
+          }
+        }),
     });
     const transport = await openTransport({ signal: deadline.signal, onStep });
     if (transport instanceof Socket) {
@@ -89,10 +106,10 @@ export async function shakeHands(
       upstream: context.name,
       host,
       readSecret: context.readSecret,
-      prompter: context.prompter,
+      prompter,
       memory: context.memory,
       signal: deadline.signal,
-      onPrompt: deadline.pause,
+      onPrompt,
     });
     onStep("handshake");
     return await connectClient({
@@ -120,6 +137,35 @@ export async function shakeHands(
   } finally {
     deadline.clear();
   }
+}
+
+interface TrustQuestion {
+  readonly key: Buffer;
+  readonly host: SshHost;
+  readonly hostKey: HostKeyCheck;
+  readonly context: SshContext;
+  readonly prompter: Prompter;
+  readonly signal: AbortSignal;
+}
+
+/** Asks a person, in turn with what else the upstream asks; nobody is asked twice for one key that was trusted. */
+async function askToTrust(question: TrustQuestion): Promise<boolean> {
+  const { key, host, hostKey, context, prompter, signal } = question;
+  return await context.memory.inTurn(async () => {
+    if (signal.aborted) return false;
+    if (await hostKey.isKnownByNow(key)) return true;
+    const answer = await prompter.ask(
+      {
+        kind: "host-key",
+        upstream: context.name,
+        host: formatEndpoint(host.server),
+        keyType: keyTypeOf(key) ?? "malformed",
+        fingerprint: fingerprint(key),
+      },
+      signal,
+    );
+    return answer?.trim().toLowerCase() === "yes";
+  });
 }
 
 /** Enough of what a peer says first to find out that it is no SSH server. */

@@ -18,7 +18,7 @@ export interface HostSettings {
   readonly proxy?: { readonly jump: readonly string[] } | { readonly command: string };
   readonly userKnownHostsFiles?: readonly string[];
   readonly globalKnownHostsFiles?: readonly string[];
-  readonly strictHostKeyChecking?: "strict" | "accept-new" | "off";
+  readonly strictHostKeyChecking?: "strict" | "ask" | "accept-new" | "off";
   readonly hostKeyAlias?: string;
   /** Seconds. */
   readonly serverAliveInterval?: number;
@@ -274,11 +274,12 @@ function hostKeyMode(text: string | undefined): HostSettings["strictHostKeyCheck
       return undefined;
     case "accept-new":
       return "accept-new";
+    case "ask":
+      return "ask";
     case "no":
     case "off":
       return "off";
     default:
-      // `yes`, and `ask`: whoever wants to be asked does not want a key accepted unseen.
       return "strict";
   }
 }
