@@ -10,6 +10,7 @@ import {
   type ControlExplanation,
   type EngineStatus,
   type FlowInfo,
+  type HelperStatus,
   type UpstreamInfo,
   type UpstreamNumbers,
 } from "./control/contract.ts";
@@ -32,6 +33,7 @@ import { UdpSupport } from "./flow/udp-support.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
 import { HelperError } from "./helper/client.ts";
 import { systemHelper } from "./helper/source.ts";
+import { describeHelper } from "./helper/status.ts";
 import { Intake } from "./intake.ts";
 import { TunMode } from "./tun/mode.ts";
 import { Turns } from "./turns.ts";
@@ -363,6 +365,15 @@ class RunningEngine implements Engine {
 
   numbers(): UpstreamNumbers[] {
     return this.#metrics.snapshot();
+  }
+
+  helper(): Promise<HelperStatus> {
+    return describeHelper({
+      source: this.#options.helper ?? systemHelper,
+      expected: this.#options.version,
+      inUse: this.#tun.state.state === "on",
+      platform: process.platform,
+    });
   }
 
   history(query: HistoryQuery): Promise<HistoryAnswer> {
