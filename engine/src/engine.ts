@@ -10,6 +10,7 @@ import {
   type ControlExplanation,
   type EngineStatus,
   type FlowInfo,
+  type HelperStatus,
   type UpstreamInfo,
   type UpstreamNumbers,
 } from "./control/contract.ts";
@@ -32,6 +33,7 @@ import { UdpSupport } from "./flow/udp-support.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
 import { HelperError } from "./helper/client.ts";
 import { systemHelper } from "./helper/source.ts";
+import { describeHelper } from "./helper/status.ts";
 import { Intake } from "./intake.ts";
 import { TunMode } from "./tun/mode.ts";
 import { Turns } from "./turns.ts";
@@ -120,9 +122,9 @@ class RunningEngine implements Engine {
     this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
-    this.prompts = new ControlPrompter({ terminal: options.prompter });
     const numbers = () => this.#metrics.snapshot();
     this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
+    this.prompts = new ControlPrompter({ terminal: options.prompter });
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
         ...options,
@@ -365,6 +367,20 @@ class RunningEngine implements Engine {
     return this.#metrics.snapshot();
   }
 
+  helper(): Promise<HelperStatus> {
+    return describeHelper({
+      source: this.#options.helper ?? systemHelper,
+      expected: this.#options.version,
+      inUse: this.#tun.state.state === "on",
+      platform: process.platform,
+    });
+  }
+
+  history(query: HistoryQuery): Promise<HistoryAnswer> {
+    if (this.#history !== undefined) return this.#history.query(query);
+    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
+  }
+
   /** A disconnect. What applications have open ends at once, and nothing is left open to any upstream. */
   async #endTraffic(): Promise<void> {
     await this.#intake.shut(this.#config);
@@ -385,11 +401,6 @@ class RunningEngine implements Engine {
       configProblems: this.#reloader.problems,
       configFile: this.#source.file,
     });
-  }
-
-  history(query: HistoryQuery): Promise<HistoryAnswer> {
-    if (this.#history !== undefined) return this.#history.query(query);
-    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
   }
 
   /** A reload. What can fail comes first, and is as it was then. */

@@ -212,6 +212,7 @@ export function createTestHost(): TestHost {
       logger.setLevel(level);
     },
     numbers: () => metrics.snapshot(),
+    helper: async () => ({ state: "absent", expected: "1.2.3", message: "there is none" }),
     history: async () => ({ stepMs: 10_000, series: [] }),
   };
   return host;

@@ -13,6 +13,7 @@ import type {
   ControlExplanation,
   EngineStatus,
   FlowInfo,
+  HelperStatus,
   LogRecord,
   UpstreamInfo,
   UpstreamNumbers,
@@ -76,6 +77,8 @@ export interface ControlHost {
   readonly routeHits: Pick<RouteHits, "version" | "size" | "numbers">;
   /** Per configured upstream, direct and block. */
   numbers(): UpstreamNumbers[];
+  /** Whether TUN mode can have its privileges. */
+  helper(): Promise<HelperStatus>;
   /** What they were, kept across restarts. @throws {ControlError} unavailable: none is kept, and why. */
   history(query: HistoryQuery): Promise<HistoryAnswer>;
 }
