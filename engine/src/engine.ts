@@ -43,6 +43,8 @@ import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
 import { type Health, startObserveEndpoint } from "./observe/endpoint.ts";
+import { History } from "./observe/history.ts";
+import type { HistoryAnswer, HistoryQuery } from "./observe/history-rows.ts";
 import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
 import { RouteHits } from "./router/hits.ts";
@@ -113,6 +115,7 @@ class RunningEngine implements Engine {
   readonly #ports = new PortServer(this.#service);
   #control: ControlServer | undefined;
   #unwatchNetwork = (): void => {};
+  readonly #history: History | undefined;
   #warnings: string[] = [];
   #stop: Promise<void> | undefined;
 
@@ -121,13 +124,16 @@ class RunningEngine implements Engine {
     this.#source = source;
     this.#config = emptyLike(config);
     this.#limits = { ...config.limits };
-    this.#log = createLogger(config.log);
+    const { logDestination: destination } = options;
+    this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
     this.#processes = new FlowProcesses(this.#table);
     const paths = defaultPaths({ env: process.env, home: homedir(), platform: process.platform });
     this.secrets = new SecretKeeper(options.secretStore ?? systemKeychain, paths.secretsDirectory);
     this.prompts = new ControlPrompter({ terminal: options.prompter });
+    const numbers = () => this.#metrics.snapshot();
+    this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
         ...options,
@@ -218,6 +224,14 @@ class RunningEngine implements Engine {
     return this.#source.file;
   }
 
+  config(): Config {
+    return this.#config;
+  }
+
+  get configText(): string {
+    return this.#source.lastRead ?? "";
+  }
+
   get log(): Logger {
     return this.#log;
   }
@@ -249,6 +263,7 @@ class RunningEngine implements Engine {
     await this.#listeners.close();
     await this.#control?.close();
     this.#ports.close();
+    await this.#history?.close();
     if (this.#hasRun) this.#log.info({ cut }, "stopped");
     this.#phase = "stopped";
     this.#stopping.resolve(undefined);
@@ -383,6 +398,11 @@ class RunningEngine implements Engine {
       configProblems: this.#reloader.problems,
       configFile: this.#source.file,
     });
+  }
+
+  history(query: HistoryQuery): Promise<HistoryAnswer> {
+    if (this.#history !== undefined) return this.#history.query(query);
+    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
   }
 
   /** A reload. What can fail comes first, and is as it was then. */

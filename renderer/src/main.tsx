@@ -3,6 +3,7 @@ import "@fontsource-variable/inter/wght.css";
 import "./theme/tokens.css";
 import "./theme/base.css";
 import { createRoot } from "react-dom/client";
+import { followShell } from "./desktop/store.ts";
 import { follow } from "./engine/engine.ts";
 import { shell } from "./desktop/shell.ts";
 import { connectToServer, connectToShell, takeKey } from "./engine/transport.ts";
@@ -10,6 +11,7 @@ import { followPreferences } from "./preferences/preferences.ts";
 import { App } from "./shell/app.tsx";
 
 followPreferences();
+followShell();
 if (shell) {
   const bridge = shell;
   void follow(() => connectToShell(bridge));

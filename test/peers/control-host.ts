@@ -1,3 +1,4 @@
+import { parseConfig } from "../../engine/src/config/load.ts";
 import type {
   ConfigProblem,
   ConnectionState,
@@ -24,6 +25,8 @@ export interface TestHost extends ControlHost {
   known: UpstreamInfo[];
   logLevel: LogRecord["level"] | "silent";
   configFile: string | undefined;
+  /** The configuration that runs, as text. */
+  running: string;
   reloads: number;
   failReload: ControlError | undefined;
   connection: ConnectionState;
@@ -88,6 +91,15 @@ export function createTestHost(): TestHost {
     ],
     logLevel: "info",
     configFile: undefined,
+    running: "upstreams: { production: { address: bastion.example.com, user: deploy } }",
+    get configText() {
+      return host.running;
+    },
+    config: () => {
+      const parsed = parseConfig(host.running, { env: {}, home: "/home/jane" });
+      if ("errors" in parsed) throw new Error(parsed.errors[0]!.message);
+      return parsed.config;
+    },
     reloads: 0,
     failReload: undefined,
     connection: { state: "connected", since: 1_700_000_000_000 },
@@ -206,6 +218,7 @@ export function createTestHost(): TestHost {
       logger.setLevel(level);
     },
     numbers: () => metrics.snapshot(),
+    history: async () => ({ stepMs: 10_000, series: [] }),
   };
   return host;
 }

@@ -1,6 +1,8 @@
 import type { Endpoint } from "../endpoint.ts";
-import type { LogLevel } from "../config/config.ts";
+import type { Config, LogLevel } from "../config/config.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
+import type { HistoryAnswer, HistoryQuery } from "../observe/history-rows.ts";
+import type { LogDestination } from "../observe/log.ts";
 import type { HelperSource } from "../helper/source.ts";
 import type { Port } from "./message-port.ts";
 import type { Prompter } from "../upstream/prompter.ts";
@@ -48,6 +50,10 @@ export interface ControlHost {
 
   /** Where the configuration is read from; undefined when the engine was given its configuration otherwise. */
   readonly configFile: string | undefined;
+  /** The configuration that runs. */
+  config(): Config;
+  /** Its text, as it was last read. */
+  readonly configText: string;
   /** Checks a text as if it were the file. */
   checkConfig(text: string): ConfigCheck;
   /**
@@ -74,6 +80,8 @@ export interface ControlHost {
   readonly routeHits: Pick<RouteHits, "version" | "size" | "numbers">;
   /** Per configured upstream, direct and block. */
   numbers(): UpstreamNumbers[];
+  /** What they were, kept across restarts. @throws {ControlError} unavailable: none is kept, and why. */
+  history(query: HistoryQuery): Promise<HistoryAnswer>;
 }
 
 export interface ConfigCheck {
@@ -106,6 +114,8 @@ export interface EngineOptions {
     readonly logFormat?: "json" | "pretty" | "auto" | undefined;
   };
   readonly version: string;
+  /** Where lines of the log go; interfaces see it in any case. Default: standard error. */
+  readonly logDestination?: LogDestination | undefined;
   /** The name under which the control endpoint is found; default: the process id. */
   readonly controlName?: string | undefined;
   /** False: traffic is taken in only once connect() is called. Default true. */
@@ -118,6 +128,8 @@ export interface EngineOptions {
   readonly helper?: HelperSource | undefined;
   /** The folder of the built interface, to be served to browsers on the control server's port. Default: none is served. */
   readonly ui?: { readonly directory: string } | undefined;
+  /** The file in which the upstreams' numbers are kept across restarts. Default: none are kept. */
+  readonly history?: { readonly file: string } | undefined;
 }
 
 /**

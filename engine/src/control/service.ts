@@ -1,3 +1,7 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { exportUpstreams } from "../import/export.ts";
+import { previewSshConfig, previewText } from "../import/import.ts";
 import {
   calls,
   streams,
@@ -92,11 +96,14 @@ function createHandlers(host: ControlHost): Handlers {
     "prompt.answer": async ({ id, answer }) => ({ taken: host.prompts.answer(id, answer ?? undefined) }),
     "secret.support": () => host.secrets.support(),
     "secret.store": (secret) => host.secrets.keep(secret),
-    "import.preview": notYet,
-    export: notYet,
+    "import.preview": ({ source }) =>
+      source.kind === "text"
+        ? previewText(source.text, host.config())
+        : previewSshConfig(join(homedir(), ".ssh", "config"), host.config()),
+    export: async ({ upstreams }) => exportUpstreams(host.configText, upstreams),
     "tun.preflight": notYet,
     helper: notYet,
-    "metrics.history": notYet,
+    "metrics.history": (query) => host.history(query),
     report: notYet,
     "demo.add": notYet,
     "log.level": async ({ level }) => {

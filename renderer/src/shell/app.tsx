@@ -1,10 +1,12 @@
 import { lazy, Suspense } from "react";
+import { HelperSetup } from "../helper/helper-setup.tsx";
+import { useDesktop } from "../desktop/store.ts";
 import { useEngine } from "../engine/engine.ts";
 import { useText } from "../i18n/text.ts";
 import { HomePage } from "../pages/home/home.tsx";
 import { Toasts } from "../ui/toast.tsx";
 import styles from "./app.module.css";
-import { Lost } from "./lost.tsx";
+import { Lost, LostBanner } from "./lost.tsx";
 import { type PageName, usePlace } from "./pages.ts";
 import { Sidebar } from "./sidebar.tsx";
 
@@ -19,11 +21,20 @@ const RoutesPage = lazy(() =>
   import("../pages/routes/routes.tsx").then((page) => ({ default: page.RoutesPage })),
 );
 
+const MetricsPage = lazy(() =>
+  import("../pages/metrics/metrics.tsx").then((page) => ({ default: page.MetricsPage })),
+);
+
+const SettingsPage = lazy(() =>
+  import("../pages/settings/settings.tsx").then((page) => ({ default: page.SettingsPage })),
+);
+
 export function App() {
   const text = useText();
   const { page, rest } = usePlace();
   const seen = useEngine((state) => state.status !== undefined);
   const link = useEngine((state) => state.link);
+  const failed = useDesktop((state) => state.engine?.state === "failed");
   return (
     <div className={styles["app"]}>
       <a
@@ -38,17 +49,18 @@ export function App() {
       </a>
       <Sidebar current={page} />
       <main id="content" tabIndex={-1} className={styles["main"]}>
-        {link.state === "no-key" || !seen ? (
+        {link.state === "no-key" || failed || !seen ? (
           <Lost link={link} />
         ) : (
           <div className={styles["column"]}>
-            {link.state === "lost" && <Lost link={link} banner />}
+            {link.state === "lost" && <LostBanner />}
             <Suspense fallback={<div />}>
               <Current page={page} rest={rest} />
             </Suspense>
           </div>
         )}
       </main>
+      <HelperSetup />
       <Toasts />
     </div>
   );
@@ -64,6 +76,10 @@ function Current({ page, rest }: { readonly page: PageName; readonly rest: strin
       return <LogsPage />;
     case "routes":
       return <RoutesPage />;
+    case "metrics":
+      return <MetricsPage />;
+    case "settings":
+      return <SettingsPage />;
     default:
       return <p>{rest}</p>;
   }
