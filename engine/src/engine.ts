@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
+import { homedir } from "node:os";
 import type { Config, Limits, LogLevel } from "./config/config.ts";
 import { type ConfigDiff, diffConfig } from "./config/diff.ts";
 import type { ConfigProblem } from "./config/problem.ts";
 import { Reloader } from "./config/reload.ts";
 import { accepted, ConfigSource, emptyLike } from "./config/running.ts";
+import { defaultPaths } from "./config/paths.ts";
+import { systemKeychain } from "./config/secret-store.ts";
 import { readSecret } from "./config/secrets.ts";
 import {
   CONTRACT_VERSION,
@@ -21,6 +24,7 @@ import { describeExplanation, describeUpstream, unknownUpstream } from "./contro
 import { type Port, PortServer } from "./control/message-port.ts";
 import type { Service } from "./control/protocol.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";
+import { SecretKeeper } from "./control/secret-keeper.ts";
 import { createService } from "./control/service.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
 import { judge } from "./condition.ts";
@@ -28,6 +32,7 @@ import { Connection } from "./connection.ts";
 import { connect } from "./flow/connect.ts";
 import { associate, type DatagramContext } from "./flow/datagrams.ts";
 import { DnsCarrier } from "./flow/dns-carrier.ts";
+import { FlowProcesses } from "./flow/processes.ts";
 import { FlowTable } from "./flow/table.ts";
 import { UdpSupport } from "./flow/udp-support.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
@@ -79,6 +84,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 
 class RunningEngine implements Engine {
   readonly prompts: ControlPrompter;
+  readonly secrets: SecretKeeper;
   readonly #options: EngineOptions;
   readonly #source: ConfigSource;
   /** One object for the engine's life: a reload changes its values, and every part that was given it sees them. */
@@ -86,6 +92,8 @@ class RunningEngine implements Engine {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #table: FlowTable;
+  /** Only a client that looks at flows makes it work. */
+  readonly #processes: FlowProcesses;
   readonly #upstreams: UpstreamSet;
   readonly #udpSupport = new UdpSupport();
   /** Closed before the upstreams that it goes through. */
@@ -122,9 +130,12 @@ class RunningEngine implements Engine {
     this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
+    this.#processes = new FlowProcesses(this.#table);
+    const paths = defaultPaths({ env: process.env, home: homedir(), platform: process.platform });
+    this.secrets = new SecretKeeper(options.secretStore ?? systemKeychain, paths.secretsDirectory);
+    this.prompts = new ControlPrompter({ terminal: options.prompter });
     const numbers = () => this.#metrics.snapshot();
     this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
-    this.prompts = new ControlPrompter({ terminal: options.prompter });
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
         ...options,
@@ -250,6 +261,7 @@ class RunningEngine implements Engine {
     this.#dns.close();
     await this.#upstreams.close();
     this.#table.close();
+    await this.#processes.close();
     await this.#listeners.close();
     await this.#control?.close();
     this.#ports.close();
@@ -298,6 +310,7 @@ class RunningEngine implements Engine {
   }
 
   *flows(): Iterable<FlowInfo> {
+    this.#processes.look();
     for (const flow of this.#table) yield flow.describe();
   }
 
@@ -528,7 +541,8 @@ class RunningEngine implements Engine {
   }
 
   #readSecret(secret: Parameters<typeof readSecret>[0]): Promise<string> {
-    return readSecret(secret, { onWarning: (message) => this.#warn(message) });
+    const store = this.#options.secretStore;
+    return readSecret(secret, { onWarning: (message) => this.#warn(message), store });
   }
 
   #withUnsaved(name: string, unsaved: Readonly<Record<string, unknown>>): Config {
