@@ -20,6 +20,7 @@ import {
 import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
 import { ControlPrompter } from "./control/prompts.ts";
+import { withKeptSecrets } from "./control/kept-secrets.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type Port, PortServer } from "./control/message-port.ts";
 import type { Service } from "./control/protocol.ts";
@@ -338,7 +339,7 @@ class RunningEngine implements Engine {
       return upstream.test(options);
     }
     const config = this.#withUnsaved(which.name, which.config);
-    const upstreamConfig = config.upstreams[which.name]!;
+    const upstreamConfig = withKeptSecrets(config.upstreams[which.name]!, this.#config.upstreams[which.name]);
     const via = this.#upstreams.get(upstreamConfig.via ?? "direct") ?? this.#upstreams.direct;
     const upstream = this.#upstreams.create(which.name, upstreamConfig, via);
     try {

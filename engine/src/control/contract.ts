@@ -213,7 +213,10 @@ export const testEvent = z.discriminatedUnion("kind", [
 ]);
 export type TestEvent = z.infer<typeof testEvent>;
 
-/** An upstream as the file would have it (snake_case keys), saved or not. The engine checks it. */
+/**
+ * An upstream as the file would have it (snake_case keys), saved or not. The engine checks it. A secret that is `•••`, as
+ * `config.read` shows one, is the saved upstream's of this name: a client can't know it.
+ */
 const unsavedUpstream = z.record(z.string(), z.unknown());
 const testParams = z.strictObject({
   /** A configured upstream or, with `config`, the name to test it under. */
