@@ -86,7 +86,7 @@ export default tseslint.config(
       "^node:",
       "^electron$",
       "^@sockeye/(cli|relay|electron|wire)",
-      "^@sockeye/engine(/(?!control/(contract|protocol|control-error|message-port-client|browser-client)$)|$)",
+      "^@sockeye/engine(/(?!control/(contract|protocol|control-error|message-port|browser-client)$)|$)",
     ],
     "the interface knows the control contract alone",
   ),

@@ -16,7 +16,10 @@ import {
 import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
+import { type Port, PortServer } from "./control/message-port.ts";
+import type { Service } from "./control/protocol.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";
+import { createService } from "./control/service.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
 import { connect } from "./flow/connect.ts";
 import { associate, type DatagramContext } from "./flow/datagrams.ts";
@@ -84,6 +87,9 @@ class RunningEngine implements Engine {
   #router: Router;
   #phase: EngineStatus["phase"] = "starting";
   #hasRun = false;
+  /** One for every client: it lets one write at a time. */
+  readonly #service: Service = createService(this);
+  readonly #ports = new PortServer(this.#service);
   #control: ControlServer | undefined;
   #unwatchNetwork = (): void => {};
   #warnings: string[] = [];
@@ -145,6 +151,8 @@ class RunningEngine implements Engine {
         address: parseEndpoint(this.#config.listen.control.address),
         version: this.#options.version,
         name: this.#options.controlName,
+        ui: this.#options.ui,
+        service: this.#service,
       }),
     );
     this.#reloader.watch();
@@ -156,6 +164,10 @@ class RunningEngine implements Engine {
 
   get stopped(): Promise<void> {
     return this.#stopping.promise.then(() => {});
+  }
+
+  serve(port: Port): () => void {
+    return this.#ports.serve(port);
   }
 
   get warnings(): readonly string[] {
@@ -194,6 +206,7 @@ class RunningEngine implements Engine {
     this.#table.close();
     await this.#listeners.close();
     await this.#control?.close();
+    this.#ports.close();
     if (this.#hasRun) this.#log.info({ cut }, "stopped");
     this.#phase = "stopped";
     this.#stopping.resolve(undefined);

@@ -1,7 +1,10 @@
 import { WebSocket } from "ws";
+import { createControlClient, type ControlClient } from "./control-client.ts";
 import { ControlError } from "./control-error.ts";
 import { findEngines, runtimeDirectory, type EngineEntry } from "./directory.ts";
-import { ClientSession, SUBPROTOCOL, type ClientMessage } from "./protocol.ts";
+import { SUBPROTOCOL } from "./protocol.ts";
+
+export type { ControlClient } from "./control-client.ts";
 
 /** An answer longer than this is not ours. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
@@ -37,12 +40,6 @@ export function findEngine(options: FindOptions = {}): EngineEntry {
   return only;
 }
 
-export interface ControlClient extends Pick<ClientSession, "call" | "listen"> {
-  /** Resolves when the connection has ended, from either side. */
-  readonly closed: Promise<void>;
-  close(): void;
-}
-
 export interface ConnectOptions {
   /** From the connection to its acceptance. Default 5,000. */
   readonly timeoutMs?: number;
@@ -66,41 +63,21 @@ export async function connectControl(
   });
   await opened(socket, entry.url);
 
-  const session = new ClientSession({
-    send: (message: ClientMessage) => socket.send(JSON.stringify(message), () => {}),
+  const { client, receive, ended } = createControlClient({
+    send: (message) => socket.send(JSON.stringify(message), () => {}),
     get bufferedBytes() {
       return socket.bufferedAmount;
     },
-    close: () => socket.terminate(),
-  });
-  socket.on("message", (data: Buffer) => {
-    try {
-      session.receive(JSON.parse(data.toString("utf8")));
-    } catch (error) {
-      // Not JSON, or a listener of our own threw: either way nothing after it can be relied on.
-      session.close(
-        new ControlError("internal", "the engine's answer could not be handled", { cause: error }),
-      );
-      socket.terminate();
-    }
-  });
-  const closed = new Promise<void>((resolve) => {
-    socket.on("close", (_code, reason) => {
-      const why = reason.length > 0 ? `: ${reason.toString()}` : "";
-      session.close(new ControlError("closed", `the engine ended the connection${why}`));
-      resolve();
-    });
-  });
-  return {
-    call: (name, params, callOptions) => session.call(name, params, callOptions),
-    listen: (name, params, listener) => session.listen(name, params, listener),
-    closed,
     close: () => {
       socket.close();
       // Nobody waits for the other side's goodbye.
       setTimeout(() => socket.terminate(), 500).unref();
     },
-  };
+    abort: () => socket.terminate(),
+  });
+  socket.on("message", (data: Buffer) => receive(() => JSON.parse(data.toString("utf8")) as unknown));
+  socket.on("close", (_code, reason) => ended(reason.toString()));
+  return client;
 }
 
 function opened(socket: WebSocket, url: string): Promise<void> {

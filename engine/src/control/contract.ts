@@ -178,6 +178,16 @@ const flowList = z.object({
   total: z.int(),
 });
 
+export const flowSort = z.strictObject({
+  by: z.enum(["age", "target", "upstream", "rule", "process", "up", "down", "rate"]),
+  descending: z.boolean(),
+});
+export type FlowSort = z.infer<typeof flowSort>;
+
+/** Rates in bytes a second, from the application and to it. */
+const flowRow = flowInfo.extend({ rateUp: z.number(), rateDown: z.number() });
+export type FlowRow = z.infer<typeof flowRow>;
+
 export const explanation = z.object({
   target: endpoint,
   to: z.string(),
@@ -529,6 +539,25 @@ export const streams = {
       changed: z.array(flowInfo).optional(),
       /** No longer among the newest that match. */
       removed: z.array(z.int()).optional(),
+      total: z.int(),
+    }),
+  },
+  /** A window on the table of flows, whole whenever something in it has changed. For other rows, listen anew. */
+  "flows.view": {
+    params: z.strictObject({
+      upstream: z.string().max(255).optional(),
+      /** Part of the target, the source, the upstream or the process; letters of either case. */
+      text: z.string().max(255).optional(),
+      /** With those that ended lately. */
+      ended: z.boolean().optional(),
+      sort: flowSort,
+      offset: z.int().nonnegative(),
+      limit: z.int().min(1).max(500),
+    }),
+    event: z.object({
+      rows: z.array(flowRow),
+      /** Of the first row; less than asked for where there are not so many. */
+      offset: z.int(),
       total: z.int(),
     }),
   },

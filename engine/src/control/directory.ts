@@ -38,6 +38,8 @@ const entryFile = z.object({
   version: z.string(),
   startedAt: z.number(),
   configFile: z.string().optional(),
+  /** Where a browser finds the interface; absent where the engine serves none. */
+  ui: z.string().optional(),
 });
 
 const processMark = z.object({ processStart: z.string().optional() });
@@ -80,8 +82,7 @@ export async function announce(directory: string, entry: EngineEntry): Promise<(
   }
   prepare(directory);
   const { name, token, ...file } = entry;
-  const tokenPath = join(directory, `${name}.token`);
-  const entryPath = join(directory, `${name}.json`);
+  const [entryPath, tokenPath] = filesOf(directory, name);
   const holder = readEntry(directory, name);
   if (holder !== undefined && holder.entry.pid !== process.pid && (await holdsItsName(holder))) {
     throw new ControlError(
@@ -90,12 +91,12 @@ export async function announce(directory: string, entry: EngineEntry): Promise<(
     );
   }
   // What was judged may have been replaced while it was asked.
-  if (readEntry(directory, name)?.entry.token === holder?.entry.token) forget(entryPath, tokenPath);
+  if (readEntry(directory, name)?.entry.token === holder?.entry.token) forget(...filesOf(directory, name));
   place(tokenPath, token);
   place(entryPath, `${JSON.stringify({ ...file, processStart: startOfProcess(entry.pid) })}\n`);
   return () => {
     const current = readEntry(directory, name);
-    if (current?.entry.token === token) forget(entryPath, tokenPath);
+    if (current?.entry.token === token) forget(...filesOf(directory, name));
   };
 }
 
@@ -114,9 +115,30 @@ export function findEngines(directory: string): EngineEntry[] {
     const found = readEntry(directory, name);
     if (found === undefined) continue;
     if (stateOf(found) !== "gone") entries.push(found.entry);
-    else forget(join(directory, file), join(directory, `${name}.token`));
+    else forget(...filesOf(directory, name));
   }
   return entries.sort((a, b) => b.startedAt - a.startedAt);
+}
+
+/**
+ * Puts a page beside an engine's token, for its owner alone, in the place of one that was there. It goes with the entry at the latest.
+ * @returns its path, and the way to take it back.
+ * @throws {ControlError} unavailable: it can't be written.
+ */
+export function placePage(
+  directory: string,
+  name: string,
+  html: string,
+): { path: string; remove: () => void } {
+  const [, , path] = filesOf(directory, name);
+  forget(path);
+  place(path, html);
+  return { path, remove: () => forget(path) };
+}
+
+/** An engine's entry, its token, and the page that opens its interface. */
+function filesOf(directory: string, name: string): [entry: string, token: string, page: string] {
+  return [join(directory, `${name}.json`), join(directory, `${name}.token`), join(directory, `${name}.html`)];
 }
 
 function prepare(directory: string): void {

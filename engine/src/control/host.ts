@@ -2,6 +2,7 @@ import type { Endpoint } from "../endpoint.ts";
 import type { LogLevel } from "../config/config.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
 import type { HelperSource } from "../helper/source.ts";
+import type { Port } from "./message-port.ts";
 import type { Prompter } from "../upstream/prompter.ts";
 import type {
   ConfigProblem,
@@ -93,6 +94,8 @@ export interface EngineOptions {
   readonly prompter?: Prompter | undefined;
   /** Who gives TUN mode its privileges. Default: the helper that the system runs. */
   readonly helper?: HelperSource | undefined;
+  /** The folder of the built interface, to be served to browsers on the control server's port. Default: none is served. */
+  readonly ui?: { readonly directory: string } | undefined;
 }
 
 /**
@@ -109,6 +112,11 @@ export interface Engine extends ControlHost {
   };
   /** What people should know at once: secrets that others can read, a slower cipher code in use. One sentence each. */
   readonly warnings: readonly string[];
+  /**
+   * Serves the control contract at a MessagePort, as the control server does on its own.
+   * @returns the way to end it; the engine's stop does as well.
+   */
+  serve(port: Port): () => void;
   /**
    * Stops accepting, lets flows end for `limits.drain_timeout`, cuts the rest, closes every upstream and listener.
    * A second call with `now` cuts at once.

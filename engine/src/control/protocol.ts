@@ -37,6 +37,8 @@ export type ServerMessage = z.infer<typeof serverMessage>;
 
 /** The WebSocket subprotocol that a client offers and hears back. */
 export const SUBPROTOCOL = "sockeye.v1";
+/** Where a client can set no header: offered beside SUBPROTOCOL with the token after it, and never said back. */
+export const TOKEN_SUBPROTOCOL = "sockeye.token.";
 
 /** Calls of one client without an answer yet. */
 export const MAX_CALLS = 32;

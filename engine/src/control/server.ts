@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from "node:crypto";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { isIP, type AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer, type WebSocket } from "ws";
@@ -7,7 +7,15 @@ import { formatEndpoint, type Endpoint } from "../endpoint.ts";
 import { ControlError } from "./control-error.ts";
 import { announce, createToken, runtimeDirectory } from "./directory.ts";
 import type { ControlHost } from "./host.ts";
-import { ServerSession, SUBPROTOCOL, type Channel, type ServerMessage } from "./protocol.ts";
+import { answerWithFile, type InterfaceFiles, readInterface, refuseRequest } from "./interface-files.ts";
+import {
+  ServerSession,
+  SUBPROTOCOL,
+  TOKEN_SUBPROTOCOL,
+  type Channel,
+  type ServerMessage,
+  type Service,
+} from "./protocol.ts";
 import { createService } from "./service.ts";
 
 /** The longest message that a client may send: a configuration file and some. */
@@ -19,9 +27,6 @@ const MAX_HEAD_BYTES = 8 * 1024;
 const HANDSHAKE_TIMEOUT_MS = 5_000;
 const PING_INTERVAL_MS = 20_000;
 
-/** Offered beside SUBPROTOCOL, and never said back. */
-const TOKEN_SUBPROTOCOL = "sockeye.token.";
-
 export interface ControlServerOptions {
   /** Loopback only. Port 0: a free one. */
   readonly address: Endpoint;
@@ -32,6 +37,10 @@ export interface ControlServerOptions {
   readonly directory?: string;
   /** Web origins that may connect (with the token, as everybody). Default: none. */
   readonly allowedOrigins?: readonly string[];
+  /** The built interface, to be served to browsers; its pages may connect. Default: none is served. */
+  readonly ui?: { readonly directory: string } | undefined;
+  /** Who answers, where others are served besides. Default: one made for this server. */
+  readonly service?: Service;
   /** Between two pings; a client that has not answered the last is gone. Default 20,000. */
   readonly pingIntervalMs?: number;
 }
@@ -39,6 +48,8 @@ export interface ControlServerOptions {
 export interface ControlServer {
   readonly address: Endpoint;
   readonly url: string;
+  /** Where a browser finds the interface, where it is served. */
+  readonly ui: string | undefined;
   /** Ends every client and takes the token and the entry away. */
   close(): Promise<void>;
 }
@@ -59,22 +70,26 @@ export async function startControlServer(
       `control listens on loopback only, and ${options.address.host} is not`,
     );
   }
+  const files = options.ui === undefined ? undefined : readInterface(options.ui.directory);
   const server = createServer({
     maxHeaderSize: MAX_HEAD_BYTES,
     headersTimeout: HANDSHAKE_TIMEOUT_MS,
     requestTimeout: HANDSHAKE_TIMEOUT_MS,
-    keepAliveTimeout: 1,
+    // A page's files come one after the other; who speaks WebSocket comes once.
+    keepAliveTimeout: files === undefined ? 1 : 5_000,
     connectionsCheckingInterval: 1_000,
   });
   server.maxConnections = MAX_CONNECTIONS;
   const address = await bind(server, options.address);
   const token = createToken();
   const url = `ws://${formatEndpoint(address)}/`;
+  const ui = files === undefined ? undefined : `http://${formatEndpoint(address)}/`;
   let withdraw: () => void;
   try {
     withdraw = await announce(options.directory ?? runtimeDirectory(), {
       name: options.name ?? String(process.pid),
       url,
+      ...(ui === undefined ? {} : { ui }),
       token,
       pid: process.pid,
       version: options.version,
@@ -85,15 +100,20 @@ export async function startControlServer(
     server.close();
     throw error;
   }
-  const closeSockets = serve(server, host, {
+  const ownOrigins = files === undefined ? [] : originsOf(address);
+  const closeSockets = serve(server, options.service ?? createService(host), {
     tokenDigest: digest(token),
     port: address.port,
-    origins: new Set(options.allowedOrigins),
+    origins: new Set([...ownOrigins, ...(options.allowedOrigins ?? [])]),
     pingIntervalMs: options.pingIntervalMs ?? PING_INTERVAL_MS,
   });
+  server.on("request", (request, response) =>
+    answerRequest({ request, response, port: address.port }, files),
+  );
   return {
     address,
     url,
+    ui,
     close: () =>
       new Promise((resolve) => {
         withdraw();
@@ -135,17 +155,12 @@ interface Admission {
 }
 
 /** @returns the way to end every client. */
-function serve(server: Server, host: ControlHost, admission: Admission): () => void {
-  const service = createService(host);
+function serve(server: Server, service: Service, admission: Admission): () => void {
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: MAX_MESSAGE_BYTES,
     perMessageDeflate: false,
     handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
-  });
-  server.on("request", (_request, response) => {
-    response.writeHead(426, { Connection: "close", Upgrade: "websocket" });
-    response.end("the control contract is spoken by WebSocket\n");
   });
   server.on("upgrade", (request, socket, head) => {
     const status =
@@ -165,6 +180,30 @@ function serve(server: Server, host: ControlHost, admission: Admission): () => v
     setTimeout(() => sockets.clients.forEach((client) => client.terminate()), 500).unref();
     sockets.close();
   };
+}
+
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+  readonly port: number;
+}
+
+/** A request that is no WebSocket: for the interface, where it is served. Its files are no secret and need no token. */
+function answerRequest({ request, response, port }: Exchange, files: InterfaceFiles | undefined): void {
+  if (files === undefined) {
+    refuseRequest(response, 426, "the control contract is spoken by WebSocket", { Upgrade: "websocket" });
+  } else if (!isOurHost(request.headers.host, port)) {
+    refuseRequest(response, 421, "this machine has another name");
+  } else {
+    answerWithFile(files, request, response);
+  }
+}
+
+/** What a browser calls our own pages, by either name of this machine. */
+function originsOf({ host, port }: Endpoint): string[] {
+  return [formatEndpoint({ host, port }), `127.0.0.1:${port}`, `localhost:${port}`].map(
+    (name) => `http://${name}`,
+  );
 }
 
 /** @returns the status line to refuse with; undefined for one who may come in. */

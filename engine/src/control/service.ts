@@ -12,6 +12,7 @@ import { readConfigText, writeConfigText } from "./config-file.ts";
 import type { ControlHost } from "./host.ts";
 import { maskSecrets } from "./mask.ts";
 import type { Service, Source } from "./protocol.ts";
+import { FlowRates, flowViewSource } from "./flow-view.ts";
 import { flowsSource, listFlows, logsSource, metricsSource, stateSource, testSource } from "./sources.ts";
 import type * as z from "zod";
 
@@ -20,6 +21,7 @@ type Handlers = { [Name in CallName]: (params: CallParams<Name>) => Promise<Call
 /** The contract, answered by an engine. One service serves every client. */
 export function createService(host: ControlHost): Service {
   const handlers = createHandlers(host);
+  const rates = new FlowRates(host);
   return {
     call(name, params) {
       if (!isCall(name)) return Promise.reject(unknownName(name));
@@ -27,7 +29,7 @@ export function createService(host: ControlHost): Service {
     },
     listen(name, params) {
       if (!isStream(name)) throw unknownName(name);
-      return openSource(host, name, params);
+      return openSource(host, rates, name, params);
     },
   };
 }
@@ -95,13 +97,15 @@ function notYet(): Promise<never> {
   return Promise.reject(new ControlError("unavailable", "this engine can't do that yet"));
 }
 
-function openSource(host: ControlHost, name: StreamName, params: unknown): Source {
+function openSource(host: ControlHost, rates: FlowRates, name: StreamName, params: unknown): Source {
   switch (name) {
     case "state":
       check(streams.state.params, name, params);
       return stateSource(host);
     case "flows":
       return flowsSource(host, check(streams.flows.params, name, params));
+    case "flows.view":
+      return flowViewSource(host, rates, check(streams["flows.view"].params, name, params));
     case "logs":
       return logsSource(host, check(streams.logs.params, name, params));
     case "routes":

@@ -1,0 +1,5 @@
+import { common } from "./common.ts";
+import { home } from "./home.ts";
+import { shell } from "./shell.ts";
+
+export const de = { common, home, shell };

@@ -1,0 +1,35 @@
+import type { en } from "../en/index.ts";
+
+export const shell: typeof en.shell = {
+  navigation: "Seiten",
+  pages: {
+    home: "Übersicht",
+    upstreams: "Upstreams",
+    routes: "Regeln",
+    connections: "Verbindungen",
+    logs: "Protokoll",
+    metrics: "Messwerte",
+    settings: "Einstellungen",
+  },
+  states: {
+    off: "Aus",
+    connecting: "Verbindet",
+    connected: "Verbunden",
+    trouble: "Braucht Aufmerksamkeit",
+    offline: "Kein Dienst",
+  },
+  skip: "Zum Inhalt",
+  connecting: "Verbindet sich mit dem Dienst…",
+  lost: {
+    title: "Der Dienst antwortet nicht",
+    reconnecting: "Ihr Verkehr läuft vielleicht weiter; dieses Fenster sieht ihn nicht mehr. Neuer Versuch…",
+    noToken: "Diese Seite braucht die Adresse, die der Dienst ausgegeben hat, mit dem Schlüssel am Ende.",
+    refused:
+      "Der Dienst hat den Schlüssel dieser Seite nicht angenommen. Er wurde wohl neu gestartet: Öffnen Sie die Adresse, die er jetzt ausgibt.",
+    restarting: (attempt, reason) =>
+      `Er hat aufgehört (${reason}) und wird neu gestartet, Versuch ${attempt}.`,
+    failed: "Er hat mehrmals hintereinander aufgehört und wurde deshalb nicht wieder gestartet.",
+    restart: "Neu starten",
+    log: "Seine letzten Worte",
+  },
+};

@@ -1,0 +1,18 @@
+export const common = {
+  close: "Close",
+  cancel: "Cancel",
+  save: "Save",
+  remove: "Remove",
+  undo: "Undo",
+  retry: "Try again",
+  copy: "Copy",
+  copied: "Copied",
+  optional: "optional",
+  more: "More",
+  none: "none",
+  loading: "Loading…",
+  direct: "Direct",
+  block: "Block",
+  up: "Up",
+  down: "Down",
+};
