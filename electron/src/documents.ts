@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { constants } from "node:fs";
 import { open, rename, rm, writeFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { MAX_SHELL_TEXT, type DesktopResult } from "@sockeye/renderer/desktop/contract";
@@ -31,7 +32,8 @@ export async function openText(dialog: DialogPart): Promise<DesktopResult<"file.
   });
   const path = filePaths[0];
   if (canceled || path === undefined) return null;
-  const file = await open(path, "r");
+  // A named pipe would keep an opener waiting for somebody at its other end.
+  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
   try {
     if (!(await file.stat()).isFile()) throw new Error(`${basename(path)} is no ordinary file`);
     // Read with an end: what stat says of a file's length need not hold.

@@ -2,6 +2,7 @@ import type {
   ConnectionState,
   ControlEdit,
   EngineStatus,
+  HelperStatus,
   UpstreamInfo,
 } from "@sockeye/engine/control/contract";
 import { ControlError } from "@sockeye/engine/control/control-error";
@@ -87,6 +88,11 @@ export class EngineView {
   /** @throws {Error} with the engine's sentence. */
   setTun(enabled: boolean): Promise<void> {
     return this.#edit({ kind: "set-section", section: "tun", values: { enabled } });
+  }
+
+  /** @throws {Error} with the engine's sentence. */
+  async helper(): Promise<HelperStatus> {
+    return this.#require().call("helper", {});
   }
 
   #edit(edit: ControlEdit): Promise<void> {

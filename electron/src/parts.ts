@@ -114,7 +114,7 @@ export type SafeStoragePart = Pick<
 >;
 export type ClipboardPart = Pick<electron.Clipboard, "readText" | "writeText">;
 export type DialogPart = Pick<electron.Dialog, "showMessageBox" | "showOpenDialog" | "showSaveDialog">;
-export type ExternalPart = Pick<common.Shell, "openExternal">;
+export type ExternalPart = Pick<common.Shell, "openExternal" | "openPath">;
 export type MenuPart = Pick<typeof electron.Menu, "buildFromTemplate" | "setApplicationMenu">;
 export type ThemePart = Pick<electron.NativeTheme, "shouldUseDarkColors" | "themeSource"> & {
   on(event: "updated", listener: () => void): unknown;

@@ -1,6 +1,10 @@
 import { join } from "node:path";
 import * as z from "zod";
-import { desktopSettings, type DesktopSettings } from "@sockeye/renderer/desktop/contract";
+import {
+  desktopSettings,
+  type DesktopParams,
+  type DesktopSettings,
+} from "@sockeye/renderer/desktop/contract";
 import { StateFile } from "./state-file.ts";
 
 const DEFAULTS: DesktopSettings = {
@@ -42,9 +46,9 @@ export class Settings {
   }
 
   /** Saves what is new, then tells it. @throws the system's error, and nothing has changed. */
-  change(changes: Partial<DesktopSettings>): void {
+  change(changes: DesktopParams<"settings.write">): void {
     const before = this.#settings;
-    const next = { ...before, ...changes };
+    const next = { ...before, ...withoutUndefined(changes) };
     this.#file.write({ settings: next, hints: this.#hints });
     this.#settings = next;
     for (const listener of this.#listeners) listener(next, before);

@@ -52,6 +52,12 @@ export class TrayIcon {
     this.#updateMenu(isSame);
   }
 
+  /** Draws the menu anew though nothing has changed: the system ticks an item by itself when it is chosen. */
+  redraw(): void {
+    this.#shown = { ...this.#shown, menu: "" };
+    this.#updateMenu(false);
+  }
+
   close(): void {
     clearTimeout(this.#late);
     this.#tray.destroy();

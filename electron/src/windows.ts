@@ -148,7 +148,7 @@ function windowOptions(of: {
     icon: of.icon,
     show: false,
     // The page's own ground, so that nothing flashes before its first paint.
-    backgroundColor: of.dark ? "#101214" : "#fbfbfa",
+    backgroundColor: of.dark ? "#0e1213" : "#f6f7f7",
     autoHideMenuBar: true,
     webPreferences: {
       preload: of.preload,
