@@ -31,6 +31,10 @@ function describeStatus(status: EngineStatus, upstreams: readonly UpstreamInfo[]
   const lines = [
     `Sockeye ${status.version}, ${status.phase}, process ${status.pid}, up ${formatDuration(Date.now() - status.startedAt)}`,
   ];
+  const { connection } = status;
+  if (connection.state === "off") lines.push("disconnected: no traffic is taken in");
+  if (connection.state === "trouble")
+    lines.push(paint(`trouble with ${connection.subject}: ${connection.message}`, "red", process.stdout));
   if (status.configFile !== undefined) lines.push(`configuration ${status.configFile}`);
   for (const problem of status.configProblems ?? []) {
     const place = problem.line === 0 ? "" : `${problem.line}:${problem.column}: `;

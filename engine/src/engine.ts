@@ -21,14 +21,19 @@ import type { Service } from "./control/protocol.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";
 import { createService } from "./control/service.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
+import { judge } from "./condition.ts";
+import { Connection } from "./connection.ts";
 import { connect } from "./flow/connect.ts";
 import { associate, type DatagramContext } from "./flow/datagrams.ts";
 import { DnsCarrier } from "./flow/dns-carrier.ts";
 import { FlowTable } from "./flow/table.ts";
 import { UdpSupport } from "./flow/udp-support.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
+import { HelperError } from "./helper/client.ts";
 import { systemHelper } from "./helper/source.ts";
+import { Intake } from "./intake.ts";
 import { TunMode } from "./tun/mode.ts";
+import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
 import { type Health, startObserveEndpoint } from "./observe/endpoint.ts";
@@ -38,6 +43,7 @@ import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
 import { proxyCommandGroups } from "./upstream/ssh/proxy-command.ts";
 import { isOwnProgram } from "./tun/own-programs.ts";
+import { RecentUse } from "./upstream/recent-use.ts";
 import { systemResolver } from "./upstream/resolver.ts";
 import { UpstreamSet } from "./upstream/set.ts";
 import { upstreamEnvironment } from "./upstream-environment.ts";
@@ -48,7 +54,7 @@ export type { Engine, EngineOptions } from "./control/host.ts";
 export { testUpstream } from "./test-upstream.ts";
 
 /**
- * Starts an engine and resolves once every listener is bound.
+ * Starts an engine and resolves once every listener is bound; with `connected` false, those for applications are not.
  * @throws {ControlError} `invalid-config` with the problems; `unavailable` when an address can't be bound or the file can't
  * be read. Whatever was opened is closed again then.
  */
@@ -78,8 +84,11 @@ class RunningEngine implements Engine {
   /** Closed before the upstreams that it goes through. */
   readonly #dns = new DnsCarrier(this.#udpSupport);
   readonly #listeners: Listeners;
-  readonly #reloader: Reloader;
   readonly #tun: TunMode;
+  readonly #intake: Intake;
+  readonly #connection: Connection;
+  readonly #recentUse = new RecentUse();
+  readonly #reloader: Reloader;
   readonly #instance = randomBytes(4).toString("hex");
   readonly #startedAt = Date.now();
   readonly #stopping = Promise.withResolvers<undefined>();
@@ -122,10 +131,21 @@ class RunningEngine implements Engine {
       events: (kind) => this.#listenEvents(kind),
       openMetrics: (address) => startObserveEndpoint(address, this.#metrics, this.#health()),
     });
+    this.#intake = new Intake(this.#listeners, this.#tun);
+    const turns = new Turns();
+    const busyWith = () => (this.#phase === "running" ? undefined : this.#phase);
+    this.#connection = new Connection({
+      turns,
+      busyWith,
+      open: () => unlessBusy(this.#intake.open({ config: this.#config, router: this.#router })),
+      shut: () => this.#endTraffic(),
+      condition: () => this.#condition(),
+    });
     this.#reloader = new Reloader({
       source,
       log: this.#log,
-      busyWith: () => (this.#phase === "running" ? undefined : this.#phase),
+      turns,
+      busyWith,
       change: (next) => this.#change(next),
       warn: (warning) => this.#warn(sentenceOf(warning)),
     });
@@ -138,8 +158,8 @@ class RunningEngine implements Engine {
 
   async start(warnings: readonly ConfigProblem[]): Promise<void> {
     this.#adopt(this.#next, diffConfig(this.#config, this.#next));
-    await unlessBusy(this.#listeners.apply(this.#next));
-    await unlessBusy(this.#tun.apply(this.#config, this.#router));
+    if (this.#options.connected ?? true) await this.#connection.open();
+    else await unlessBusy(this.#intake.shut(this.#config));
     for (const warning of warnings) this.#warn(sentenceOf(warning));
     const cipher = sshCrypto();
     if (cipher.kind === "javascript" && hasSsh(this.#config)) {
@@ -229,7 +249,7 @@ class RunningEngine implements Engine {
       pid: process.pid,
       startedAt: this.#startedAt,
       phase: this.#phase,
-      connection: { state: "connected", since: this.#startedAt },
+      connection: this.#connection.state,
       default: this.#config.default,
       tunEnabled: this.#config.tun.enabled,
       listeners,
@@ -298,6 +318,16 @@ class RunningEngine implements Engine {
     return this.#reloader.reload();
   }
 
+  async connect(): Promise<void> {
+    await this.#connection.connect();
+    this.#log.info({ listening: this.#addresses() }, "connected: traffic is taken in");
+  }
+
+  async disconnect(): Promise<void> {
+    await this.#connection.disconnect();
+    this.#log.info("disconnected: no traffic is taken in");
+  }
+
   setLogLevel(level: LogLevel): void {
     this.#log.setLevel(level);
   }
@@ -306,19 +336,35 @@ class RunningEngine implements Engine {
     return this.#metrics.snapshot();
   }
 
+  /** A disconnect. What applications have open ends at once, and nothing is left open to any upstream. */
+  async #endTraffic(): Promise<void> {
+    await this.#intake.shut(this.#config);
+    await this.#table.drain(0, "sockeye was disconnected");
+    this.#dns.close();
+    await this.#upstreams.renew(this.#config);
+    for (const name of Object.keys(this.#config.upstreams)) this.#metrics.connectionStatus(name, false);
+  }
+
+  #condition() {
+    const { default: fallback, listen, upstreams } = this.#config;
+    const inUse = Object.keys(upstreams).filter((name) => name === fallback || this.#recentUse.has(name));
+    return judge({
+      tun: this.#tun.state,
+      missing: this.#intake.missing(this.#config),
+      listen,
+      upstreams: inUse.map((name) => [name, this.#upstreams.get(name)!.status()] as const),
+      configProblems: this.#reloader.problems,
+      configFile: this.#source.file,
+    });
+  }
+
   /** A reload. What can fail comes first, and is as it was then. */
   async #change(next: Config): Promise<void> {
     const diff = diffConfig(this.#config, next);
-    const before = this.#config;
-    const listeners = await unlessBusy(this.#listeners.apply(next));
-    try {
-      const concernsTun = diff.tunChanged || diff.routesChanged || diff.limitsChanged;
-      if (concernsTun) await unlessBusy(this.#tun.apply(next, routerOf(next)));
-    } catch (error) {
-      await this.#listeners.apply(before);
-      await this.#tun.apply(before, this.#router).catch(() => {});
-      throw error;
-    }
+    const concernsTun = diff.tunChanged || diff.routesChanged || diff.limitsChanged;
+    const after = { config: next, router: routerOf(next) };
+    const before = { config: this.#config, router: this.#router };
+    const listeners = await unlessBusy(this.#intake.change(after, before, concernsTun));
     this.#adopt(next, diff);
     if (diff.logChanged) this.#log.setLevel(next.log.level);
     if (diff.listen.control === "changed") this.#log.warn("listen.control changes at the next start");
@@ -350,8 +396,11 @@ class RunningEngine implements Engine {
 
   #health(): Health {
     return {
-      unhealthy: () => this.#listeners.missing(this.#config).map((kind) => `the ${kind} listener is gone`),
-      notReady: () => (this.#phase === "running" ? [] : [this.#phase]),
+      unhealthy: () => this.#intake.missing(this.#config).map((kind) => `the ${kind} listener is gone`),
+      notReady: () => {
+        if (this.#phase !== "running") return [this.#phase];
+        return this.#connection.isOff ? ["disconnected"] : [];
+      },
     };
   }
 
@@ -371,7 +420,10 @@ class RunningEngine implements Engine {
       observer: this.#metrics,
       log: this.#log,
       router: () => this.#router,
-      dialer: (name) => this.#upstreams.get(name),
+      dialer: (name) => {
+        this.#recentUse.note(name);
+        return this.#upstreams.get(name);
+      },
       dialTimeoutMs: () => this.#limits.dial_timeout * 1000,
       requestId: (flow) => `${this.#instance}-${flow}`,
       dns: this.#dns,
@@ -409,6 +461,7 @@ class RunningEngine implements Engine {
           { upstream },
           connected ? "upstream connected" : "upstream not connected",
         );
+        this.#connection.look();
       },
       onReconnect: (upstream) => {
         this.#metrics.reconnected(upstream);
@@ -454,14 +507,13 @@ function hasSsh(config: Config): boolean {
   return Object.values(config.upstreams).some((upstream) => upstream.type === "ssh");
 }
 
-/** An address that can't be bound is the caller's to hear about, in the words of whoever tried. */
-async function unlessBusy<T>(listening: Promise<T>): Promise<T> {
+/** An address that can't be bound, or a helper that is not there, is the caller's to hear about, in the words of whoever tried. */
+async function unlessBusy<T>(opening: Promise<T>): Promise<T> {
   try {
-    return await listening;
+    return await opening;
   } catch (error) {
-    throw new ControlError("unavailable", error instanceof Error ? error.message : String(error), {
-      cause: error,
-    });
+    const code = error instanceof HelperError ? "helper" : "unavailable";
+    throw new ControlError(code, error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
 

@@ -1,4 +1,10 @@
-import type { ConfigProblem, FlowInfo, LogRecord, UpstreamInfo } from "../../engine/src/control/contract.ts";
+import type {
+  ConfigProblem,
+  ConnectionState,
+  FlowInfo,
+  LogRecord,
+  UpstreamInfo,
+} from "../../engine/src/control/contract.ts";
 import { CONTRACT_VERSION } from "../../engine/src/control/contract.ts";
 import { ControlError } from "../../engine/src/control/control-error.ts";
 import type { ControlHost } from "../../engine/src/control/host.ts";
@@ -16,6 +22,8 @@ export interface TestHost extends ControlHost {
   configFile: string | undefined;
   reloads: number;
   failReload: ControlError | undefined;
+  connection: ConnectionState;
+  failConnect: ControlError | undefined;
   /** Called by testUpstream, so that a test can see its signal. */
   onTest: (signal: AbortSignal) => void;
 }
@@ -70,6 +78,8 @@ export function createTestHost(): TestHost {
     configFile: undefined,
     reloads: 0,
     failReload: undefined,
+    connection: { state: "connected", since: 1_700_000_000_000 },
+    failConnect: undefined,
     onTest: () => {},
     status: () => ({
       version: "1.2.3",
@@ -77,7 +87,7 @@ export function createTestHost(): TestHost {
       pid: process.pid,
       startedAt: 1_700_000_000_000,
       phase: "running",
-      connection: { state: "connected", since: 1_700_000_000_000 },
+      connection: host.connection,
       default: "direct",
       tunEnabled: false,
       listeners: [{ kind: "socks5", address: "127.0.0.1:1080", pending: 0 }],
@@ -167,6 +177,17 @@ export function createTestHost(): TestHost {
       if (host.failReload !== undefined) throw host.failReload;
       host.reloads++;
       return { warnings: [] };
+    },
+    connect: async () => {
+      if (host.failConnect !== undefined) {
+        const { code, message } = host.failConnect;
+        host.connection = { state: "off", error: { code, message } };
+        throw host.failConnect;
+      }
+      host.connection = { state: "connected", since: 1_700_000_000_000 };
+    },
+    disconnect: async () => {
+      host.connection = { state: "off" };
     },
     setLogLevel: (level) => {
       host.logLevel = level;

@@ -1,11 +1,12 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Engine, startEngine } from "@sockeye/engine/engine";
+import { type Engine, type EngineOptions, startEngine } from "@sockeye/engine/engine";
 import { type Endpoint, parseEndpoint } from "@sockeye/engine";
 
 export interface EngineUnderTest extends AsyncDisposable {
   readonly engine: Engine;
+  /** Where it listens now. */
   readonly socks5: Endpoint;
   readonly http: Endpoint;
   /** Rewrites the configuration file and reloads. */
@@ -14,17 +15,21 @@ export interface EngineUnderTest extends AsyncDisposable {
 }
 
 /** A real engine in this process, with a configuration file of its own and listeners on free ports of loopback. */
-export async function startEngineUnderTest(config: object): Promise<EngineUnderTest> {
+export async function startEngineUnderTest(
+  config: object,
+  options: Partial<EngineOptions> = {},
+): Promise<EngineUnderTest> {
   const folder = await mkdtemp(join(tmpdir(), "sockeye-engine-"));
   // What outlives a run must not be a developer's own: trust store and control token go into the folder.
   process.env["XDG_STATE_HOME"] = folder;
+  process.env["XDG_CONFIG_HOME"] = folder;
   process.env["XDG_RUNTIME_DIR"] = folder;
   const configFile = join(folder, "config.yaml");
   const listen = { socks5: "127.0.0.1:0", http: "127.0.0.1:0" };
   const write = (settings: object) =>
     writeFile(configFile, JSON.stringify({ listen, log: { level: "silent" }, ...settings }));
   await write(config);
-  const engine = await startEngine({ configFile, version: "0.0.0-test" });
+  const engine = await startEngine({ ...options, configFile, version: "0.0.0-test" });
   const addressOf = (kind: string) => {
     const listener = engine.status().listeners.find((one) => one.kind === kind);
     if (!listener) throw new Error(`no ${kind} listener`);
@@ -33,8 +38,12 @@ export async function startEngineUnderTest(config: object): Promise<EngineUnderT
   return {
     engine,
     configFile,
-    socks5: addressOf("socks5"),
-    http: addressOf("http"),
+    get socks5() {
+      return addressOf("socks5");
+    },
+    get http() {
+      return addressOf("http");
+    },
     reconfigure: async (settings) => {
       await write(settings);
       await engine.reload();

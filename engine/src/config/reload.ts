@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ControlError } from "../control/control-error.ts";
 import type { Logger } from "../observe/log.ts";
 import { Backoff } from "../upstream/backoff.ts";
+import type { Turns } from "../turns.ts";
 import type { Config } from "./config.ts";
 import type { ConfigProblem } from "./problem.ts";
 import { accepted, type ConfigSource } from "./running.ts";
@@ -11,6 +12,8 @@ import { type ConfigChange, type ConfigWatch, watchConfig } from "./watch.ts";
 export interface ReloaderOptions {
   readonly source: ConfigSource;
   readonly log: Logger;
+  /** Shared with whatever else opens and shuts what a configuration names. */
+  readonly turns: Turns;
   /** Undefined while reloads are wanted, else what the engine does instead, in a word. */
   readonly busyWith: () => string | undefined;
   /** Makes the configuration the running one, or throws and leaves all as it was. */
@@ -23,7 +26,6 @@ export class Reloader {
   readonly #options: ReloaderOptions;
   #watch: ConfigWatch | undefined;
   #problems: readonly ConfigProblem[] | undefined;
-  #last: Promise<unknown> = Promise.resolve();
 
   constructor(options: ReloaderOptions) {
     this.#options = options;
@@ -45,15 +47,13 @@ export class Reloader {
 
   /** @throws {ControlError} and what ran before still runs then. */
   reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }> {
-    const reload = this.#last.then(() => this.#reload());
-    this.#last = reload.catch(() => {});
-    return reload;
+    return this.#options.turns.run(() => this.#reload());
   }
 
   /** Ends the watch, and waits for a reload that is under way. */
   async close(): Promise<void> {
     this.#watch?.close();
-    await this.#last;
+    await this.#options.turns.ended();
   }
 
   async #reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }> {

@@ -52,6 +52,14 @@ export interface ControlHost {
    */
   reload(): Promise<{ readonly warnings: readonly ConfigProblem[] }>;
 
+  /**
+   * Takes traffic in: opens the listeners for applications and, where configured, TUN mode.
+   * @throws {ControlError} and is off then: `helper`, where TUN mode's helper is not there or refuses; `unavailable`.
+   */
+  connect(): Promise<void>;
+  /** Ends every flow, TUN mode with its kill switch, the listeners for applications and every connection to an upstream. */
+  disconnect(): Promise<void>;
+
   setLogLevel(level: LogLevel): void;
   readonly log: LogSource;
   /** Per configured upstream, direct and block. */
@@ -90,6 +98,8 @@ export interface EngineOptions {
   readonly version: string;
   /** The name under which the control endpoint is found; default: the process id. */
   readonly controlName?: string | undefined;
+  /** False: traffic is taken in only once connect() is called. Default true. */
+  readonly connected?: boolean | undefined;
   /** Absent where nobody is there to answer. */
   readonly prompter?: Prompter | undefined;
   /** Who gives TUN mode its privileges. Default: the helper that the system runs. */

@@ -73,8 +73,14 @@ function createHandlers(host: ControlHost): Handlers {
       const { warnings } = await host.reload();
       return { warnings: [...warnings] };
     },
-    connect: notYet,
-    disconnect: notYet,
+    connect: async () => {
+      await host.connect();
+      return {};
+    },
+    disconnect: async () => {
+      await host.disconnect();
+      return {};
+    },
     "config.edit": notYet,
     "prompt.answer": notYet,
     "secret.support": notYet,

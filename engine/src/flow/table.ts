@@ -87,8 +87,12 @@ export class FlowTable {
     return this.#flows.values();
   }
 
-  /** Resolves once no flow is left, or after `timeoutMs`, when what is left is cut. Returns how many were cut. */
-  async drain(timeoutMs: number): Promise<number> {
+  /**
+   * Resolves once no flow is left, or after `timeoutMs`, when what is left is cut.
+   * @param why what a flow that is cut is told.
+   * @returns how many were cut.
+   */
+  async drain(timeoutMs: number, why = "sockeye is stopping"): Promise<number> {
     if (this.#flows.size > 0 && timeoutMs > 0) {
       const { promise, resolve } = Promise.withResolvers<undefined>();
       const timer = setTimeout(resolve, timeoutMs, undefined);
@@ -97,7 +101,7 @@ export class FlowTable {
       clearTimeout(timer);
     }
     const cut = this.#flows.size;
-    for (const flow of [...this.#flows.values()]) flow.close(new DialError("closed", "sockeye is stopping"));
+    for (const flow of [...this.#flows.values()]) flow.close(new DialError("closed", why));
     return cut;
   }
 

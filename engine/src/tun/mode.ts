@@ -103,11 +103,33 @@ export class TunMode {
     });
   }
 
-  /** Gives everything back to the system. Connections through the device are cut. */
-  async close(): Promise<void> {
+  /**
+   * Gives everything back to the system. Connections through the device are cut.
+   * @param options.liftKillSwitch one may be left of a session that has ended: it is released as well. One that was left by
+   * our own is in any case.
+   */
+  async close(options: { readonly liftKillSwitch?: boolean } = {}): Promise<void> {
     await this.#endRetry();
+    const left = this.#lost !== undefined && this.#wanted?.config.tun.block_when_disconnected === true;
+    const lift = this.#running === undefined && (left || options.liftKillSwitch === true);
     this.#wanted = undefined;
     await this.#stop();
+    if (lift) await this.#liftKillSwitch();
+  }
+
+  /** The helper of a session that has ended knows of it no more: a new session releases it. */
+  async #liftKillSwitch(): Promise<void> {
+    const { helper, log } = this.#options;
+    try {
+      const client = await helper.session();
+      try {
+        for (const problem of await client.release()) log.error(`TUN mode: ${problem}`);
+      } finally {
+        helper.done(client);
+      }
+    } catch (error) {
+      log.warn({ err: error }, "TUN mode: a kill switch that may be left could not be released");
+    }
   }
 
   async #start(wanted: Wanted): Promise<void> {

@@ -52,23 +52,35 @@ export class UpstreamSet {
    */
   apply(config: Config, diff: ConfigDiff, drainMs: number): void {
     const replaced = new Set([...diff.upstreams.removed, ...diff.upstreams.changed]);
-    const next = new Map<string, Upstream>();
-    const build = (name: string): Upstream => {
-      if (name === "direct") return this.direct;
-      const built = next.get(name) ?? (replaced.has(name) ? undefined : this.#upstreams.get(name));
-      if (built) return built;
-      const upstreamConfig = config.upstreams[name]!;
-      const upstream = this.create(name, upstreamConfig, build(upstreamConfig.via ?? "direct"));
-      next.set(name, upstream);
-      return upstream;
-    };
-    const ordered = new Map(Object.keys(config.upstreams).map((name) => [name, build(name)]));
+    const next = this.#build(config, (name) => (replaced.has(name) ? undefined : this.#upstreams.get(name)));
     const old = [...replaced].flatMap((name) => this.#upstreams.get(name) ?? []);
-    this.#upstreams = ordered;
+    this.#upstreams = next;
     for (const upstream of old) {
       const closed = upstream.close(drainMs).finally(() => this.#draining.delete(closed));
       this.#draining.add(closed);
     }
+  }
+
+  /** Cuts whatever runs through an upstream, and has each begin anew, without a connection. */
+  async renew(config: Config): Promise<void> {
+    const old = [...this.#upstreams.values()];
+    this.#upstreams = this.#build(config, () => undefined);
+    await Promise.allSettled(old.map((upstream) => upstream.close(0)));
+  }
+
+  /** In the order of the configuration, each on the one that it is reached through. */
+  #build(config: Config, kept: (name: string) => Upstream | undefined): Map<string, Upstream> {
+    const built = new Map<string, Upstream>();
+    const build = (name: string): Upstream => {
+      if (name === "direct") return this.direct;
+      const known = built.get(name) ?? kept(name);
+      if (known) return known;
+      const upstreamConfig = config.upstreams[name]!;
+      const upstream = this.create(name, upstreamConfig, build(upstreamConfig.via ?? "direct"));
+      built.set(name, upstream);
+      return upstream;
+    };
+    return new Map(Object.keys(config.upstreams).map((name) => [name, build(name)]));
   }
 
   /** One upstream that is in no set: a test of a configuration that is not saved. The caller closes it. */

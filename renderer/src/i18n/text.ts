@@ -3,6 +3,8 @@ import { de } from "./de/index.ts";
 import { en } from "./en/index.ts";
 import { type Format, formatOf } from "./format.ts";
 
+export type { Format };
+
 export type Language = "en" | "de";
 
 /** English is the model: another language that lacks a sentence does not compile. */

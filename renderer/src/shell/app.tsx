@@ -1,4 +1,4 @@
-import { Suspense } from "react";
+import { lazy, Suspense } from "react";
 import { useEngine } from "../engine/engine.ts";
 import { useText } from "../i18n/text.ts";
 import { HomePage } from "../pages/home/home.tsx";
@@ -7,6 +7,21 @@ import styles from "./app.module.css";
 import { Lost } from "./lost.tsx";
 import { type PageName, usePlace } from "./pages.ts";
 import { Sidebar } from "./sidebar.tsx";
+
+/** What is not the first page comes when it is asked for. */
+const ConnectionsPage = lazy(() =>
+  import("../pages/connections/connections.tsx").then((page) => ({ default: page.ConnectionsPage })),
+);
+
+const LogsPage = lazy(() => import("../pages/logs/logs.tsx").then((page) => ({ default: page.LogsPage })));
+
+const RoutesPage = lazy(() =>
+  import("../pages/routes/routes.tsx").then((page) => ({ default: page.RoutesPage })),
+);
+
+const MetricsPage = lazy(() =>
+  import("../pages/metrics/metrics.tsx").then((page) => ({ default: page.MetricsPage })),
+);
 
 export function App() {
   const text = useText();
@@ -47,6 +62,14 @@ function Current({ page, rest }: { readonly page: PageName; readonly rest: strin
   switch (page) {
     case "home":
       return <HomePage />;
+    case "connections":
+      return <ConnectionsPage />;
+    case "logs":
+      return <LogsPage />;
+    case "routes":
+      return <RoutesPage />;
+    case "metrics":
+      return <MetricsPage />;
     default:
       return <p>{rest}</p>;
   }

@@ -1,0 +1,29 @@
+import type { en } from "../en/index.ts";
+
+export const metrics: typeof en.metrics = {
+  title: "Messwerte",
+  subtitle: "Jeder Upstream, jetzt und im Lauf der Zeit",
+  range: "Zeitspanne",
+  ranges: { hour: "1 h", quarter: "6 h", day: "24 h", week: "7 d" },
+  now: "Seit dem Start des Dienstes",
+  columns: {
+    upstream: "Upstream",
+    active: "Offen",
+    connections: "Verbindungen",
+    dial: "Einwahl im Mittel",
+    errors: "Fehler",
+    reconnects: "Neuverbindungen",
+    down: "Herunter",
+    up: "Hinauf",
+  },
+  show: (upstream) => `${upstream} im Lauf der Zeit zeigen`,
+  traffic: "Verkehr",
+  latency: "Dauer der Einwahl",
+  errors: "Misslungene Einwahlen",
+  reconnects: "Neuverbindungen",
+  connections: "Neue Verbindungen",
+  chart: (what, upstream) => `${what} von ${upstream} im Lauf der Zeit`,
+  perSpan: (span) => `je ${span}`,
+  noHistory: "Noch ist nichts aufgehoben",
+  noHistoryText: "Eine Minute nach dem ersten Verkehr erscheinen hier Zahlen; sie überdauern Neustarts.",
+};

@@ -1,0 +1,260 @@
+import type { FlowRow, FlowSort } from "@sockeye/engine/control/contract";
+import { useVirtualizer } from "@tanstack/react-virtual";
+import { ArrowDown, ArrowUp, X } from "lucide-react";
+import { type KeyboardEvent, memo, type ReactNode, useEffect, useRef, useState } from "react";
+import { useNow } from "../../engine/now.ts";
+import { type Format, type Text, useFormat, useText } from "../../i18n/text.ts";
+import { IconButton } from "../../ui/button.tsx";
+import { Skeleton } from "../../ui/surface.tsx";
+import { StateMark } from "../../ui/state-mark.tsx";
+import styles from "./connections.module.css";
+import type { FlowWindow } from "./flow-window.ts";
+
+const ROW_HEIGHT = 34;
+/** In this order; `class` says below which width a column goes. */
+const columns = [
+  { by: "target" },
+  { by: "process", class: "wide" },
+  { by: "upstream" },
+  { by: "rule", class: "wide" },
+  { by: "rate", number: true },
+  { by: "down", number: true, class: "middle" },
+  { by: "up", number: true, class: "wide" },
+  { by: "age", number: true, class: "middle" },
+] as const satisfies readonly { by: FlowSort["by"]; number?: true; class?: string }[];
+
+export interface FlowTableProps {
+  readonly shown: FlowWindow;
+  readonly sort: FlowSort;
+  readonly onSort: (sort: FlowSort) => void;
+  readonly onOpen: (flow: FlowRow) => void;
+  readonly onClose: (flow: FlowRow) => void;
+  readonly empty: ReactNode;
+}
+
+/** Any number of flows, of which only those on the screen are there. Arrows move, Return opens, Delete closes. */
+export function FlowTable({ shown, sort, onSort, onOpen, onClose, empty }: FlowTableProps) {
+  const text = useText();
+  const format = useFormat();
+  const now = useNow();
+  const body = useRef<HTMLDivElement>(null);
+  const [active, setActive] = useState(0);
+  const total = shown.total ?? 0;
+  const virtual = useVirtualizer({
+    count: total,
+    getScrollElement: () => body.current,
+    estimateSize: () => ROW_HEIGHT,
+    overscan: 12,
+  });
+  const items = virtual.getVirtualItems();
+  const [first, last] = [items[0]?.index ?? 0, items.at(-1)?.index ?? 0];
+  useEffect(() => shown.show(first, last));
+
+  const move = (index: number) => {
+    const next = Math.max(0, Math.min(total - 1, index));
+    setActive(next);
+    virtual.scrollToIndex(next);
+    // It may be made only now.
+    requestAnimationFrame(() => body.current?.querySelector<HTMLElement>(`[data-index="${next}"]`)?.focus());
+  };
+  const onKeyDown = (event: KeyboardEvent) => {
+    const page = Math.floor((body.current?.clientHeight ?? 0) / ROW_HEIGHT);
+    const target = {
+      ArrowDown: active + 1,
+      ArrowUp: active - 1,
+      PageDown: active + page,
+      PageUp: active - page,
+      Home: 0,
+      End: total - 1,
+    }[event.key];
+    const flow = shown.row(active);
+    if (target !== undefined) move(target);
+    else if (
+      event.key === "Enter" &&
+      flow &&
+      event.target instanceof HTMLElement &&
+      event.target.role === "row"
+    ) {
+      onOpen(flow);
+    } else if (event.key === "Delete" && flow && flow.state !== "ended") onClose(flow);
+    else return;
+    event.preventDefault();
+  };
+
+  return (
+    <div
+      className={styles["table"]}
+      role="table"
+      aria-label={text.connections.title}
+      aria-rowcount={shown.total === undefined ? -1 : total + 1}
+    >
+      <div role="rowgroup">
+        <div role="row" aria-rowindex={1} className={styles["head"]}>
+          {columns.map((column) => (
+            <ColumnHead key={column.by} column={column} sort={sort} onSort={onSort} text={text} />
+          ))}
+          <span role="columnheader">
+            <span className="visually-hidden">{text.common.close}</span>
+          </span>
+        </div>
+      </div>
+      {shown.total === 0 ? (
+        empty
+      ) : (
+        <div ref={body} role="rowgroup" className={styles["body"]} onKeyDown={onKeyDown}>
+          <div className={styles["space"]} style={{ height: virtual.getTotalSize() }}>
+            {items.map(({ index, start }) => (
+              <Row
+                key={index}
+                index={index}
+                top={start}
+                flow={shown.row(index)}
+                active={index === active}
+                now={now}
+                format={format}
+                text={text}
+                onFocus={setActive}
+                onOpen={onOpen}
+                onClose={onClose}
+              />
+            ))}
+          </div>
+        </div>
+      )}
+    </div>
+  );
+}
+
+function ColumnHead({
+  column,
+  sort,
+  onSort,
+  text,
+}: {
+  readonly column: (typeof columns)[number];
+  readonly sort: FlowSort;
+  readonly onSort: (sort: FlowSort) => void;
+  readonly text: Text;
+}) {
+  const { by } = column;
+  const sorted = sort.by === by;
+  const numeric = "number" in column;
+  const Arrow = sort.descending ? ArrowDown : ArrowUp;
+  return (
+    <span
+      role="columnheader"
+      aria-sort={sorted ? (sort.descending ? "descending" : "ascending") : undefined}
+      className={"class" in column ? styles[column.class] : undefined}
+    >
+      <button
+        type="button"
+        className={[styles["sort"], numeric && styles["number"]].filter(Boolean).join(" ")}
+        style={{ width: "100%" }}
+        data-sorted={sorted || undefined}
+        // The most is what one looks for among numbers, the first letter among names; the newest among ages.
+        onClick={() => onSort({ by, descending: sorted ? !sort.descending : numeric && by !== "age" })}
+      >
+        {text.connections.columns[by]}
+        {sorted && <Arrow size={12} aria-hidden="true" />}
+      </button>
+    </span>
+  );
+}
+
+interface RowProps {
+  readonly index: number;
+  readonly top: number;
+  readonly flow: FlowRow | undefined;
+  readonly active: boolean;
+  readonly now: number;
+  readonly format: Format;
+  readonly text: Text;
+  readonly onFocus: (index: number) => void;
+  readonly onOpen: (flow: FlowRow) => void;
+  readonly onClose: (flow: FlowRow) => void;
+}
+
+const Row = memo(function Row({ index, top, flow, active, now, format, text, ...on }: RowProps) {
+  const place = { transform: `translateY(${top}px)` };
+  if (!flow) {
+    return (
+      <div role="row" aria-rowindex={index + 2} data-index={index} className={styles["row"]} style={place}>
+        <span role="cell">
+          <Skeleton height="0.7rem" width="60%" />
+        </span>
+      </div>
+    );
+  }
+  const { target, process, upstream, rule, rateUp, rateDown, up, down, startedAt, endedAt, error } = flow;
+  const ended = flow.state === "ended";
+  const rate = rateUp + rateDown;
+  const cell = (...names: string[]) => names.map((name) => styles[name] ?? name).join(" ");
+  return (
+    <div
+      role="row"
+      aria-rowindex={index + 2}
+      data-index={index}
+      tabIndex={active ? 0 : -1}
+      className={ended ? cell("row", "ended") : styles["row"]}
+      style={place}
+      onFocus={() => on.onFocus(index)}
+      onClick={() => on.onOpen(flow)}
+    >
+      <span role="cell" className={styles["target"]} title={error ? `${target}: ${error.message}` : target}>
+        <StateMark state={markOf(flow)} size={8} />
+        <span className="visually-hidden">{text.connections.states[flow.state]}</span>
+        <span>{target}</span>
+      </span>
+      <span
+        role="cell"
+        className={cell("wide", "faint")}
+        title={process && `${process.name} (${process.pid})`}
+      >
+        {process?.name ?? "–"}
+      </span>
+      <span role="cell">{upstream}</span>
+      <span role="cell" className={cell("wide", "faint")}>
+        {rule === undefined ? text.connections.defaultRule : rule + 1}
+      </span>
+      <span role="cell" className={cell("number", "figures")}>
+        {rate >= 1 ? format.rate(rate) : "–"}
+      </span>
+      <span role="cell" className={cell("middle", "number", "figures")}>
+        {format.bytes(down)}
+      </span>
+      <span role="cell" className={cell("wide", "number", "figures")}>
+        {format.bytes(up)}
+      </span>
+      <span role="cell" className={cell("middle", "number", "figures", "faint")}>
+        {format.duration((endedAt ?? now) - startedAt)}
+      </span>
+      <span role="cell" className={styles["act"]}>
+        {!ended && (
+          <IconButton
+            tabIndex={-1}
+            label={text.connections.close(target)}
+            icon={<X size={14} />}
+            onClick={(event) => {
+              event.stopPropagation();
+              on.onClose(flow);
+            }}
+          />
+        )}
+      </span>
+    </div>
+  );
+});
+
+function markOf({ state, error, upstream }: FlowRow) {
+  if (upstream === "block") return "blocked";
+  if (error) return "trouble";
+  switch (state) {
+    case "dialing":
+      return "connecting";
+    case "open":
+    case "half-closed":
+      return "connected";
+    case "ended":
+      return "off";
+  }
+}

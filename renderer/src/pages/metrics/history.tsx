@@ -1,0 +1,173 @@
+import type { CallResult, HistoryPoint } from "@sockeye/engine/control/contract";
+import { ChartLine } from "lucide-react";
+import { type ReactNode, useEffect, useState } from "react";
+import { call, useEngine } from "../../engine/engine.ts";
+import { useFormat, useText } from "../../i18n/text.ts";
+import { Chart, type ChartSeries } from "../../ui/chart.tsx";
+import { Card, Empty, Notice, Skeleton } from "../../ui/surface.tsx";
+import styles from "./metrics.module.css";
+
+export const ranges = ["hour", "quarter", "day", "week"] as const;
+export type Range = (typeof ranges)[number];
+
+const HOUR_MS = 3_600_000;
+const lengths: Readonly<Record<Range, number>> = {
+  hour: HOUR_MS,
+  quarter: 6 * HOUR_MS,
+  day: 24 * HOUR_MS,
+  week: 168 * HOUR_MS,
+};
+const POINTS = 240;
+const REFRESH_MS = 10_000;
+const CHART_HEIGHT = 170;
+
+interface Kept {
+  readonly from: number;
+  readonly to: number;
+  readonly stepMs: number;
+  readonly points: readonly HistoryPoint[];
+}
+
+/** One upstream over time, as the engine has kept it. */
+export function History({ upstream, range }: { readonly upstream: string; readonly range: Range }) {
+  const text = useText();
+  const kept = useHistory(upstream, range);
+  if (typeof kept === "string") return <Notice kind="warn">{kept}</Notice>;
+  if (!kept) {
+    return (
+      <div className={styles["charts"]}>
+        {[1, 2, 3, 4].map((place) => (
+          <Skeleton key={place} height="16rem" />
+        ))}
+      </div>
+    );
+  }
+  if (kept.points.length === 0) {
+    return (
+      <Card>
+        <Empty icon={<ChartLine />} title={text.metrics.noHistory}>
+          {text.metrics.noHistoryText}
+        </Empty>
+      </Card>
+    );
+  }
+  return <Charts upstream={upstream} kept={kept} />;
+}
+
+/** Undefined while it comes; a sentence where it can't be had. */
+function useHistory(upstream: string, range: Range): Kept | string | undefined {
+  const open = useEngine((state) => state.link.state === "open");
+  const [kept, setKept] = useState<Kept | string>();
+  useEffect(() => {
+    if (!open) return undefined;
+    let current = true;
+    const load = () => {
+      const to = Date.now();
+      const from = to - lengths[range];
+      call("metrics.history", { from, to, points: POINTS, upstream }).then(
+        (answer) => {
+          if (current) setKept({ from, to, ...only(answer, upstream) });
+        },
+        (error: unknown) => {
+          if (current) setKept(error instanceof Error ? error.message : String(error));
+        },
+      );
+    };
+    load();
+    const timer = setInterval(load, REFRESH_MS);
+    return () => {
+      current = false;
+      clearInterval(timer);
+    };
+  }, [open, upstream, range]);
+  return kept;
+}
+
+function only({ stepMs, series }: CallResult<"metrics.history">, upstream: string) {
+  return { stepMs, points: series.find((one) => one.upstream === upstream)?.points ?? [] };
+}
+
+function Charts({ upstream, kept }: { readonly upstream: string; readonly kept: Kept }) {
+  const text = useText();
+  const format = useFormat();
+  const { metrics } = text;
+  const { points, stepMs } = kept;
+  const seconds = stepMs / 1000;
+  const values = (read: (point: HistoryPoint) => number | null) => points.map(read);
+  const whole = (value: number) => (Number.isInteger(value) ? format.number(value) : "");
+  const panel = (
+    title: string,
+    series: ChartSeries[],
+    write: (value: number) => string,
+    more: ReactNode = null,
+  ) => (
+    <Card title={title} actions={more}>
+      <Chart
+        label={metrics.chart(title, upstream)}
+        height={CHART_HEIGHT}
+        times={points.map(({ at }) => at)}
+        range={[kept.from, kept.to]}
+        series={series}
+        format={write}
+        formatTime={lengths.day <= kept.to - kept.from ? format.moment : format.time}
+        atLeast={1}
+      />
+    </Card>
+  );
+  const span = <span className={styles["span"]}>{metrics.perSpan(format.duration(stepMs))}</span>;
+  return (
+    <div className={styles["charts"]}>
+      {panel(
+        metrics.traffic,
+        [
+          { label: text.common.down, colour: "series-down", values: values(({ down }) => down / seconds) },
+          {
+            label: text.common.up,
+            colour: "series-up",
+            values: values(({ up }) => up / seconds),
+            line: "plain",
+          },
+        ],
+        format.rate,
+      )}
+      {panel(
+        metrics.latency,
+        [
+          {
+            label: metrics.latency,
+            colour: "series-down",
+            values: values(({ dialMs }) => dialMs ?? null),
+            line: "plain",
+          },
+        ],
+        format.latency,
+      )}
+      {panel(
+        metrics.connections,
+        [
+          {
+            label: metrics.connections,
+            colour: "series-down",
+            values: values(({ connections }) => connections),
+          },
+        ],
+        whole,
+        span,
+      )}
+      {panel(
+        metrics.errors,
+        [
+          { label: metrics.errors, colour: "danger", values: values(({ errors }) => errors) },
+          {
+            label: metrics.reconnects,
+            colour: "warn",
+            values: values(({ reconnects }) => reconnects),
+            line: "dashed",
+          },
+        ],
+        whole,
+        span,
+      )}
+    </div>
+  );
+}
