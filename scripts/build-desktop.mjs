@@ -1,17 +1,19 @@
-// Builds what the desktop app runs into .vite/build: main process, preload script, engine's process, interface, icons.
+// Builds what the desktop app runs into .vite/build, or the folder that is named: main process, preload script, engine's process,
+// interface, icons.
 import { spawnSync } from "node:child_process";
 import { rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const output = resolve(process.argv[2] ?? join(root, ".vite", "build"));
 
 run(join("scripts", "build-interface.mjs"));
 run(join("scripts", "build-icons.mjs"));
-rmSync(join(root, ".vite"), { recursive: true, force: true });
+rmSync(output, { recursive: true, force: true });
 for (const name of ["main", "preload", "engine"]) {
   const config = join("electron", "vite", `${name}.config.ts`);
-  run(join("node_modules", "vite", "bin", "vite.js"), ["build", "--config", config]);
+  run(join("node_modules", "vite", "bin", "vite.js"), ["build", "--config", config, "--outDir", output]);
 }
 
 function run(script, args = []) {

@@ -7,8 +7,6 @@ import { dirname } from "node:path";
 import type { ParentPort } from "electron/utility";
 import { ControlError } from "@sockeye/engine/control/control-error";
 import type { Engine } from "@sockeye/engine/control/host";
-import { PortServer } from "@sockeye/engine/control/message-port";
-import { createService } from "@sockeye/engine/control/service";
 import { startEngine } from "@sockeye/engine/engine";
 import { toEngine, type FromEngine, type ToEngine } from "./engine-messages.ts";
 import { portOf } from "./main-port.ts";
@@ -25,7 +23,6 @@ type Ports = Parameters<Parameters<ParentPort["on"]>[1]>[0]["ports"];
 class EngineProcess {
   readonly #say: (message: FromEngine) => void;
   #engine: Engine | undefined;
-  #server: PortServer | undefined;
 
   constructor(say: (message: FromEngine) => void) {
     this.#say = say;
@@ -37,12 +34,13 @@ class EngineProcess {
         void this.#start(message);
         return;
       case "client":
-        for (const port of ports) this.#server?.serve(portOf(port));
+        for (const port of ports) this.#engine?.serve(portOf(port));
         return;
       case "ping":
         this.#say({ kind: "pong", id: message.id });
         return;
       case "woke-up":
+        this.#engine?.networkChanged("woke-up");
         return;
       case "stop":
         void this.#stop(message.now);
@@ -53,32 +51,37 @@ class EngineProcess {
   }
 
   async #start(message: ToEngine & { readonly kind: "start" }): Promise<void> {
-    const { configFile, version } = message;
+    const { configFile, version, connected } = message;
     try {
       await makeConfiguration(configFile);
-      this.#engine = await startEngine({ configFile, version });
+      // Connected only once it runs: a listener that can't be had then leaves an engine that says so, not none at all.
+      this.#engine = await startEngine({ configFile, version, connected: false });
     } catch (error) {
-      // The message is sent before the process ends: it is written to a pipe of the system's at once.
       this.#say({ kind: "refused", message: sentenceOf(error, configFile) });
-      process.exitCode = 1;
-      setTimeout(() => process.exit(), 100);
+      endSoon(1);
       return;
     }
-    this.#server = new PortServer(createService(this.#engine));
     this.#engine.stopped.then(
-      () => process.exit(0),
+      () => endSoon(0),
       (error: unknown) => {
         console.error(error);
-        process.exit(1);
+        endSoon(1);
       },
     );
     this.#say({ kind: "running" });
+    // Why it stays off then is in its state, which every interface shows.
+    if (connected) await this.#engine.connect().catch(() => {});
   }
 
   async #stop(now: boolean): Promise<void> {
-    if (this.#engine === undefined) process.exit(0);
-    await this.#engine.stop({ now });
+    if (this.#engine === undefined) endSoon(0);
+    else await this.#engine.stop({ now });
   }
+}
+
+/** The last log lines, and the goodbyes at the ports, are still on their way. */
+function endSoon(code: number): void {
+  setTimeout(() => process.exit(code), 100);
 }
 
 /** An app is started before anything was configured; a file that is there is left alone. */

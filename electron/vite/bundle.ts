@@ -1,8 +1,8 @@
-import { join } from "node:path";
-import type { UserConfig } from "vite";
+import { join, resolve } from "node:path";
+import type { Plugin, UserConfig } from "vite";
 
 export const root = join(import.meta.dirname, "../..");
-/** Everything that the app runs, and nothing else: this folder is what is packaged. */
+/** Everything that the app runs, and nothing else: this folder is what is packaged. `--outDir` names another. */
 export const output = join(root, ".vite/build");
 
 /** Loaded by its own name at run time: its insides are changed while it runs, so there may be one copy only. */
@@ -33,6 +33,20 @@ export function nodeBundle(entry: Record<string, string>): UserConfig {
           chunkFileNames: "[name]-[hash].mjs",
         },
       },
+    },
+  };
+}
+
+/** Copies what can't be in a bundle to beside it. */
+export function carryAlong(carry: (folder: string) => void): Plugin {
+  let folder = output;
+  return {
+    name: "sockeye:carry",
+    configResolved(config) {
+      folder = resolve(config.root, config.build.outDir);
+    },
+    writeBundle() {
+      carry(folder);
     },
   };
 }

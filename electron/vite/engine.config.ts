@@ -1,8 +1,9 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
-import { nodeBundle, output, root, UNBUNDLED } from "./bundle.ts";
+import { carryAlong, nodeBundle, root, UNBUNDLED } from "./bundle.ts";
 
+/** As native/build.mjs has them; a system has those that it needs. */
 const NATIVE_MODULES = ["sshcrypto", "handover", "tun", "egress"];
 
 export default defineConfig({
@@ -10,7 +11,18 @@ export default defineConfig({
     "engine-process": "electron/src/engine-process.ts",
     "parse-worker": "engine/src/config/parse-worker.ts",
   }),
-  plugins: [placesInTheBundle(), carryAlong()],
+  plugins: [
+    placesInTheBundle(),
+    carryAlong((folder) => {
+      for (const name of NATIVE_MODULES) {
+        const file = `native/${name}/build/Release/${name}.node`;
+        if (existsSync(join(root, file))) copy(join(root, file), join(folder, file));
+      }
+      for (const name of withDependencies(UNBUNDLED)) {
+        copy(realpathSync(join(root, "node_modules", name)), join(folder, "node_modules", name));
+      }
+    }),
+  ],
 });
 
 /** The engine's sources name their neighbours from where they are themselves; in the bundle all lie in one folder. */
@@ -23,22 +35,6 @@ function placesInTheBundle(): Plugin {
         code
           .replaceAll(/new URL\("(?:\.\.\/)+native\//g, 'new URL("./native/')
           .replaceAll('new URL("./parse-worker.ts"', 'new URL("./parse-worker.mjs"'),
-    },
-  };
-}
-
-/** What can't be in a bundle lies beside it: compiled modules, and packages that are loaded by their names. */
-function carryAlong(): Plugin {
-  return {
-    name: "sockeye:carry",
-    writeBundle() {
-      for (const name of NATIVE_MODULES) {
-        const file = `native/${name}/build/Release/${name}.node`;
-        if (existsSync(join(root, file))) copy(join(root, file), join(output, file));
-      }
-      for (const name of withDependencies(UNBUNDLED)) {
-        copy(realpathSync(join(root, "node_modules", name)), join(output, "node_modules", name));
-      }
     },
   };
 }

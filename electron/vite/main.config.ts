@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { defineConfig, type Plugin } from "vite";
-import { nodeBundle, output, root } from "./bundle.ts";
+import { defineConfig } from "vite";
+import { carryAlong, nodeBundle, root } from "./bundle.ts";
 
 const { bugs = "" } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as { bugs?: string };
 
@@ -13,24 +13,18 @@ function helperHash(): string {
   return createHash("sha256").update(readFileSync(program)).digest("hex");
 }
 
-/** The interface and the icons, which scripts/build-interface.mjs and scripts/build-icons.mjs make. */
-function carryAlong(): Plugin {
-  return {
-    name: "sockeye:carry",
-    writeBundle() {
-      const folders = { interface: "renderer/dist", icons: "resources/generated" };
-      for (const [name, from] of Object.entries(folders)) {
-        cpSync(join(root, from), join(output, name), {
-          recursive: true,
-          filter: (path) => !path.endsWith(".sources"),
-        });
-      }
-    },
-  };
-}
+/** What scripts/build-interface.mjs and scripts/build-icons.mjs make. */
+const folders = { interface: "renderer/dist", icons: "resources/generated" };
 
 export default defineConfig({
   ...nodeBundle({ main: "electron/src/main.ts" }),
-  plugins: [carryAlong()],
+  plugins: [
+    carryAlong((folder) => {
+      for (const [name, from] of Object.entries(folders)) {
+        const filter = (path: string): boolean => !path.endsWith(".sources");
+        cpSync(join(root, from), join(folder, name), { recursive: true, filter });
+      }
+    }),
+  ],
   define: { HELPER_SHA256: JSON.stringify(helperHash()), ISSUES_ADDRESS: JSON.stringify(bugs) },
 });
