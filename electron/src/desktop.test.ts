@@ -17,7 +17,9 @@ import {
 } from "../test/electron-stub.ts";
 import { temporaryFolder } from "../test/folder.ts";
 import { Desktop, type DesktopOptions } from "./desktop.ts";
+import type { ToEngine } from "./engine-messages.ts";
 import { portOf } from "./main-port.ts";
+import { ShellSecretStore } from "./shell-secret-store.ts";
 
 const base = temporaryFolder();
 const folders = {
@@ -338,18 +340,22 @@ test("secrets are kept for the engine, and a desktop without a keyring says so",
   const child = newest()!;
   child.say({ kind: "loaded" });
   child.say({ kind: "running" });
-  child.say({ kind: "write-secret", id: 1, name: "office", value: "hunter2" });
-  child.say({ kind: "read-secret", id: 2, name: "office" });
-  child.say({ kind: "read-secret", id: 3, name: "nobody" });
+  const answers: unknown[] = [];
+  const store = new ShellSecretStore((message) => child.say(message));
+  child.on("told", (message: ToEngine) => {
+    if (message.kind !== "secret") return;
+    answers.push(message.answer);
+    store.receive(message.id, message.answer);
+  });
+  assert.deepEqual(await store.available(), { ok: true });
+  await store.store("office", "hunter2");
+  assert.equal(await store.read("office"), "hunter2");
+  assert.equal(await store.read("nobody"), undefined);
+  await store.remove("office");
+  assert.equal(await store.read("office"), undefined);
   electron.safeStorage.backend = "basic_text";
-  child.say({ kind: "write-secret", id: 4, name: "office", value: "x" });
-  const answers = child.messages.filter((each) => (each as { kind: string }).kind === "secret");
-  assert.deepEqual(answers.slice(0, 3), [
-    { kind: "secret", id: 1, value: null },
-    { kind: "secret", id: 2, value: "hunter2" },
-    { kind: "secret", id: 3, value: null },
-  ]);
-  assert.match((answers[3] as { error: string }).error, /no keyring/);
+  await assert.rejects(store.store("office", "x"), /no keyring/);
+  assert.match(((await store.available()) as { reason: string }).reason, /no keyring/);
   assert.match(((await call("facts", {})).safeStorage as { reason: string }).reason, /no keyring/);
 });
 

@@ -289,7 +289,7 @@ export class Desktop {
     });
   }
 
-  #facts(): DesktopFacts {
+  async #facts(): Promise<DesktopFacts> {
     const { electron, platform } = this.#options;
     return {
       platform: platform === "darwin" || platform === "win32" ? platform : "linux",
@@ -297,7 +297,7 @@ export class Desktop {
       packaged: electron.app.isPackaged,
       tray: this.#tray !== undefined,
       loginItem: this.#loginItem.supported,
-      safeStorage: this.#secrets.support,
+      safeStorage: await this.#secrets.support(),
       updates: this.#updates.support,
       configFile: this.#configFile,
     };
@@ -322,7 +322,7 @@ export class Desktop {
   #handlers(): DesktopHandlers {
     const { clipboard, dialog } = this.#options.electron;
     return {
-      facts: async () => this.#facts(),
+      facts: () => this.#facts(),
       "settings.read": async () => this.#readSettings(),
       "settings.write": async (changes) => this.#changeSettings(changes),
       "file.save": ({ name, text }) => saveText(dialog, name, text),

@@ -32,8 +32,8 @@ export async function openText(dialog: DialogPart): Promise<DesktopResult<"file.
   });
   const path = filePaths[0];
   if (canceled || path === undefined) return null;
-  // A named pipe would keep an opener waiting for somebody at its other end.
-  const file = await open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0));
+  // A named pipe would keep an opener waiting for somebody at its other end. Windows has no such flag: undefined is 0 there.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     if (!(await file.stat()).isFile()) throw new Error(`${basename(path)} is no ordinary file`);
     // Read with an end: what stat says of a file's length need not hold.

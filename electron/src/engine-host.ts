@@ -1,6 +1,7 @@
 import type { MessagePortMain } from "electron/main";
 import { connectPort } from "@sockeye/engine/control/message-port";
 import type { EngineProcess } from "@sockeye/renderer/desktop/contract";
+import type { FromEngine, SecretAnswer } from "./engine-messages.ts";
 import { EngineView, type EngineSnapshot } from "./engine-view.ts";
 import { portOf } from "./main-port.ts";
 import type { ElectronParts, PowerPart } from "./parts.ts";
@@ -42,15 +43,11 @@ export class EngineHost {
         version: options.version,
         configFile: options.configFile,
         connected: restart ? this.#wasOn : options.connectOnLaunch(),
-        secrets: options.secrets.support,
       }),
       onState: (state) => this.#follow(state),
       onMessage: (message, reply) => {
-        switch (message.kind) {
-          case "read-secret":
-          case "write-secret":
-            reply({ kind: "secret", id: message.id, ...this.#useSecret(message) });
-        }
+        const { id, ask } = message;
+        void this.#answer(ask).then((answer) => reply({ kind: "secret", id, answer }));
       },
       killHard: killProcess,
     });
@@ -74,8 +71,8 @@ export class EngineHost {
   }
 
   /** Lets flows end for a while first. */
-  stop(): Promise<void> {
-    return this.#supervisor.stop();
+  async stop(): Promise<void> {
+    await this.#supervisor.stop();
   }
 
   /** @returns one end of a new way to the engine, for a client; undefined while none runs. */
@@ -104,18 +101,28 @@ export class EngineHost {
     power.on("resume", () => void this.#supervisor.tell({ kind: "woke-up" }));
   }
 
-  #useSecret(
-    message:
-      | { readonly kind: "read-secret"; readonly name: string }
-      | { readonly kind: "write-secret"; readonly name: string; readonly value: string | null },
-  ): { value: string | null; error?: string } {
+  /** Never rejects: what went wrong is the answer. */
+  async #answer(question: (FromEngine & { readonly kind: "secret" })["ask"]): Promise<SecretAnswer> {
     const { secrets } = this.#options;
     try {
-      if (message.kind === "read-secret") return { value: secrets.read(message.name) ?? null };
-      secrets.write(message.name, message.value ?? undefined);
-      return { value: null };
+      switch (question.what) {
+        case "available": {
+          const support = await secrets.support();
+          return support === true ? {} : { error: support.reason };
+        }
+        case "read": {
+          const value = await secrets.read(question.name);
+          return value === undefined ? {} : { value };
+        }
+        case "write":
+          await secrets.write(question.name, question.value);
+          return {};
+        case "remove":
+          await secrets.write(question.name, undefined);
+          return {};
+      }
     } catch (error) {
-      return { value: null, error: error instanceof Error ? error.message : String(error) };
+      return { error: error instanceof Error ? error.message : String(error) };
     }
   }
 }

@@ -2,6 +2,18 @@
 import * as z from "zod";
 
 const secretName = z.string().min(1).max(512);
+const secretQuestion = z.discriminatedUnion("what", [
+  z.strictObject({ what: z.literal("available") }),
+  z.strictObject({ what: z.literal("read"), name: secretName }),
+  z.strictObject({ what: z.literal("write"), name: secretName, value: z.string().max(65_536) }),
+  z.strictObject({ what: z.literal("remove"), name: secretName }),
+]);
+const secretAnswer = z.strictObject({
+  /** Of `read`, where there is such a secret. */
+  value: z.string().optional(),
+  error: z.string().optional(),
+});
+export type SecretAnswer = z.infer<typeof secretAnswer>;
 
 export const toEngine = z.discriminatedUnion("kind", [
   z.strictObject({
@@ -10,8 +22,6 @@ export const toEngine = z.discriminatedUnion("kind", [
     configFile: z.string(),
     /** Take traffic in at once. */
     connected: z.boolean(),
-    /** The system has something to encrypt secrets with; otherwise why not. */
-    secrets: z.union([z.literal(true), z.strictObject({ reason: z.string() })]),
   }),
   /** Comes with a port, at whose other end a client of the control contract is. */
   z.strictObject({ kind: z.literal("client") }),
@@ -19,13 +29,7 @@ export const toEngine = z.discriminatedUnion("kind", [
   /** The machine was asleep. */
   z.strictObject({ kind: z.literal("woke-up") }),
   z.strictObject({ kind: z.literal("stop"), now: z.boolean() }),
-  z.strictObject({
-    kind: z.literal("secret"),
-    id: z.int(),
-    /** Null: there is none. Absent with `error`. */
-    value: z.string().nullable(),
-    error: z.string().optional(),
-  }),
+  z.strictObject({ kind: z.literal("secret"), id: z.uuid(), answer: secretAnswer }),
 ]);
 export type ToEngine = z.infer<typeof toEngine>;
 
@@ -36,13 +40,6 @@ export const fromEngine = z.discriminatedUnion("kind", [
   /** It could not start, and would not the next time either: the configuration is wrong, or can't be read. */
   z.strictObject({ kind: z.literal("refused"), message: z.string() }),
   z.strictObject({ kind: z.literal("pong"), id: z.int() }),
-  z.strictObject({ kind: z.literal("read-secret"), id: z.int(), name: secretName }),
-  z.strictObject({
-    kind: z.literal("write-secret"),
-    id: z.int(),
-    name: secretName,
-    /** Null removes it. */
-    value: z.string().max(65_536).nullable(),
-  }),
+  z.strictObject({ kind: z.literal("secret"), id: z.uuid(), ask: secretQuestion }),
 ]);
 export type FromEngine = z.infer<typeof fromEngine>;

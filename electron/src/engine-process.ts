@@ -10,6 +10,7 @@ import type { Engine } from "@sockeye/engine/control/host";
 import { startEngine } from "@sockeye/engine/engine";
 import { toEngine, type FromEngine, type ToEngine } from "./engine-messages.ts";
 import { portOf } from "./main-port.ts";
+import { ShellSecretStore } from "./shell-secret-store.ts";
 
 /** What a person finds who opens the file of an app that was never set up. */
 const FIRST_CONFIGURATION = `# Sockeye's configuration. The app changes it, and keeps what else you write.
@@ -22,10 +23,12 @@ type Ports = Parameters<Parameters<ParentPort["on"]>[1]>[0]["ports"];
 
 class EngineProcess {
   readonly #say: (message: FromEngine) => void;
+  readonly #secrets: ShellSecretStore;
   #engine: Engine | undefined;
 
   constructor(say: (message: FromEngine) => void) {
     this.#say = say;
+    this.#secrets = new ShellSecretStore(say);
   }
 
   receive(message: ToEngine, ports: Ports): void {
@@ -46,6 +49,7 @@ class EngineProcess {
         void this.#stop(message.now);
         return;
       case "secret":
+        this.#secrets.receive(message.id, message.answer);
         return;
     }
   }

@@ -126,7 +126,8 @@ export function elevateBy(exec: SudoPrompt): Elevate {
   return (command) =>
     new Promise((resolve, reject) => {
       exec(command, { name: "Sockeye" }, (error, _stdout, stderr) => {
-        if (error === undefined || error === null) resolve();
+        // Null, whatever its types say, where all went well.
+        if (!error) resolve();
         else reject(notElevated(error, String(stderr ?? "")));
       });
     });
@@ -134,7 +135,7 @@ export function elevateBy(exec: SudoPrompt): Elevate {
 
 function notElevated(error: Error & { readonly code?: unknown }, stderr: string): NotElevated {
   const { message } = error;
-  if (/did not grant permission/.test(message)) {
+  if (message.includes("did not grant permission")) {
     return new NotElevated("Permission was not given.", { declined: true, cause: error });
   }
   if (/polkit authentication agent|^Unable to find pkexec/.test(message)) {

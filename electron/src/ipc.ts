@@ -104,22 +104,14 @@ export class Page {
     if (!isCall(name)) return { ok: false, message: "the shell has no call of that name" };
     const checked = desktopCalls[name].params.safeParse(params);
     if (!checked.success) return { ok: false, message: `wrong parameters of "${name}"` };
+    // The compiler can't follow that desktopCalls[name] has checked just what handlers[name] takes.
+    const handle = this.#options.handlers[name] as (params: unknown) => Promise<unknown>;
     try {
-      return { ok: true, result: await answer(this.#options.handlers, name, checked.data) };
+      return { ok: true, result: desktopCalls[name].result.parse(await handle(checked.data)) };
     } catch (error) {
       return { ok: false, message: error instanceof Error ? error.message : String(error) };
     }
   }
-}
-
-async function answer<Name extends DesktopCallName>(
-  handlers: DesktopHandlers,
-  name: Name,
-  params: unknown,
-): Promise<unknown> {
-  // The compiler can't follow that desktopCalls[name] has checked just what handlers[name] takes.
-  const result = await handlers[name](params as DesktopParams<Name>);
-  return desktopCalls[name].result.parse(result);
 }
 
 /** The main frame of our own window, showing our own interface. Another frame, window or origin has no business here. */

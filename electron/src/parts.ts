@@ -110,7 +110,7 @@ export type ScreenPart = Pick<electron.Screen, "getAllDisplays">;
 export type ShortcutPart = Pick<electron.GlobalShortcut, "register" | "unregister">;
 export type SafeStoragePart = Pick<
   electron.SafeStorage,
-  "decryptString" | "encryptString" | "getSelectedStorageBackend" | "isEncryptionAvailable"
+  "decryptStringAsync" | "encryptStringAsync" | "getSelectedStorageBackend" | "isAsyncEncryptionAvailable"
 >;
 export type ClipboardPart = Pick<electron.Clipboard, "readText" | "writeText">;
 export type DialogPart = Pick<electron.Dialog, "showMessageBox" | "showOpenDialog" | "showSaveDialog">;

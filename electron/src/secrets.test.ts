@@ -15,35 +15,57 @@ function make(platform: NodeJS.Platform = "linux") {
   return { safeStorage, secrets, file: join(folder, "secrets.json") };
 }
 
-test("a secret comes back, and stands nowhere readable", () => {
+test("a secret comes back, and stands nowhere readable", async () => {
   const { secrets, file } = make();
-  secrets.write("bastion", "hunter2");
-  secrets.write("__proto__", "odd name");
-  assert.equal(secrets.read("bastion"), "hunter2");
-  assert.equal(secrets.read("nobody"), undefined);
-  assert.equal(secrets.read("toString"), undefined);
+  await secrets.write("bastion", "hunter2");
+  await secrets.write("__proto__", "odd name");
+  assert.equal(await secrets.read("bastion"), "hunter2");
+  assert.equal(await secrets.read("nobody"), undefined);
+  assert.equal(await secrets.read("toString"), undefined);
   assert.doesNotMatch(readFileSync(file, "utf8"), /hunter2|aHVudGVyMg/);
   assert.equal(statSync(file).mode & 0o777, 0o600);
-  secrets.write("bastion", undefined);
-  assert.equal(secrets.read("bastion"), undefined);
+  await secrets.write("bastion", undefined);
+  assert.equal(await secrets.read("bastion"), undefined);
 });
 
-test("Electron's stand-in for a keyring on Linux counts as none", () => {
+test("Electron's stand-in for a keyring on Linux counts as none", async () => {
   const { secrets, safeStorage } = make();
   safeStorage.backend = "basic_text";
-  assert.match((secrets.support as { reason: string }).reason, /no keyring/);
-  assert.throws(() => secrets.write("bastion", "hunter2"), /no keyring/);
+  assert.match(((await secrets.support()) as { reason: string }).reason, /no keyring/);
+  await assert.rejects(secrets.write("bastion", "hunter2"), /no keyring/);
 });
 
-test("a locked keychain says so", () => {
+test("a locked keychain says so", async () => {
   const { secrets, safeStorage } = make("darwin");
   safeStorage.available = false;
-  assert.match((secrets.support as { reason: string }).reason, /locked or missing/);
+  assert.match(((await secrets.support()) as { reason: string }).reason, /locked or missing/);
 });
 
-test("a secret that was saved with another keychain is told as such", () => {
+test("a secret that was saved with another keychain is told as such", async () => {
   const { secrets, safeStorage } = make();
-  secrets.write("bastion", "hunter2");
+  await secrets.write("bastion", "hunter2");
   safeStorage.key = 0x11;
-  assert.throws(() => secrets.read("bastion"), /another keychain/);
+  await assert.rejects(secrets.read("bastion"), /another keychain/);
+});
+
+test("secrets that are saved at one time are all there", async () => {
+  const { secrets } = make();
+  const names = Array.from({ length: 20 }, (_, i) => `upstream ${i}`);
+  await Promise.all(names.map((name) => secrets.write(name, name)));
+  for (const name of names) assert.equal(await secrets.read(name), name);
+});
+
+test("a secret that was sealed with an old key is sealed anew when it is read", async () => {
+  const { secrets, safeStorage, file } = make();
+  await secrets.write("bastion", "hunter2");
+  const before = readFileSync(file, "utf8");
+  safeStorage.rotated = true;
+  const original = safeStorage.decryptStringAsync.bind(safeStorage);
+  safeStorage.decryptStringAsync = async (sealed) => {
+    const opened = await original(sealed);
+    safeStorage.key = 0x33;
+    return opened;
+  };
+  assert.equal(await secrets.read("bastion"), "hunter2");
+  assert.notEqual(readFileSync(file, "utf8"), before);
 });

@@ -42,7 +42,10 @@ export interface SupervisorOptions {
   readonly startMessage: (restart: boolean) => ToEngine & { readonly kind: "start" };
   readonly onState: (state: EngineProcess) => void;
   /** What is neither about its life nor its heartbeat. */
-  readonly onMessage: (message: FromEngine, reply: (message: ToEngine) => void) => void;
+  readonly onMessage: (
+    message: FromEngine & { readonly kind: "secret" },
+    reply: (message: ToEngine) => void,
+  ) => void;
   /** For a process that does not take SIGTERM. */
   readonly killHard: (pid: number) => void;
   readonly patience?: Partial<Patience>;
@@ -71,7 +74,7 @@ export class Supervisor {
   #hasRun = false;
   #pings = 0;
   /** Resolved when a process that is to end has ended. */
-  #stopping: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #stopping: PromiseWithResolvers<undefined> | undefined;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -111,13 +114,13 @@ export class Supervisor {
   }
 
   /** Lets flows end for a while, then ends the process. Resolves when it has ended; further calls wait for the same. */
-  stop(): Promise<void> {
+  stop(): Promise<unknown> {
     if (this.#stopping !== undefined) return this.#stopping.promise;
-    this.#stopping = Promise.withResolvers<void>();
+    this.#stopping = Promise.withResolvers<undefined>();
     clearTimeout(this.#restart);
     const running = this.#running;
     if (running === undefined) {
-      this.#stopping.resolve();
+      this.#stopping.resolve(undefined);
       return this.#stopping.promise;
     }
     clearInterval(running.beat);
@@ -173,7 +176,7 @@ export class Supervisor {
         return;
       case "pong":
         return;
-      default:
+      case "secret":
         this.#options.onMessage(parsed.data, (reply) => {
           if (this.#running === running) running.process.postMessage(reply);
         });
@@ -209,7 +212,7 @@ export class Supervisor {
     if (this.#running !== running) return;
     this.#running = undefined;
     if (this.#stopping !== undefined) {
-      this.#stopping.resolve();
+      this.#stopping.resolve(undefined);
       return;
     }
     const { reason, final } = running.verdict ?? { reason: `it ended with status ${code}`, final: false };

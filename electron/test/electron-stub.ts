@@ -30,9 +30,16 @@ import type {
   WindowPart,
 } from "../src/parts.ts";
 
-/** What a part of Electron's is too large to be made of here, and is only passed on. */
-function opaque<Type>(value: object): Type {
-  return value as Type;
+/** A thing of Electron's that is too large to be made here, and is only passed on: whatever type is expected of it. */
+function opaque(value: object): never {
+  return value as never;
+}
+
+class StubEvent {
+  isPrevented = false;
+  preventDefault(): void {
+    this.isPrevented = true;
+  }
 }
 
 export class StubApp extends EventEmitter implements AppPart {
@@ -58,9 +65,9 @@ export class StubApp extends EventEmitter implements AppPart {
   quit(): void {
     this.calls.push("quit");
     this.emit("before-quit");
-    let prevented = false;
-    this.emit("will-quit", { preventDefault: () => (prevented = true) });
-    if (!prevented) this.calls.push("gone");
+    const event = new StubEvent();
+    this.emit("will-quit", event);
+    if (!event.isPrevented) this.calls.push("gone");
   }
   getPath(): string {
     return this.folder;
@@ -171,10 +178,10 @@ export class StubWindow extends EventEmitter implements WindowPart {
   }
   /** The person closes it. @returns whether it is gone. */
   close(): boolean {
-    let prevented = false;
-    this.emit("close", { preventDefault: () => (prevented = true) });
-    if (!prevented) this.destroy();
-    return !prevented;
+    const event = new StubEvent();
+    this.emit("close", event);
+    if (!event.isPrevented) this.destroy();
+    return !event.isPrevented;
   }
 }
 
@@ -317,23 +324,25 @@ class StubPort extends EventEmitter {
 }
 
 export class StubSafeStorage implements SafeStoragePart {
+  /** The key has changed since: what is read is to be sealed anew. */
+  rotated = false;
   backend: ReturnType<SafeStoragePart["getSelectedStorageBackend"]> = "gnome_libsecret";
   available = true;
   key = 0x5a;
 
-  isEncryptionAvailable(): boolean {
+  async isAsyncEncryptionAvailable(): Promise<boolean> {
     return this.available;
   }
   getSelectedStorageBackend(): ReturnType<SafeStoragePart["getSelectedStorageBackend"]> {
     return this.backend;
   }
-  encryptString(text: string): Buffer {
+  async encryptStringAsync(text: string): Promise<Buffer> {
     return Buffer.from(`v10${text}`).map((byte) => byte ^ this.key) as Buffer;
   }
-  decryptString(sealed: Buffer): string {
+  async decryptStringAsync(sealed: Buffer): Promise<{ result: string; shouldReEncrypt: boolean }> {
     const text = Buffer.from(sealed.map((byte) => byte ^ this.key)).toString();
     if (!text.startsWith("v10")) throw new Error("Error while decrypting the ciphertext");
-    return text.slice(3);
+    return { result: text.slice(3), shouldReEncrypt: this.rotated };
   }
 }
 
@@ -358,12 +367,12 @@ export function createElectron(folder: string) {
   const forks: { readonly path: string; readonly options: ForkOptions | undefined }[] = [];
   const schemes = new Map<string, (request: Request) => Response | Promise<Response>>();
   const saving = { path: "", open: [] as string[] };
-  let menu: Menu | null = null;
+  let menu: MenuItemConstructorOptions[] = [];
   let clipboard = "";
   let receive: ((event: IpcEvent, ...args: unknown[]) => Promise<unknown>) | undefined;
 
   const buildFromTemplate = (template: Parameters<ElectronParts["Menu"]["buildFromTemplate"]>[0]): Menu => {
-    const built = opaque<Menu>({});
+    const built = opaque({});
     templates.set(built, template as MenuItemConstructorOptions[]);
     return built;
   };
@@ -421,7 +430,7 @@ export function createElectron(folder: string) {
     },
     Menu: {
       buildFromTemplate,
-      setApplicationMenu: (next) => void (menu = next),
+      setApplicationMenu: (next) => void (menu = next === null ? [] : templateOf(next)),
     },
     BrowserWindow: StubWindow,
     MessageChannelMain: class {
@@ -455,9 +464,9 @@ export function createElectron(folder: string) {
     saving,
     /** The work areas of the displays that there are. */
     setDisplays: (...areas: Rectangle[]) => {
-      displays.splice(0, Infinity, ...areas.map((workArea) => opaque<Display>({ workArea })));
+      displays.splice(0, Infinity, ...areas.map((workArea) => opaque({ workArea })));
     },
-    applicationMenu: () => (menu === null ? [] : templateOf(menu)),
+    applicationMenu: () => menu,
     /** Asks as a page does. */
     ask: (event: IpcEvent, message: unknown) => receive!(event, message),
   };

@@ -41,8 +41,7 @@ class BundledEngine {
         kind: "start",
         version: "1.2.3",
         configFile,
-        connected: false,
-        secrets: { reason: "a test" },
+        connected: false
       });
     });
   }
