@@ -61,7 +61,7 @@ export default {
     appCategoryType: "public.app-category.utilities",
     icon: join(root, "resources/generated/sockeye"),
     // A compiled module has to be a file of its own for the system to load it.
-    asar: { unpack: "**/*.node" },
+    asar: { unpack: "**/{.**,**}/**/*.node" },
     prune: false,
     ignore: (path: string) =>
       path !== "" && path !== "/package.json" && !/^\/\.vite(\/build(\/|$)|$)/.test(path),

@@ -41,7 +41,7 @@ class BundledEngine {
         kind: "start",
         version: "1.2.3",
         configFile,
-        connected: false
+        connected: false,
       });
     });
   }
@@ -52,7 +52,7 @@ class BundledEngine {
 
   async says(kind: string): Promise<{ readonly message?: string }> {
     const find = () => this.#said.find((each) => each.kind === kind);
-    await until(() => find() !== undefined, `the engine's process to say "${kind}"`);
+    await until(() => find() !== undefined, `the engine's process to say "${kind}"`, 30_000);
     return find()!;
   }
 
