@@ -13,6 +13,7 @@ import { complain } from "./output.ts";
 import { registerRun } from "./run.ts";
 import { registerStatus } from "./status.ts";
 import { registerTest } from "./test.ts";
+import { registerUi } from "./ui.ts";
 import { describeUsage } from "./usage.ts";
 
 const HELP_AFTER = `
@@ -60,6 +61,7 @@ function createProgram(context: Context): Command {
     registerStatus,
     registerFlows,
     registerExplain,
+    registerUi,
     registerDemo,
     registerCompletion,
   ]) {

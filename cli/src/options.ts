@@ -130,6 +130,7 @@ const variables = [
   "SOCKEYE_LIMIT",
   "SOCKEYE_JSON",
   "SOCKEYE_RUNTIME_DIR",
+  "SOCKEYE_UI",
 ] as const;
 
 /** `SOCKEYE_CONFIG=` means the same as no SOCKEYE_CONFIG; commander would take it for a value. */

@@ -8,8 +8,8 @@ const hasScript = spawnSync("script", ["--version"]).status === 0;
 // `script` of util-linux gives the process a terminal.
 const skip = !hasScript && !process.env["CI"] && "script (util-linux) is not installed";
 
-/** Types `keys` once the question stands on the screen. */
-async function ask(prompt: Prompt, keys: string): Promise<{ screen: string; answer: unknown }> {
+/** Types `keys` once the question stands on the screen, and `more` once it is asked again. */
+async function ask(prompt: Prompt, keys: string, more = ""): Promise<{ screen: string; answer: unknown }> {
   const program = `
     import { createTerminalPrompter } from ${JSON.stringify(new URL("./prompt.ts", import.meta.url).href)};
     process.on("SIGINT", () => console.log("INTERRUPTED"));
@@ -21,6 +21,11 @@ async function ask(prompt: Prompt, keys: string): Promise<{ screen: string; answ
   let typed = false;
   child.stdout.on("data", (chunk) => {
     screen += String(chunk);
+    if (typed && more !== "" && screen.includes('or "no": ')) {
+      const again = more;
+      more = "";
+      setTimeout(() => child.stdin.write(again), 200);
+    }
     if (typed || !screen.includes(": ")) return;
     typed = true;
     // After the question comes raw mode; before it the terminal itself would echo.
@@ -67,6 +72,21 @@ test(
     assert.match(screen, /production asks: Code: 12345/);
   },
 );
+
+test("a host key is trusted by a whole yes alone, as in ssh", { skip }, async () => {
+  const prompt: Prompt = {
+    kind: "host-key",
+    upstream: "production",
+    host: "bastion:22",
+    keyType: "ssh-ed25519",
+    fingerprint: "SHA256:abc",
+  };
+  const trusted = await ask(prompt, "y\r", "yes\r");
+  assert.equal(trusted.answer, "yes");
+  assert.match(trusted.screen, /production: bastion:22 was never met before.*SHA256:abc \(ssh-ed25519\)/);
+  assert.match(trusted.screen, /Please type "yes" or "no": yes/);
+  assert.equal((await ask(prompt, "no\r")).answer, "no");
+});
 
 test("nobody is asked where there is no terminal", async () => {
   const { createTerminalPrompter } = await import("./prompt.ts");

@@ -10,22 +10,34 @@ export function createTerminalPrompter(): Prompter | undefined {
   let asking: Promise<unknown> = Promise.resolve();
   return {
     ask(prompt, signal) {
-      const answer = asking.then(() => askOnce(prompt, signal));
+      const answer = asking.then(() =>
+        prompt.kind === "host-key" ? askYesOrNo(prompt, signal) : askOnce(prompt, question(prompt), signal),
+      );
       asking = answer.catch(() => {});
       return answer;
     },
   };
 }
 
-function askOnce(prompt: Prompt, signal: AbortSignal): Promise<string | undefined> {
+/** As ssh does: nothing but a whole yes or no is an answer. */
+async function askYesOrNo(prompt: Prompt, signal: AbortSignal): Promise<string | undefined> {
+  let words = question(prompt);
+  for (;;) {
+    const answer = (await askOnce(prompt, words, signal))?.trim().toLowerCase();
+    if (answer === undefined || answer === "yes" || answer === "no") return answer;
+    words = `Please type "yes" or "no": `;
+  }
+}
+
+function askOnce(prompt: Prompt, words: string, signal: AbortSignal): Promise<string | undefined> {
   if (signal.aborted) return Promise.resolve(undefined);
   const { stdin, stderr } = process;
-  stderr.write(question(prompt));
+  stderr.write(words);
   stdin.setRawMode(true);
   stdin.resume();
   return new Promise((resolve) => {
     let answer = "";
-    const echo = prompt.kind === "keyboard-interactive" && prompt.echo;
+    const echo = prompt.kind === "host-key" || (prompt.kind === "keyboard-interactive" && prompt.echo);
     let finished = false;
     const finish = (result: string | undefined) => {
       if (finished) return;
@@ -91,5 +103,10 @@ function question(prompt: Prompt): string {
       const lines = said.map((line) => `${prompt.upstream} says: ${line}\n`);
       return `${lines.join("")}${prompt.upstream} asks: ${scrub(prompt.prompt).replaceAll("\n", " ")}`;
     }
+    case "host-key":
+      return (
+        `${prompt.upstream}: ${prompt.host} was never met before. Its host key is ${prompt.fingerprint} (${prompt.keyType}).\n` +
+        `Trust it, and connect (yes/no)? `
+      );
   }
 }

@@ -2,8 +2,9 @@ import { Option } from "commander";
 import type { EngineStatus } from "@sockeye/engine/control/contract";
 import { isEngineName } from "@sockeye/engine/control/engine-name";
 import type { Engine, EngineOptions } from "@sockeye/engine/control/host";
-import { type Context, type Register, VERSION } from "./context.ts";
+import { type Context, currentPaths, type Register, VERSION } from "./context.ts";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
+import { builtInterface, type Presentation, presentOwnInterface, uiOption } from "./interface.ts";
 import {
   chosenConfig,
   configOption,
@@ -28,6 +29,7 @@ interface RunOptions {
   readonly http?: string;
   readonly metrics?: string;
   readonly controlName?: string;
+  readonly ui?: Presentation;
 }
 
 /** `sockeye run` */
@@ -46,6 +48,7 @@ export const registerRun: Register = (program, context) => {
         .env("SOCKEYE_CONTROL_NAME")
         .argParser(parseName),
     )
+    .addOption(uiOption("serve the interface and open it in a browser; --ui=print prints its address"))
     .addHelpText(
       "after",
       "\nSIGINT and SIGTERM let flows end and then stop; a second one stops at once. SIGHUP reads the file again; where\n" +
@@ -67,6 +70,7 @@ async function run(options: RunOptions, context: Context): Promise<void> {
   const listens = [options.socks5, options.http].some((address) => address !== undefined);
   // Flags that say where to listen are enough for an engine that sends everything direct.
   const configFile = listens ? chosenConfig(options.config) : requiredConfig(options.config);
+  const ui = options.ui === undefined ? undefined : builtInterface();
   const api = await context.loadEngine();
   const privileged = await startPrivileged(configFile);
   const engineOptions: EngineOptions = {
@@ -82,6 +86,9 @@ async function run(options: RunOptions, context: Context): Promise<void> {
     controlName: options.controlName,
     prompter: createTerminalPrompter(),
     helper: privileged?.helper,
+    ui,
+    // Kept for whoever looks at it.
+    ...(ui && { history: { file: currentPaths().history } }),
   };
   // With a terminal gone there is nobody to end the engine by Ctrl-C, and a SIGHUP says that it is gone.
   const onTerminal = process.stdin.isTTY || process.stdout.isTTY;
@@ -96,10 +103,13 @@ async function run(options: RunOptions, context: Context): Promise<void> {
   }
   const unhook = obeySignals(engine, { hangup: onTerminal ? "stop" : "reload" });
   process.off("SIGHUP", ignoreSignal);
+  let withdraw = (): void => {};
   try {
     if (engine.log.forPeople) announce(engine);
+    if (options.ui !== undefined) withdraw = await presentOwnInterface(options.controlName, options.ui);
     await engine.stopped;
   } finally {
+    withdraw();
     unhook();
     await privileged?.close();
   }

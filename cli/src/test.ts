@@ -1,6 +1,7 @@
 import { InvalidArgumentError, Option } from "commander";
 import { type Endpoint, formatEndpoint } from "@sockeye/engine/endpoint";
 import { DialError } from "@sockeye/engine/errors";
+import { Deadline } from "@sockeye/engine/upstream/deadline";
 import type { UpstreamTestResult } from "@sockeye/engine/upstream/upstream";
 import { type Context, type Register, VERSION } from "./context.ts";
 import { ExitCode } from "./exit-codes.ts";
@@ -67,10 +68,11 @@ async function test(name: string, options: TestCommandOptions, context: Context)
     abort.abort(new DialError("cancelled", "interrupted", { scope: "upstream" }));
   };
   process.once("SIGINT", onInterrupt);
-  const timer = setTimeout(() => {
-    const sentence = `no success within ${options.timeout} s`;
-    abort.abort(new DialError("timeout", sentence, { scope: "upstream" }));
-  }, options.timeout * 1000);
+  const limit = new Deadline(
+    abort.signal,
+    options.timeout * 1000,
+    () => `no success within ${options.timeout} s`,
+  );
   const logLevel = options.logLevel ?? "silent";
   const lines = json ? undefined : new StepLines(process.stdout, logLevel === "silent");
   const prompter = createTerminalPrompter();
@@ -84,7 +86,8 @@ async function test(name: string, options: TestCommandOptions, context: Context)
       },
       name,
       {
-        signal: abort.signal,
+        signal: limit.signal,
+        onPrompt: limit.pause,
         onStep: (step) => lines?.begin(step),
         ...(options.target === undefined ? {} : { target: options.target }),
       },
@@ -96,7 +99,7 @@ async function test(name: string, options: TestCommandOptions, context: Context)
   } catch (error) {
     throw await explainRefusal(error, configFile);
   } finally {
-    clearTimeout(timer);
+    limit.clear();
     process.off("SIGINT", onInterrupt);
   }
 }

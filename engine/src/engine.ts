@@ -15,6 +15,7 @@ import {
 } from "./control/contract.ts";
 import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
+import { ControlPrompter } from "./control/prompts.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type Port, PortServer } from "./control/message-port.ts";
 import type { Service } from "./control/protocol.ts";
@@ -37,8 +38,11 @@ import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
 import { type Health, startObserveEndpoint } from "./observe/endpoint.ts";
+import { History } from "./observe/history.ts";
+import type { HistoryAnswer, HistoryQuery } from "./observe/history-rows.ts";
 import { createLogger, type Logger } from "./observe/log.ts";
 import { Metrics } from "./observe/metrics.ts";
+import { RouteHits } from "./router/hits.ts";
 import type { Router } from "./router/route.ts";
 import { createRouter } from "./router/router.ts";
 import { proxyCommandGroups } from "./upstream/ssh/proxy-command.ts";
@@ -72,6 +76,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 }
 
 class RunningEngine implements Engine {
+  readonly prompts: ControlPrompter;
   readonly #options: EngineOptions;
   readonly #source: ConfigSource;
   /** One object for the engine's life: a reload changes its values, and every part that was given it sees them. */
@@ -87,6 +92,7 @@ class RunningEngine implements Engine {
   readonly #tun: TunMode;
   readonly #intake: Intake;
   readonly #connection: Connection;
+  readonly #hits = new RouteHits();
   readonly #recentUse = new RecentUse();
   readonly #reloader: Reloader;
   readonly #instance = randomBytes(4).toString("hex");
@@ -101,6 +107,7 @@ class RunningEngine implements Engine {
   readonly #ports = new PortServer(this.#service);
   #control: ControlServer | undefined;
   #unwatchNetwork = (): void => {};
+  readonly #history: History | undefined;
   #warnings: string[] = [];
   #stop: Promise<void> | undefined;
 
@@ -109,11 +116,18 @@ class RunningEngine implements Engine {
     this.#source = source;
     this.#config = emptyLike(config);
     this.#limits = { ...config.limits };
-    this.#log = createLogger(config.log);
+    const { logDestination: destination } = options;
+    this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
+    this.prompts = new ControlPrompter({ terminal: options.prompter });
+    const numbers = () => this.#metrics.snapshot();
+    this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
     this.#upstreams = new UpstreamSet(
-      upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, options),
+      upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
+        ...options,
+        prompter: this.prompts,
+      }),
     );
     this.#tun = new TunMode({
       handler: this.#tunHandler(),
@@ -150,6 +164,7 @@ class RunningEngine implements Engine {
       warn: (warning) => this.#warn(sentenceOf(warning)),
     });
     this.#router = routerOf(config);
+    this.#hits.adopt(config.routes, config.default);
     this.#next = config;
   }
 
@@ -198,6 +213,14 @@ class RunningEngine implements Engine {
     return this.#source.file;
   }
 
+  config(): Config {
+    return this.#config;
+  }
+
+  get configText(): string {
+    return this.#source.lastRead ?? "";
+  }
+
   get log(): Logger {
     return this.#log;
   }
@@ -214,6 +237,7 @@ class RunningEngine implements Engine {
     // A reload that is under way may still open listeners; the next one sees the phase and does nothing.
     await this.#reloader.close();
     this.#unwatchNetwork();
+    this.prompts.close();
     // What the device captured ends here: nothing of it could outlive the device.
     await this.#tun.close();
     await this.#listeners.closeInbounds();
@@ -227,6 +251,7 @@ class RunningEngine implements Engine {
     await this.#listeners.close();
     await this.#control?.close();
     this.#ports.close();
+    await this.#history?.close();
     if (this.#hasRun) this.#log.info({ cut }, "stopped");
     this.#phase = "stopped";
     this.#stopping.resolve(undefined);
@@ -332,6 +357,10 @@ class RunningEngine implements Engine {
     this.#log.setLevel(level);
   }
 
+  get routeHits(): RouteHits {
+    return this.#hits;
+  }
+
   numbers(): UpstreamNumbers[] {
     return this.#metrics.snapshot();
   }
@@ -356,6 +385,11 @@ class RunningEngine implements Engine {
       configProblems: this.#reloader.problems,
       configFile: this.#source.file,
     });
+  }
+
+  history(query: HistoryQuery): Promise<HistoryAnswer> {
+    if (this.#history !== undefined) return this.#history.query(query);
+    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
   }
 
   /** A reload. What can fail comes first, and is as it was then. */
@@ -384,6 +418,7 @@ class RunningEngine implements Engine {
     this.#upstreams.apply(next, diff, next.limits.drain_timeout * 1000);
     for (const name of diff.upstreams.removed) this.#metrics.forget(name);
     this.#router = routerOf(next);
+    if (diff.routesChanged) this.#hits.adopt(next.routes, next.default);
     this.#config = next;
   }
 
@@ -420,6 +455,7 @@ class RunningEngine implements Engine {
       observer: this.#metrics,
       log: this.#log,
       router: () => this.#router,
+      hits: this.#hits,
       dialer: (name) => {
         this.#recentUse.note(name);
         return this.#upstreams.get(name);
@@ -435,7 +471,10 @@ class RunningEngine implements Engine {
   #tunHandler(): InboundHandler {
     const context = this.#flowContext();
     const router = createRouter([], "direct");
-    const [any, own] = [this.#handlerIn(context), this.#handlerIn({ ...context, router: () => router })];
+    const [any, own] = [
+      this.#handlerIn(context),
+      this.#handlerIn({ ...context, router: () => router, hits: new RouteHits() }),
+    ];
     const handlerOf = ({ source }: { readonly source: Endpoint }, protocol: "tcp" | "udp") =>
       isOwnProgram(source, protocol, proxyCommandGroups) ? own : any;
     return {

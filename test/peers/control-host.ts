@@ -1,3 +1,4 @@
+import { parseConfig } from "../../engine/src/config/load.ts";
 import type {
   ConfigProblem,
   ConnectionState,
@@ -8,11 +9,15 @@ import type {
 import { CONTRACT_VERSION } from "../../engine/src/control/contract.ts";
 import { ControlError } from "../../engine/src/control/control-error.ts";
 import type { ControlHost } from "../../engine/src/control/host.ts";
+import { ControlPrompter } from "../../engine/src/control/prompts.ts";
+import { RouteHits } from "../../engine/src/router/hits.ts";
 import { createLogger, type Logger } from "../../engine/src/observe/log.ts";
 import { Metrics } from "../../engine/src/observe/metrics.ts";
 
 /** An engine's control side without its data plane: what the control server sees, set by a test. */
 export interface TestHost extends ControlHost {
+  readonly prompts: ControlPrompter;
+  readonly routeHits: RouteHits;
   readonly logger: Logger;
   readonly metrics: Metrics;
   live: FlowInfo[];
@@ -20,6 +25,8 @@ export interface TestHost extends ControlHost {
   known: UpstreamInfo[];
   logLevel: LogRecord["level"] | "silent";
   configFile: string | undefined;
+  /** The configuration that runs, as text. */
+  running: string;
   reloads: number;
   failReload: ControlError | undefined;
   connection: ConnectionState;
@@ -59,6 +66,8 @@ export function createTestHost(): TestHost {
   const metrics = new Metrics("1.2.3");
   metrics.declare("production");
   const host: TestHost = {
+    prompts: new ControlPrompter(),
+    routeHits: new RouteHits(),
     logger,
     metrics,
     log: logger,
@@ -76,6 +85,15 @@ export function createTestHost(): TestHost {
     ],
     logLevel: "info",
     configFile: undefined,
+    running: "upstreams: { production: { address: bastion.example.com, user: deploy } }",
+    get configText() {
+      return host.running;
+    },
+    config: () => {
+      const parsed = parseConfig(host.running, { env: {}, home: "/home/jane" });
+      if ("errors" in parsed) throw new Error(parsed.errors[0]!.message);
+      return parsed.config;
+    },
     reloads: 0,
     failReload: undefined,
     connection: { state: "connected", since: 1_700_000_000_000 },
@@ -194,6 +212,7 @@ export function createTestHost(): TestHost {
       logger.setLevel(level);
     },
     numbers: () => metrics.snapshot(),
+    history: async () => ({ stepMs: 10_000, series: [] }),
   };
   return host;
 }

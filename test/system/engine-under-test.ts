@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Engine, type EngineOptions, startEngine } from "@sockeye/engine/engine";
+import { connectControl, type ControlClient, findEngine } from "@sockeye/engine/control/client";
 import { type Endpoint, parseEndpoint } from "@sockeye/engine";
 
 export interface EngineUnderTest extends AsyncDisposable {
@@ -12,6 +13,8 @@ export interface EngineUnderTest extends AsyncDisposable {
   /** Rewrites the configuration file and reloads. */
   reconfigure(config: object): Promise<void>;
   readonly configFile: string;
+  /** A client of its control interface, closed with the engine. */
+  control(): Promise<ControlClient>;
 }
 
 /** A real engine in this process, with a configuration file of its own and listeners on free ports of loopback. */
@@ -35,8 +38,14 @@ export async function startEngineUnderTest(
     if (!listener) throw new Error(`no ${kind} listener`);
     return parseEndpoint(listener.address);
   };
+  const clients: ControlClient[] = [];
   return {
     engine,
+    control: async () => {
+      const client = await connectControl(findEngine({ directory: join(folder, "sockeye") }));
+      clients.push(client);
+      return client;
+    },
     configFile,
     get socks5() {
       return addressOf("socks5");
@@ -49,6 +58,7 @@ export async function startEngineUnderTest(
       await engine.reload();
     },
     [Symbol.asyncDispose]: async () => {
+      for (const client of clients) client.close();
       await engine.stop({ now: true });
       await rm(folder, { recursive: true, force: true });
     },

@@ -67,6 +67,32 @@ describe("a reload", () => {
     for (const socket of [kept, anew]) socket.destroy();
   });
 
+  it("keeps the hits of rules that stay, wherever they stand then", async () => {
+    const office = { match: "127.0.0.0/8", to: "it" };
+    await using sut = await startEngineUnderTest({
+      upstreams: { it: to(one) },
+      routes: [office],
+      default: "block",
+    });
+    (await open(sut)).destroy();
+    await assert.rejects(connectThrough("socks5", listenerOf(sut), { host: "192.0.2.1", port: 1 }));
+    assert.deepEqual(sut.engine.routeHits.numbers(), {
+      routes: [{ ...office, hits: 1 }],
+      default: { to: "block", hits: 1 },
+    });
+    const first = { match: "192.0.2.0/24", to: "block" };
+    await sut.reconfigure({ upstreams: { it: to(one) }, routes: [first, office], default: "block" });
+    (await open(sut)).destroy();
+    await assert.rejects(connectThrough("socks5", listenerOf(sut), { host: "192.0.2.1", port: 1 }));
+    assert.deepEqual(sut.engine.routeHits.numbers(), {
+      routes: [
+        { ...first, hits: 1 },
+        { ...office, hits: 2 },
+      ],
+      default: { to: "block", hits: 1 },
+    });
+  });
+
   it("with errors changes nothing, says them all, and is over with the next good one", async () => {
     await using sut = await startEngineUnderTest({ upstreams: { it: to(one) }, default: "it" });
     const socket = await open(sut);

@@ -16,7 +16,9 @@ const HTTP_PORT = 8118;
 
 export interface Demo {
   /** What to start the engine with. */
-  readonly engine: Pick<EngineOptions, "configText">;
+  readonly engine: Pick<EngineOptions, "configFile" | "history">;
+  /** Those that have traffic of their own. */
+  readonly upstreams: readonly string[];
   /** One line for each upstream, to be pasted into a shell; the addresses are those that the engine will listen on. */
   readonly lines: readonly { readonly upstream: string; readonly command: string }[];
   close(): Promise<void>;
@@ -41,30 +43,21 @@ export async function startDemo(): Promise<Demo> {
     socks5: `127.0.0.1:${await freePort(SOCKS_PORT)}`,
     http: `127.0.0.1:${await freePort(HTTP_PORT)}`,
   };
-  const auth = (password: string) => ({ username: USER, password });
-  const sshUpstream = {
-    type: "ssh",
-    address: `127.0.0.1:${ssh.port}`,
-    user: USER,
-    password: passwords.ssh,
-    known_hosts_file: knownHosts,
-    host_key_check: "strict",
-    ssh_config: false,
-    agent: false,
+  const secrets = {
+    ssh: await keepSecret(directory, "ssh", passwords.ssh),
+    socks5: await keepSecret(directory, "socks5", passwords.socks5),
+    http: await keepSecret(directory, "http", passwords.http),
   };
-  const upstreams = {
-    bastion: sshUpstream,
-    "socks-proxy": { type: "socks5", address: `127.0.0.1:${socks5.port}`, auth: auth(passwords.socks5) },
-    "http-proxy": { type: "http", address: `127.0.0.1:${http.port}`, auth: auth(passwords.http) },
-    "bastion-behind-proxy": { ...sshUpstream, via: "http-proxy" },
-  };
-  const names = Object.keys(upstreams);
-  const routes = names.map((name) => ({ match: `${name}${DEMO_SUFFIX}`, to: name }));
+  const text = configuration(listen, {
+    ports: { ssh: ssh.port, socks5: socks5.port, http: http.port },
+    secrets,
+    knownHosts,
+  });
+  const configFile = join(directory, "config.yaml");
+  await writeFile(configFile, text, { mode: 0o600 });
   return {
-    // JSON is YAML.
-    engine: {
-      configText: JSON.stringify({ listen, upstreams, routes, default: "direct", log: { level: "warn" } }),
-    },
+    engine: { configFile, history: { file: join(directory, "history.db") } },
+    upstreams: names,
     lines: names.map((upstream, i) => {
       const proxy = i % 2 === 0 ? `socks5h://${listen.socks5}` : `http://${listen.http}`;
       return { upstream, command: `curl --proxy ${proxy} http://${upstream}${DEMO_SUFFIX}/` };
@@ -75,6 +68,64 @@ export async function startDemo(): Promise<Demo> {
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+const names = ["bastion", "socks-proxy", "http-proxy", "bastion-behind-proxy"] as const;
+
+interface Parts {
+  readonly ports: { readonly ssh: number; readonly socks5: number; readonly http: number };
+  readonly secrets: { readonly ssh: string; readonly socks5: string; readonly http: string };
+  readonly knownHosts: string;
+}
+
+/** The demo's file, as a person would have written it. A text in JSON is one in YAML. */
+function configuration(
+  listen: { readonly socks5: string; readonly http: string },
+  { ports, secrets, knownHosts }: Parts,
+): string {
+  const bastion = (via: string) => `    type: ssh
+    address: 127.0.0.1:${ports.ssh}
+    user: ${USER}
+    password_file: ${JSON.stringify(secrets.ssh)}
+    known_hosts_file: ${JSON.stringify(knownHosts)}
+    host_key_check: strict
+    ssh_config: false
+    agent: false
+${via}`;
+  const proxy = (type: "socks5" | "http") => `    type: ${type}
+    address: 127.0.0.1:${ports[type]}
+    auth:
+      username: ${USER}
+      password_file: ${JSON.stringify(secrets[type])}
+`;
+  const routes = names.flatMap((name) => [
+    `  - { match: ${name}${DEMO_SUFFIX}, to: ${name} }`,
+    `  - { match: "*.${name}${DEMO_SUFFIX}", to: ${name} }`,
+  ]);
+  return `# The demonstration: it is gone when the demonstration ends, so change what you like.
+listen:
+  socks5: ${listen.socks5}
+  http: ${listen.http}
+upstreams:
+  bastion:
+${bastion("")}  socks-proxy:
+${proxy("socks5")}  http-proxy:
+${proxy("http")}  # The same bastion, reached through the HTTP proxy.
+  bastion-behind-proxy:
+${bastion("    via: http-proxy\n")}routes: # the first match wins
+  - { match: ads${DEMO_SUFFIX}, to: block }
+${routes.join("\n")}
+default: direct
+log:
+  level: info
+`;
+}
+
+/** @returns the file, for its owner alone. */
+async function keepSecret(directory: string, name: string, secret: string): Promise<string> {
+  const path = join(directory, `${name}-password`);
+  await writeFile(path, `${secret}\n`, { mode: 0o600 });
+  return path;
 }
 
 function newPassword(): string {

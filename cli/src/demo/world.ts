@@ -6,6 +6,13 @@ import type { Endpoint } from "@sockeye/engine";
 /** Names under this suffix exist only behind the demo upstreams: nothing else on the machine can resolve them. */
 export const DEMO_SUFFIX = ".demo";
 
+/** Names that each upstream has of its own, besides the upstream's: `wiki.bastion.demo`. */
+export const PLACES = ["wiki", "mail", "build"] as const;
+
+const MAX_STREAM_SECONDS = 600;
+const MAX_STREAM_RATE = 1024 * 1024;
+const STREAM_TICK_MS = 250;
+
 /**
  * The far side of the demo: a web server that says which upstream a request came through. It knows by the connection that
  * the upstream opened to it, not by what the request says of itself.
@@ -23,11 +30,12 @@ export class DemoWorld {
   }
 
   /**
-   * Connects as an upstream would: names of the demo lead to its web server, all else to where it says.
-   * @throws the system's error when the target can't be reached.
+   * Connects as an upstream would: names of the demo lead to its web server, which has port 80, and all else to where it says.
+   * @throws an error that says why the target can't be reached.
    */
   async dial(target: Endpoint, upstream: string): Promise<Socket> {
     const isDemo = target.host.endsWith(DEMO_SUFFIX);
+    if (isDemo && target.port !== 80) throw new Error(`nobody listens on port ${target.port} there`);
     const where = isDemo ? { host: "127.0.0.1", port: this.#port } : target;
     const socket = connect({ ...where, allowHalfOpen: true, noDelay: true });
     await once(socket, "connect");
@@ -47,6 +55,23 @@ export class DemoWorld {
   #answer(request: IncomingMessage, response: ServerResponse): void {
     const upstream = this.#openedBy.get(request.socket.remotePort ?? 0) ?? "no upstream at all";
     response.setHeader("content-type", "text/plain; charset=utf-8");
+    const { pathname, searchParams } = new URL(request.url ?? "/", "http://demo");
+    if (pathname === "/stream") {
+      const rate = Math.min(Number(searchParams.get("rate")) || 1, MAX_STREAM_RATE);
+      stream(response, rate, Math.min(Number(searchParams.get("seconds")) || 1, MAX_STREAM_SECONDS));
+      return;
+    }
     response.end(`Hello from ${request.headers.host ?? "the demo"}. You came through ${upstream}.\n`);
   }
+}
+
+/** Sends about `rate` bytes a second; less where nobody takes them. */
+function stream(response: ServerResponse, rate: number, seconds: number): void {
+  const piece = Buffer.alloc(Math.ceil((rate * STREAM_TICK_MS) / 1000), ".");
+  let left = Math.ceil((seconds * 1000) / STREAM_TICK_MS);
+  const timer = setInterval(() => {
+    if (left-- === 0) response.end();
+    else if (!response.writableNeedDrain) response.write(piece);
+  }, STREAM_TICK_MS);
+  response.on("close", () => clearInterval(timer));
 }

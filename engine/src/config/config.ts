@@ -68,10 +68,11 @@ export interface SshUpstreamConfig extends UpstreamCommon {
   /** Default: UserKnownHostsFile of ~/.ssh/config, else ~/.ssh/known_hosts. */
   readonly known_hosts_file?: readonly string[];
   /**
-   * strict: only known keys. accept-new: a host never seen is trusted and remembered. off: any key.
-   * Default: StrictHostKeyChecking of ~/.ssh/config, else accept-new.
+   * strict: only known keys. ask: a person is asked about a host never seen, which is refused where nobody is there.
+   * accept-new: it is trusted and remembered. off: any key.
+   * Default: StrictHostKeyChecking of ~/.ssh/config, else ask where somebody is there, and accept-new otherwise.
    */
-  readonly host_key_check?: "strict" | "accept-new" | "off";
+  readonly host_key_check?: "strict" | "ask" | "accept-new" | "off";
   /** Take values not given here from ~/.ssh/config. Default true. */
   readonly ssh_config: boolean;
   readonly ssh_config_file: string;

@@ -119,6 +119,77 @@ test("a secret is never written in clear", () => {
   assert.match(set({ password: "${PW}", passphrase: { keychain: "k" } }), /password: \$\{PW\}\n/);
 });
 
+test("an upstream that is renamed is followed wherever it is named, and comments stay", () => {
+  const text = file
+    .replace("default: direct", "default: production")
+    .replace("address: proxy:8080 }", "address: proxy:8080, via: production }");
+  const edited = editConfig(text, [{ kind: "rename-upstream", name: "production", to: "office" }]);
+  const expected = text
+    .replace("  production:\n", "  office:\n")
+    .replace("via: production", "via: office")
+    .replaceAll("to: production", "to: office")
+    .replace("default: production", "default: office");
+  assert.equal(edited, expected);
+  const rename = (name: string, to: string) => () =>
+    editConfig(text, [{ kind: "rename-upstream", name, to }]);
+  assert.throws(rename("nobody", "x"), { name: "SyntaxError", message: 'no upstream is called "nobody"' });
+  assert.throws(rename("production", "proxy"), { name: "SyntaxError", message: /is called "proxy" already/ });
+  assert.equal(rename("production", "production")(), text);
+});
+
+test("upstreams keep their comments when they change places, and none may be left out", () => {
+  const order = (names: readonly string[]) =>
+    editConfig(file, [{ kind: "order-upstreams", names: [...names] }]);
+  const edited = order(["proxy", "production"]);
+  assert.deepEqual(Object.keys(configOf(edited).upstreams), ["proxy", "production"]);
+  assert.match(
+    edited,
+    /proxy: .*\n {2}# the bastion\n {2}production:\n {4}address: bastion:22 # port as agreed/,
+  );
+  for (const wrong of [["proxy"], ["proxy", "proxy"], ["proxy", "other"], ["proxy", "production", "proxy"]]) {
+    assert.throws(() => order(wrong), { name: "SyntaxError", message: /every upstream once/ });
+  }
+});
+
+test("a section's keys are set and taken out, and items of its lists keep their comments", () => {
+  const text = `tun:
+  # what we capture
+  cidrs:
+    - 10.0.0.0/8 # the office
+    - 192.0.2.0/24 # the lab
+  mtu: 1500 # as the link has it
+`;
+  const edited = editConfig(text, [
+    {
+      kind: "set-section",
+      section: "tun",
+      values: { enabled: true, mtu: null, cidrs: ["192.0.2.0/24", "198.51.100.0/24", "10.0.0.0/8"] },
+    },
+    { kind: "set-section", section: "limits", values: { dial_timeout: "5s" } },
+  ]);
+  assert.equal(
+    edited,
+    `tun:
+  # what we capture
+  cidrs:
+    - 192.0.2.0/24 # the lab
+    - 198.51.100.0/24
+    - 10.0.0.0/8 # the office
+  enabled: true
+limits:
+  dial_timeout: 5s
+`,
+  );
+});
+
+test("an order that an alias does not allow is refused with a sentence", () => {
+  const text = "upstreams:\n  a: &x { address: h }\n  b: *x\n";
+  assert.throws(() => editConfig(text, [{ kind: "order-upstreams", names: ["b", "a"] }]), {
+    name: "SyntaxError",
+    message: /alias/,
+  });
+});
+
 test("a text that is not YAML is not edited", () => {
   for (const text of ["listen: [", "- a", "a: b: c"]) {
     assert.throws(() => editConfig(text, []), { name: "SyntaxError", message: /can't be edited/ });

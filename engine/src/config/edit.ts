@@ -1,32 +1,30 @@
-import { type Document, type YAMLSeq, isAlias, isMap, isScalar, isSeq, parseDocument } from "yaml";
-import type { ListenConfig, RouteConfig } from "./config.ts";
+import {
+  type Document,
+  type Node,
+  type Pair,
+  type YAMLMap,
+  type YAMLSeq,
+  isAlias,
+  isMap,
+  isScalar,
+  isSeq,
+  parseDocument,
+} from "yaml";
+import type { ControlEdit, EditValue } from "../control/contract.ts";
+import type { RouteConfig } from "./config.ts";
 import { isClearText } from "./write.ts";
 
-export type EditValue = string | number | boolean | null | readonly EditValue[] | EditMapping;
 /** Keys of the file. A key that is null is taken out; one that is not named stays as it is. */
-export interface EditMapping {
-  readonly [key: string]: EditValue;
-}
+export type EditMapping = Readonly<Record<string, EditValue>>;
 
 /** One change to the text of a configuration. Texts are written as they are: `${NAME}` in them is a variable. */
-export type ConfigEdit =
-  /** Adds the upstream, or changes the keys that are named. */
-  | { readonly kind: "set-upstream"; readonly name: string; readonly upstream: EditMapping }
-  | { readonly kind: "delete-upstream"; readonly name: string }
-  /** The whole list. Rules that were there keep their comments. */
-  | { readonly kind: "set-routes"; readonly routes: readonly RouteConfig[] }
-  | { readonly kind: "set-default"; readonly to: string }
-  /** `value` null removes the listener. */
-  | {
-      readonly kind: "set-listen";
-      readonly listener: keyof ListenConfig;
-      readonly value: string | EditMapping | null;
-    };
+export type ConfigEdit = ControlEdit;
 
 /**
  * Applies edits in order, and keeps comments and what the edits do not name. The result may not be a right configuration:
  * writeConfig checks it.
- * @throws {SyntaxError} when the text is not YAML, or an edit would write a secret in clear.
+ * @throws {SyntaxError} when the text is not YAML, an edit would write a secret in clear, or it names an upstream that is not
+ * there; with a sentence.
  */
 export function editConfig(text: string, edits: readonly ConfigEdit[]): string {
   const document: Document = parseDocument(text, { prettyErrors: false, uniqueKeys: false });
@@ -37,8 +35,18 @@ export function editConfig(text: string, edits: readonly ConfigEdit[]): string {
   }
   if (document.contents === null) document.contents = document.createNode({});
   for (const edit of edits) apply(document, edit);
-  const written = document.toString({ lineWidth: 0 });
+  const written = writtenOut(document);
   return text.includes("\r\n") ? written.replaceAll("\n", "\r\n") : written;
+}
+
+/** The library finds out only here that what an alias stands for has gone, or comes after it now. */
+function writtenOut(document: Document): string {
+  try {
+    return document.toString({ lineWidth: 0 });
+  } catch (error) {
+    const sentence = "an alias (*name) would stand before what it is short for (&name), or without it";
+    throw new SyntaxError(sentence, { cause: error });
+  }
 }
 
 function apply(document: Document, edit: ConfigEdit): void {
@@ -49,6 +57,12 @@ function apply(document: Document, edit: ConfigEdit): void {
     case "delete-upstream":
       remove(document, ["upstreams", edit.name]);
       return;
+    case "rename-upstream":
+      renameUpstream(document, edit.name, edit.to);
+      return;
+    case "order-upstreams":
+      orderUpstreams(document, edit.names);
+      return;
     case "set-routes":
       setRoutes(document, edit.routes);
       return;
@@ -57,6 +71,9 @@ function apply(document: Document, edit: ConfigEdit): void {
       return;
     case "set-listen":
       merge(document, ["listen", edit.listener], edit.value);
+      return;
+    case "set-section":
+      merge(document, [edit.section], edit.values);
       return;
   }
 }
@@ -81,6 +98,8 @@ function merge(document: Document, path: readonly string[], value: EditValue): v
     for (const [inner, next] of Object.entries(value)) merge(document, [...path, inner], next);
   } else if (isScalar(present) && typeof value !== "object") {
     present.value = value;
+  } else if (isSeq(present) && Array.isArray(value)) {
+    setList(document, present, value);
   } else document.setIn(path, document.createNode(value));
 }
 
@@ -105,6 +124,63 @@ function openWay(document: Document, path: readonly string[]): void {
       document.setIn(step, copy);
     } else if (depth < path.length && !isMap(node)) document.setIn(step, document.createNode({}));
   }
+}
+
+/** Items that were there keep their comments. */
+function setList(document: Document, list: YAMLSeq, values: readonly unknown[]): void {
+  const reusable = Map.groupBy(list.items.filter(isScalar), (item) => item.value);
+  list.items = values.map((value) => reusable.get(value)?.shift() ?? document.createNode(value));
+}
+
+function upstreamsOf(document: Document): YAMLMap {
+  openWay(document, ["upstreams", ""]);
+  const upstreams = document.get("upstreams", true);
+  // openWay has made it one.
+  return upstreams as YAMLMap;
+}
+
+function nameOf(pair: Pair): string {
+  return String(isScalar(pair.key) ? pair.key.value : pair.key);
+}
+
+function renameUpstream(document: Document, name: string, to: string): void {
+  const upstreams = upstreamsOf(document);
+  const pair = upstreams.items.find((item) => nameOf(item) === name);
+  if (!pair) throw new SyntaxError(`no upstream is called "${name}"`);
+  if (name === to) return;
+  if (upstreams.items.some((item) => nameOf(item) === to)) {
+    throw new SyntaxError(`an upstream is called "${to}" already`);
+  }
+  if (isScalar(pair.key)) pair.key.value = to;
+  else pair.key = document.createNode(to);
+  const refersTo = (node: unknown) => isScalar(node) && node.value === name;
+  for (const { value } of upstreams.items) {
+    if (isMap(value) && refersTo(value.get("via", true))) value.set("via", to);
+  }
+  const routes = document.get("routes", true);
+  for (const rule of isSeq(routes) ? routes.items : []) {
+    if (isMap(rule) && refersTo(rule.get("to", true))) rule.set("to", to);
+  }
+  if (refersTo(document.get("default", true))) document.set("default", to);
+}
+
+function orderUpstreams(document: Document, names: readonly string[]): void {
+  const upstreams = upstreamsOf(document);
+  const present = new Map(upstreams.items.map((pair) => [nameOf(pair), pair]));
+  if (
+    names.length !== present.size ||
+    !names.every((name) => present.has(name)) ||
+    new Set(names).size !== names.length
+  ) {
+    throw new SyntaxError("the order must name every upstream once; read the configuration again first");
+  }
+  // The library counts a comment above the first upstream as the mapping's.
+  const key = upstreams.items[0]?.key as Node | undefined;
+  if (isScalar(key) && upstreams.commentBefore) {
+    key.commentBefore = upstreams.commentBefore;
+    upstreams.commentBefore = null;
+  }
+  upstreams.items = names.map((name) => present.get(name)!);
 }
 
 function setRoutes(document: Document, routes: readonly RouteConfig[]): void {

@@ -281,7 +281,7 @@ const wrong: [text: string, ...errors: string[]][] = [
   ],
   [
     "upstreams: { a: { address: h, host_key_check: no } }",
-    '1:47 host_key_check must be one of strict, accept-new, off, not "no"',
+    '1:47 host_key_check must be one of strict, ask, accept-new, off, not "no"',
   ],
   ["upstreams: { a: { address: h, ssh_config: yes } }", '1:43 ssh_config must be true or false, not "yes"'],
   [

@@ -9,6 +9,7 @@ test("on Linux the XDG directories decide, and their defaults where they are uns
       config: "/home/u/.config/sockeye/config.yaml",
       stateDirectory: "/home/u/.local/state/sockeye",
       knownHosts: "/home/u/.local/state/sockeye/known_hosts",
+      history: "/home/u/.local/state/sockeye/history.db",
     },
   );
   const env = { XDG_CONFIG_HOME: "/c", XDG_STATE_HOME: "/s", XDG_RUNTIME_DIR: "/run/user/1" };

@@ -6,6 +6,8 @@ export interface Paths {
   readonly stateDirectory: string;
   /** SSH host keys trusted on first use. */
   readonly knownHosts: string;
+  /** What the upstreams did, for those who look later. */
+  readonly history: string;
 }
 
 export interface PathSources {
@@ -25,6 +27,7 @@ export function defaultPaths(sources: PathSources): Paths {
     config: path.join(config, "config.yaml"),
     stateDirectory: state,
     knownHosts: path.join(state, "known_hosts"),
+    history: path.join(state, "history.db"),
   };
 }
 

@@ -187,7 +187,7 @@ const ssh = z.strictObject({
     ),
   ),
   known_hosts_file: optional(paths),
-  host_key_check: optional(oneOf("strict", "accept-new", "off")),
+  host_key_check: optional(oneOf("strict", "ask", "accept-new", "off")),
   ssh_config: optional(boolean),
   ssh_config_file: optional(path),
   keepalive_interval: optional(duration()),

@@ -34,9 +34,7 @@ export async function readConfigText(path: string): Promise<ConfigText> {
  */
 export async function writeConfigText(path: string, text: string, revision: string): Promise<string> {
   const current = await readConfigText(path);
-  if (current.revision !== revision) {
-    throw new ControlError("conflict", "the file has changed since it was read; read it again first");
-  }
+  if (current.revision !== revision) throw conflict();
   const target = await realpath(path).catch(() => path);
   const temporary = join(dirname(target), `.sockeye-${randomBytes(6).toString("hex")}.tmp`);
   try {
@@ -58,6 +56,10 @@ export async function writeConfigText(path: string, text: string, revision: stri
     throw unavailable(`${path} can't be written`, error);
   }
   return revisionOf(text);
+}
+
+export function conflict(): ControlError {
+  return new ControlError("conflict", "the file has changed since it was read; read it again first");
 }
 
 function revisionOf(text: string): string {

@@ -68,7 +68,7 @@ test("ended flows are there when asked for", () => {
   assert.equal(view(host, { ended: true }).total, 2);
 });
 
-test("rates are bytes a second between two looks, and looks that are too near are one", () => {
+test("rates settle on the bytes a second between looks, and looks that are too near are one", () => {
   const host = createTestHost();
   host.live = [{ ...testFlow(1), up: 1_000, down: 0 }];
   const rates = new FlowRates(host);
@@ -78,8 +78,14 @@ test("rates are bytes a second between two looks, and looks that are too near ar
   rates.refresh(10_100);
   assert.equal(rates.of(1).rateUp, 0);
   rates.refresh(11_000);
-  assert.equal(rates.of(1).rateUp, 2_000);
-  assert.equal(rates.of(1).rateDown, 500);
+  assert.equal(rates.of(1).rateUp, 1_000);
+  assert.equal(rates.of(1).rateDown, 250);
+  for (let look = 1; look <= 20; look++) {
+    host.live = [{ ...testFlow(1), up: 3_000 + look * 2_000, down: 500 }];
+    rates.refresh(11_000 + look * 1_000);
+  }
+  assert.equal(Math.abs(rates.of(1).rateUp - 2_000) <= 1, true);
+  assert.ok(rates.of(1).rateDown <= 1);
 });
 
 test("a look after a long pause counts from then on, and no average of the pause is shown", () => {

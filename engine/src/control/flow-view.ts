@@ -33,20 +33,22 @@ export class FlowRates {
     const seen = new Map<number, Seen>();
     // What was seen long ago says nothing of the present: the flow counts from now.
     const known = seconds < 10;
+    // Half of what is new and half of what was: traffic comes in gusts, and nobody reads a figure that trembles.
+    const rate = (bytes: number, last: number) => Math.floor((bytes / seconds + last) / 2);
     for (const { id, up, down } of this.#host.flows()) {
       const before = known ? this.#seen.get(id) : undefined;
       seen.set(id, {
         up,
         down,
-        rateUp: before ? (up - before.up) / seconds : 0,
-        rateDown: before ? (down - before.down) / seconds : 0,
+        rateUp: before ? rate(up - before.up, before.rateUp) : 0,
+        rateDown: before ? rate(down - before.down, before.rateDown) : 0,
       });
     }
     this.#seen = seen;
     this.#at = now;
   }
 
-  /** Bytes a second, from the application and to it. */
+  /** Bytes a second over the last looks, from the application and to it. */
   of(id: number): { readonly rateUp: number; readonly rateDown: number } {
     return this.#seen.get(id) ?? { rateUp: 0, rateDown: 0 };
   }

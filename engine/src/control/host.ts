@@ -1,10 +1,14 @@
 import type { Endpoint } from "../endpoint.ts";
-import type { LogLevel } from "../config/config.ts";
+import type { Config, LogLevel } from "../config/config.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
 import type { NetworkEvent } from "../network-watch.ts";
+import type { HistoryAnswer, HistoryQuery } from "../observe/history-rows.ts";
+import type { LogDestination } from "../observe/log.ts";
 import type { HelperSource } from "../helper/source.ts";
 import type { Port } from "./message-port.ts";
 import type { Prompter } from "../upstream/prompter.ts";
+import type { RouteHits } from "../router/hits.ts";
+import type { PromptDesk } from "./prompts.ts";
 import type {
   ConfigProblem,
   ControlExplanation,
@@ -45,6 +49,10 @@ export interface ControlHost {
 
   /** Where the configuration is read from; undefined when the engine was given its configuration otherwise. */
   readonly configFile: string | undefined;
+  /** The configuration that runs. */
+  config(): Config;
+  /** Its text, as it was last read. */
+  readonly configText: string;
   /** Checks a text as if it were the file. */
   checkConfig(text: string): ConfigCheck;
   /**
@@ -61,10 +69,16 @@ export interface ControlHost {
   /** Ends every flow, TUN mode with its kill switch, the listeners for applications and every connection to an upstream. */
   disconnect(): Promise<void>;
 
+  /** What is being asked of a person. */
+  readonly prompts: PromptDesk;
+
   setLogLevel(level: LogLevel): void;
   readonly log: LogSource;
+  readonly routeHits: Pick<RouteHits, "version" | "size" | "numbers">;
   /** Per configured upstream, direct and block. */
   numbers(): UpstreamNumbers[];
+  /** What they were, kept across restarts. @throws {ControlError} unavailable: none is kept, and why. */
+  history(query: HistoryQuery): Promise<HistoryAnswer>;
 }
 
 export interface ConfigCheck {
@@ -97,16 +111,20 @@ export interface EngineOptions {
     readonly logFormat?: "json" | "pretty" | "auto" | undefined;
   };
   readonly version: string;
+  /** Where lines of the log go; interfaces see it in any case. Default: standard error. */
+  readonly logDestination?: LogDestination | undefined;
   /** The name under which the control endpoint is found; default: the process id. */
   readonly controlName?: string | undefined;
   /** False: traffic is taken in only once connect() is called. Default true. */
   readonly connected?: boolean | undefined;
-  /** Absent where nobody is there to answer. */
+  /** Asks beside the clients of the control interface. Absent where nobody is at a terminal. */
   readonly prompter?: Prompter | undefined;
   /** Who gives TUN mode its privileges. Default: the helper that the system runs. */
   readonly helper?: HelperSource | undefined;
   /** The folder of the built interface, to be served to browsers on the control server's port. Default: none is served. */
   readonly ui?: { readonly directory: string } | undefined;
+  /** The file in which the upstreams' numbers are kept across restarts. Default: none are kept. */
+  readonly history?: { readonly file: string } | undefined;
 }
 
 /**

@@ -45,6 +45,15 @@ afterEach(async () => {
   assert.deepEqual(findEngines(directory), []);
 });
 
+/** Waits for what a client is about to see. */
+async function until(holds: () => boolean): Promise<void> {
+  const end = performance.now() + 10_000;
+  while (!holds()) {
+    assert.ok(performance.now() < end, "nothing came of it in 10 seconds");
+    await delay(10);
+  }
+}
+
 async function connected(): Promise<ControlClient> {
   const client = await connectControl(findEngine({ directory }));
   clients.push(client);
@@ -237,6 +246,90 @@ test("of two writes at the same moment with one revision, one wins and the other
   );
   assert.deepEqual(outcomes.map((outcome) => outcome.status).sort(), ["fulfilled", "rejected", "rejected"]);
   assert.equal(readFileSync(path, "utf8"), "default: a\n");
+});
+
+test("edits are previewed, applied with the rest of the text kept, and refused with a sentence", async () => {
+  const client = await connected();
+  const path = join(directory, "edited.yaml");
+  const text = "# mine\nupstreams:\n  a: { address: h } # the first\ndefault: a\n";
+  writeFileSync(path, text);
+  host.configFile = path;
+  const { revision } = await client.call("config.read", {});
+  const rename = { kind: "rename-upstream" as const, name: "a", to: "b" };
+  const renamed = text.replace("  a:", "  b:").replace("default: a", "default: b");
+  const preview = await client.call("config.edit", { edits: [rename], revision, preview: true });
+  assert.deepEqual([preview.text, preview.problems, preview.revision], [renamed, [], revision]);
+  const wrong = { kind: "set-default" as const, to: "wrong" };
+  const bad = await client.call("config.edit", { edits: [wrong], revision, preview: true });
+  assert.equal(bad.problems[0]?.message, "this is wrong");
+  await assert.rejects(client.call("config.edit", { edits: [wrong], revision }), isCode("invalid-config"));
+  const clear = {
+    kind: "set-upstream" as const,
+    name: "a",
+    upstream: { password: "hunter2" },
+  };
+  await assert.rejects(client.call("config.edit", { edits: [clear], revision }), (error: ControlError) => {
+    return error.code === "invalid-config" && error.message.includes("would stand in clear");
+  });
+  assert.equal(readFileSync(path, "utf8"), text);
+
+  const written = await client.call("config.edit", { edits: [rename], revision });
+  assert.equal(readFileSync(path, "utf8"), renamed);
+  assert.equal(written.text, renamed);
+  assert.notEqual(written.revision, revision);
+  assert.equal(host.reloads, 1);
+  await assert.rejects(client.call("config.edit", { edits: [rename], revision }), isCode("conflict"));
+  await assert.rejects(
+    client.call("config.edit", { edits: [rename], revision, preview: true }),
+    isCode("conflict"),
+  );
+});
+
+test("rules come with their hits, and again only when one has changed", async () => {
+  const client = await connected();
+  host.routeHits.adopt([{ match: "*.corp", to: "production" }], "direct");
+  const events: StreamEvent<"routes">[] = [];
+  client.listen("routes", {}, { onEvent: (event) => events.push(streams.routes.event.parse(event)) });
+  await until(() => events.length === 1);
+  assert.deepEqual(events[0]!.routes, [{ match: "*.corp", to: "production", hits: 0 }]);
+  host.routeHits.count({ to: "production", rule: 0 });
+  await until(() => events.length === 2);
+  assert.equal(events[1]!.routes[0]!.hits, 1);
+  await delay(1_200);
+  assert.equal(events.length, 2);
+});
+
+test("who listens to questions is there to answer them", async () => {
+  const client = await connected();
+  const events: StreamEvent<"prompts">[] = [];
+  assert.equal(host.prompts.present, false);
+  const stop = client.listen(
+    "prompts",
+    {},
+    { onEvent: (event) => events.push(streams.prompts.event.parse(event)) },
+  );
+  await until(() => events.length === 1);
+  assert.equal(host.prompts.present, true);
+  const question = { kind: "password", upstream: "production", user: "u", host: "h" } as const;
+  const answer = host.prompts.ask(question, new AbortController().signal);
+  await until(() => events.length === 2);
+  const { id } = events[1]!.pending[0]!;
+  assert.deepEqual(await client.call("prompt.answer", { id, answer: "s3cret" }), { taken: true });
+  assert.equal(await answer, "s3cret");
+  await until(() => events.at(-1)!.pending.length === 0);
+  stop();
+  await until(() => !host.prompts.present);
+});
+
+test("connecting and disconnecting are calls, and a failure has its sentence", async () => {
+  const client = await connected();
+  await client.call("disconnect", {});
+  assert.equal((await client.call("status", {})).connection.state, "off");
+  host.failConnect = new ControlError("helper", "there is no helper");
+  await assert.rejects(client.call("connect", {}), isCode("helper"));
+  host.failConnect = undefined;
+  await client.call("connect", {});
+  assert.equal((await client.call("status", {})).connection.state, "connected");
 });
 
 test("state comes as one snapshot, then only what changed", async () => {

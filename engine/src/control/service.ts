@@ -1,3 +1,7 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { exportUpstreams } from "../import/export.ts";
+import { previewSshConfig, previewText } from "../import/import.ts";
 import {
   calls,
   streams,
@@ -7,13 +11,24 @@ import {
   type ConfigDocument,
   type StreamName,
 } from "./contract.ts";
+import { editConfig } from "../config/edit.ts";
+import { Turns } from "../turns.ts";
 import { ControlError } from "./control-error.ts";
-import { readConfigText, writeConfigText } from "./config-file.ts";
+import { conflict, readConfigText, writeConfigText } from "./config-file.ts";
+import { FlowRates, flowViewSource } from "./flow-view.ts";
 import type { ControlHost } from "./host.ts";
 import { maskSecrets } from "./mask.ts";
 import type { Service, Source } from "./protocol.ts";
-import { FlowRates, flowViewSource } from "./flow-view.ts";
-import { flowsSource, listFlows, logsSource, metricsSource, stateSource, testSource } from "./sources.ts";
+import {
+  flowsSource,
+  listFlows,
+  logsSource,
+  metricsSource,
+  promptsSource,
+  routesSource,
+  stateSource,
+  testSource,
+} from "./sources.ts";
 import type * as z from "zod";
 
 type Handlers = { [Name in CallName]: (params: CallParams<Name>) => Promise<CallResult<Name>> };
@@ -46,7 +61,7 @@ async function answer<Name extends CallName>(
 
 function createHandlers(host: ControlHost): Handlers {
   // One write at a time: its check of the revision and its rename belong together.
-  let writing: Promise<unknown> = Promise.resolve();
+  const writes = new Turns();
   return {
     status: async () => host.status(),
     upstreams: async () => [...host.upstreams()],
@@ -64,11 +79,7 @@ function createHandlers(host: ControlHost): Handlers {
       const { problems, warnings } = host.checkConfig(text);
       return { problems: [...problems], warnings: [...warnings] };
     },
-    "config.write": ({ text, revision }) => {
-      const mine = writing.then(() => writeDocument(host, text, revision));
-      writing = mine.catch(() => {});
-      return mine;
-    },
+    "config.write": ({ text, revision }) => writes.run(() => writeDocument(host, text, revision)),
     reload: async () => {
       const { warnings } = await host.reload();
       return { warnings: [...warnings] };
@@ -81,15 +92,18 @@ function createHandlers(host: ControlHost): Handlers {
       await host.disconnect();
       return {};
     },
-    "config.edit": notYet,
-    "prompt.answer": notYet,
+    "config.edit": (params) => writes.run(() => editDocument(host, params)),
+    "prompt.answer": async ({ id, answer }) => ({ taken: host.prompts.answer(id, answer ?? undefined) }),
     "secret.support": notYet,
     "secret.store": notYet,
-    "import.preview": notYet,
-    export: notYet,
+    "import.preview": ({ source }) =>
+      source.kind === "text"
+        ? previewText(source.text, host.config())
+        : previewSshConfig(join(homedir(), ".ssh", "config"), host.config()),
+    export: async ({ upstreams }) => exportUpstreams(host.configText, upstreams),
     "tun.preflight": notYet,
     helper: notYet,
-    "metrics.history": notYet,
+    "metrics.history": (query) => host.history(query),
     report: notYet,
     "demo.add": notYet,
     "log.level": async ({ level }) => {
@@ -114,9 +128,12 @@ function openSource(host: ControlHost, rates: FlowRates, name: StreamName, param
       return flowViewSource(host, rates, check(streams["flows.view"].params, name, params));
     case "logs":
       return logsSource(host, check(streams.logs.params, name, params));
-    case "routes":
     case "prompts":
-      throw new ControlError("unavailable", "this engine can't do that yet");
+      check(streams.prompts.params, name, params);
+      return promptsSource(host);
+    case "routes":
+      check(streams.routes.params, name, params);
+      return routesSource(host);
     case "metrics":
       check(streams.metrics.params, name, params);
       return metricsSource(host);
@@ -158,6 +175,29 @@ async function writeDocument(
     // It could not be applied (an address in use, say): the file goes back to what runs.
     if (before.revision !== "") await writeConfigText(path, before.text, written).catch(() => {});
     throw error;
+  }
+}
+
+async function editDocument(
+  host: ControlHost,
+  { edits, revision, preview }: CallParams<"config.edit">,
+): Promise<CallResult<"config.edit">> {
+  const before = await readConfigText(configFile(host));
+  if (before.revision !== revision) throw conflict();
+  const text = edited(before.text, edits);
+  const { problems, warnings } = host.checkConfig(text);
+  if (preview === true) return { revision, text, problems: [...problems], warnings: [...warnings] };
+  return { ...(await writeDocument(host, text, revision)), text, problems: [] };
+}
+
+/** @throws {ControlError} invalid-config with the sentence of what can't be done. */
+function edited(text: string, edits: CallParams<"config.edit">["edits"]): string {
+  try {
+    return editConfig(text, edits);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    const problems = [{ line: 0, column: 0, path: "", message: error.message }];
+    throw new ControlError("invalid-config", error.message, { problems, cause: error });
   }
 }
 

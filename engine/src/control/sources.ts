@@ -1,9 +1,11 @@
-import { DialError, type DialStep } from "../errors.ts";
+import type { DialStep } from "../errors.ts";
+import { Deadline } from "../upstream/deadline.ts";
 import type {
   EngineStatus,
   FlowFilter,
   FlowInfo,
   LogRecord,
+  PendingPrompt,
   StreamEvent,
   StreamParams,
   TestEvent,
@@ -22,6 +24,10 @@ import type { Source } from "./protocol.ts";
 const STATE_INTERVAL_MS = 200;
 const FLOWS_INTERVAL_MS = 500;
 const LOGS_INTERVAL_MS = 100;
+const PROMPTS_INTERVAL_MS = 100;
+const ROUTES_INTERVAL_MS = 1_000;
+/** An event holds every rule, so that many of them come less often. */
+const MS_PER_ROUTE = 0.1;
 const METRICS_INTERVAL_MS = 1_000;
 const TEST_INTERVAL_MS = 20;
 
@@ -154,6 +160,40 @@ export function logsSource(host: ControlHost, params: StreamParams<"logs">): Sou
   };
 }
 
+/** Whoever listens is there to answer. */
+export function promptsSource(host: ControlHost): Source {
+  const leave = host.prompts.attend();
+  let sent: readonly PendingPrompt[] | undefined;
+  return {
+    intervalMs: PROMPTS_INTERVAL_MS,
+    pull() {
+      const { pending } = host.prompts;
+      if (pending === sent) return {};
+      sent = pending;
+      const event: StreamEvent<"prompts"> = { pending: [...pending] };
+      return { event };
+    },
+    close: leave,
+  };
+}
+
+export function routesSource(host: ControlHost): Source {
+  let sent: number | undefined;
+  return {
+    get intervalMs() {
+      return Math.max(ROUTES_INTERVAL_MS, host.routeHits.size * MS_PER_ROUTE);
+    },
+    pull() {
+      const { version } = host.routeHits;
+      if (version === sent) return {};
+      sent = version;
+      const event: StreamEvent<"routes"> = host.routeHits.numbers();
+      return { event };
+    },
+    close() {},
+  };
+}
+
 export function metricsSource(host: ControlHost): Source {
   return {
     intervalMs: METRICS_INTERVAL_MS,
@@ -174,15 +214,18 @@ export function testSource(host: ControlHost, params: TestParams): Source {
   let failure: unknown;
   const abort = new AbortController();
   const timeoutMs = params.timeoutMs ?? DEFAULT_TEST_TIMEOUT_MS;
-  const timer = setTimeout(() => {
-    abort.abort(new DialError("timeout", `no success within ${timeoutMs / 1000} s`, { scope: "upstream" }));
-  }, timeoutMs);
+  const deadline = new Deadline(abort.signal, timeoutMs, () => `no success within ${timeoutMs / 1000} s`);
   const { name, config, target } = params;
   const onStep = (step: DialStep) => waiting.push({ kind: "started", step });
   host
     .testUpstream(
       { name, config },
-      { signal: abort.signal, onStep, ...(target === undefined ? {} : { target }) },
+      {
+        signal: deadline.signal,
+        onStep,
+        onPrompt: deadline.pause,
+        ...(target === undefined ? {} : { target }),
+      },
     )
     .then(
       ({ ok, steps, failure: failed, notes }) => {
@@ -198,7 +241,7 @@ export function testSource(host: ControlHost, params: TestParams): Source {
     )
     .finally(() => {
       ended = true;
-      clearTimeout(timer);
+      deadline.clear();
     });
   return {
     intervalMs: TEST_INTERVAL_MS,
@@ -209,8 +252,8 @@ export function testSource(host: ControlHost, params: TestParams): Source {
       return { ended };
     },
     close() {
-      clearTimeout(timer);
       abort.abort();
+      deadline.clear();
     },
   };
 }

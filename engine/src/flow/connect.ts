@@ -4,6 +4,7 @@ import { abortReason, DialError, type DialStep } from "../errors.ts";
 import type { ConnectRequest } from "../inbound/request.ts";
 import type { LogFields, Logger } from "../observe/log.ts";
 import type { Observer } from "../observe/observer.ts";
+import type { RouteHits } from "../router/hits.ts";
 import type { Decision, Router } from "../router/route.ts";
 import type { Dialer } from "../upstream/dialer.ts";
 import { Flow, type FlowOrigin } from "./flow.ts";
@@ -15,6 +16,7 @@ export interface FlowContext {
   readonly observer: Observer;
   readonly log: Logger;
   router(): Router;
+  readonly hits: RouteHits;
   /** The dialer of a configured upstream or of `direct`; undefined for a name that a reload has just removed. */
   dialer(name: string): Dialer | undefined;
   dialTimeoutMs(): number;
@@ -27,6 +29,7 @@ export interface FlowContext {
  */
 export function connect(context: FlowContext, request: ConnectRequest): void {
   const decision = context.router().route(request.target);
+  context.hits.count(decision);
   if (decision.to === "block") {
     refuseBlocked(context, request, decision);
     return;

@@ -8,6 +8,7 @@ import { DialError } from "../errors.ts";
 import type { DatagramPort } from "../inbound/request.ts";
 import { createLogger } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
+import { RouteHits } from "../router/hits.ts";
 import { createRouter } from "../router/router.ts";
 import { DirectDialer } from "../upstream/direct.ts";
 import type { Dialer, UdpAssociation, UdpDialer, UdpReceiver } from "../upstream/dialer.ts";
@@ -74,6 +75,7 @@ function contextOf(upstream: Dialer, deadlineMs = 8000): DatagramContext {
     dialer: () => upstream,
     dialTimeoutMs: () => 2000,
     requestId: (flow) => String(flow),
+    hits: new RouteHits(),
     dns,
     udp: support,
   };

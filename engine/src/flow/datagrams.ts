@@ -67,6 +67,8 @@ class Datagrams {
   #open(target: Endpoint, decision: Decision): PortAssociation | undefined {
     const dialer = decision.to === "block" ? undefined : this.#context.dialer(decision.to);
     const carrier = dialer && this.#carrierOf(decision.to, dialer, target);
+    // Datagrams that are refused make no flow: the first tells of the rest.
+    if (carrier || !this.#refused.has(decision.to)) this.#context.hits.count(decision);
     if (!dialer || !carrier) {
       this.#context.observer.dialed(decision.to, 0, decision.to === "block" ? "blocked" : "unsupported");
       return undefined;

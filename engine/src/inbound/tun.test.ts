@@ -20,6 +20,7 @@ import { SampleDevice } from "../netstack/sample-device.ts";
 import { UDP_LIMITS } from "../netstack/udp/udp-layer.ts";
 import { createLogger } from "../observe/log.ts";
 import { Metrics } from "../observe/metrics.ts";
+import { RouteHits } from "../router/hits.ts";
 import { createRouter } from "../router/router.ts";
 import { DirectDialer } from "../upstream/direct.ts";
 import type { Dialer } from "../upstream/dialer.ts";
@@ -130,6 +131,7 @@ function worldWith(options: Partial<TunOptions> = {}): World {
     dialer: (name) => (name === "full" ? full : plain),
     dialTimeoutMs: () => 10_000,
     requestId: (flow) => String(flow),
+    hits: new RouteHits(),
     dns,
     udp: support,
   };

@@ -9,10 +9,22 @@ export type Prompt =
       readonly instructions: string;
       readonly prompt: string;
       readonly echo: boolean;
+    }
+  /** Whether to trust a host never seen before: "yes" does, anything else does not. */
+  | {
+      readonly kind: "host-key";
+      readonly upstream: string;
+      readonly host: string;
+      /** `ssh-ed25519`, … */
+      readonly keyType: string;
+      /** `SHA256:…`, as OpenSSH writes it. */
+      readonly fingerprint: string;
     };
 
 /** Asks. Absent where nobody is there to answer: then the method that needs the answer is skipped. */
 export interface Prompter {
+  /** False while nobody is there, which may change; nothing is asked then. Default true. */
+  readonly present?: boolean;
   /** @returns the answer, or undefined when the person declines or the signal fires. */
   ask(prompt: Prompt, signal: AbortSignal): Promise<string | undefined>;
 }

@@ -42,6 +42,8 @@ export interface TestOptions {
   /** Where given, a target to dial through the upstream as the last step. */
   readonly target?: { host: string; port: number };
   readonly onStep?: (step: DialStep) => void;
+  /** Told when a person is being asked, and when the answer is there: a time limit should stand still meanwhile. */
+  readonly onPrompt?: ((open: boolean) => void) | undefined;
 }
 
 export interface UpstreamTestResult {

@@ -14,21 +14,21 @@ export interface PageProps {
 }
 
 export function Page({ title, subtitle, actions, layout = "wide", children }: PageProps) {
+  const filled = layout === "filled";
+  const column = filled ? undefined : join(styles["measure"], layout === "reading" && styles["narrow"]);
   return (
     <div className={styles["page"]}>
       <header className={styles["pageHead"]}>
-        <div>
-          <h1>{title}</h1>
-          {subtitle !== undefined && <p className={styles["subtitle"]}>{subtitle}</p>}
+        <div className={join(styles["headline"], column)}>
+          <div>
+            <h1>{title}</h1>
+            {subtitle !== undefined && <p className={styles["subtitle"]}>{subtitle}</p>}
+          </div>
+          {actions !== undefined && <div className={styles["actions"]}>{actions}</div>}
         </div>
-        {actions !== undefined && <div className={styles["actions"]}>{actions}</div>}
       </header>
-      <div className={join(styles["pageBody"], layout === "filled" && styles["filled"])}>
-        {layout === "filled" ? (
-          children
-        ) : (
-          <div className={join(styles["measure"], layout === "reading" && styles["narrow"])}>{children}</div>
-        )}
+      <div className={join(styles["pageBody"], filled && styles["filled"])}>
+        {filled ? children : <div className={column}>{children}</div>}
       </div>
     </div>
   );

@@ -1,5 +1,5 @@
 /** From nothing to an SSH client that is authenticated: the way there, the host key, the credentials. */
-import { Socket } from "node:net";
+import { Socket, type OnReadOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import ssh2, { type Client } from "ssh2";
 import type { Secret, SshUpstreamConfig } from "../../config/config.ts";
@@ -10,13 +10,15 @@ import { quoteFirstWords } from "../first-words.ts";
 import type { Prompter } from "../prompter.ts";
 import type { UpstreamLog } from "../upstream.ts";
 import { Authentication } from "./auth.ts";
-import { preferredAlgorithms } from "./crypto.ts";
-import { Deadline } from "./deadline.ts";
+import { opensIntoOwnMemory, preferredAlgorithms } from "./crypto.ts";
+import { Deadline } from "../deadline.ts";
 import type { SshHost } from "./host.ts";
 import { HostKeyCheck, type TrustStore } from "./host-keys.ts";
 import { fingerprint, keyTypeOf, type KnownHost } from "./known-hosts.ts";
 import type { CredentialMemory } from "./identity.ts";
+import { internalsOf } from "./internals.ts";
 import { ProxyCommandStream } from "./proxy-command.ts";
+import { TransportReader } from "./transport-reader.ts";
 
 /** What all connections of one upstream share, hops included. */
 export interface SshContext {
@@ -39,6 +41,8 @@ export interface HandshakeOptions {
   readonly onStep?: ((step: DialStep) => void) | undefined;
   /** Told what a person should know though nothing failed. */
   readonly onNote?: ((text: string) => void) | undefined;
+  /** Told when a person is being asked, and when the answer is there: time limits stand still meanwhile. */
+  readonly onPrompt?: ((open: boolean) => void) | undefined;
 }
 
 export interface Handshake {
@@ -49,7 +53,7 @@ export interface Handshake {
 }
 
 export type OpenTransport = (
-  options: HandshakeOptions & { onStep: (step: DialStep) => void },
+  options: HandshakeOptions & { onStep: (step: DialStep) => void; onread: OnReadOpts },
 ) => Promise<Duplex>;
 
 /**
@@ -73,15 +77,32 @@ export async function shakeHands(
     options.onStep?.(step);
   };
   try {
-    const hostKey = await HostKeyCheck.load({
+    const prompter = context.prompter?.present === false ? undefined : context.prompter;
+    const onPrompt = (open: boolean): void => {
+      deadline.pause(open);
+      options.onPrompt?.(open);
+    };
+    const hostKey: HostKeyCheck = await HostKeyCheck.load({
       server: host.server,
       alias: host.hostKeyAlias,
       files: host.knownHostsFiles,
       trustStore: context.trustStore,
-      mode: host.hostKeyMode,
+      mode: host.hostKeyMode ?? (prompter === undefined ? "accept-new" : "ask"),
+      ask:
+        prompter &&
+        (async (key) => {
+          onPrompt(true);
+          try {
+            return await askToTrust({ key, host, hostKey, context, prompter, signal: deadline.signal });
+          } finally {
+            onPrompt(false);
+          }
+        }),
     });
-    const transport = await openTransport({ signal: deadline.signal, onStep });
+    const reader = new TransportReader();
+    const transport = await openTransport({ signal: deadline.signal, onStep, onread: reader.onread });
     if (transport instanceof Socket) {
+      reader.attach(transport);
       transport.setNoDelay(true);
       transport.setKeepAlive(true, 15_000);
     }
@@ -89,13 +110,13 @@ export async function shakeHands(
       upstream: context.name,
       host,
       readSecret: context.readSecret,
-      prompter: context.prompter,
+      prompter,
       memory: context.memory,
       signal: deadline.signal,
-      onPrompt: deadline.pause,
+      onPrompt,
     });
     onStep("handshake");
-    return await connectClient({
+    const handshake = await connectClient({
       host,
       transport,
       hostKey,
@@ -113,6 +134,10 @@ export async function shakeHands(
         options.onNote?.(warning);
       },
     });
+    const { _protocol: protocol } = internalsOf(handshake.client);
+    // While keys are exchanged, what comes may be read by code that keeps it.
+    reader.lendWhile(() => protocol._kexinit === undefined && opensIntoOwnMemory(protocol._decipher));
+    return handshake;
   } catch (error) {
     // A question that is still open has nothing to be answered for.
     deadline.abort(error);
@@ -120,6 +145,35 @@ export async function shakeHands(
   } finally {
     deadline.clear();
   }
+}
+
+interface TrustQuestion {
+  readonly key: Buffer;
+  readonly host: SshHost;
+  readonly hostKey: HostKeyCheck;
+  readonly context: SshContext;
+  readonly prompter: Prompter;
+  readonly signal: AbortSignal;
+}
+
+/** Asks a person, in turn with what else the upstream asks; nobody is asked twice for one key that was trusted. */
+async function askToTrust(question: TrustQuestion): Promise<boolean> {
+  const { key, host, hostKey, context, prompter, signal } = question;
+  return await context.memory.inTurn(async () => {
+    if (signal.aborted) return false;
+    if (await hostKey.isKnownByNow(key)) return true;
+    const answer = await prompter.ask(
+      {
+        kind: "host-key",
+        upstream: context.name,
+        host: formatEndpoint(host.server),
+        keyType: keyTypeOf(key) ?? "malformed",
+        fingerprint: fingerprint(key),
+      },
+      signal,
+    );
+    return answer?.trim().toLowerCase() === "yes";
+  });
 }
 
 /** Enough of what a peer says first to find out that it is no SSH server. */

@@ -171,3 +171,33 @@ test("a key that can't be remembered is not accepted", async () => {
 test("a file that is there and can't be read is an error, not an empty file", async () => {
   await assert.rejects(load({ files: [folder] }), { code: "host-key", message: /can't be read/ });
 });
+
+test("in the mode ask a person's yes has a new host remembered, and anything else refuses it", async () => {
+  const asked: Buffer[] = [];
+  const answering = (answer: boolean) => async (key: Buffer) => {
+    asked.push(key);
+    return answer;
+  };
+  const trustStore = new TrustStore(join(folder, `trusted${++files}`));
+  const declined = await refusal(await load({ mode: "ask", trustStore, ask: answering(false) }), ed25519);
+  assert.equal(declined.code, "host-key");
+  assert.match(declined.message, /nobody said that it is to be trusted/);
+  assert.deepEqual(await trustStore.entries(), []);
+
+  const check = await load({ mode: "ask", trustStore, ask: answering(true) });
+  assert.equal(await check.isKnownByNow(ed25519), false);
+  assert.equal(await check.verify(ed25519), "new");
+  assert.equal(await check.isKnownByNow(ed25519), true);
+  const later = await load({ mode: "ask", trustStore, ask: answering(false) });
+  assert.equal(await later.verify(ed25519), "known");
+  assert.equal(asked.length, 2);
+});
+
+test("in the mode ask a host never seen is refused where nobody is there, and a changed key in any case", async () => {
+  const alone = await refusal(await load({ mode: "ask" }), ed25519);
+  assert.match(alone.message, /nobody is there to ask/);
+  const file = await knownHosts(formatKnownHost(name, ed25519));
+  const never = async () => assert.fail("a changed key is no question");
+  const changed = await refusal(await load({ mode: "ask", files: [file], ask: never }), otherEd25519);
+  assert.match(changed.message, /has changed/);
+});

@@ -26,6 +26,8 @@ export interface HostKeyOptions {
   readonly files: readonly string[];
   readonly trustStore: TrustStore;
   readonly mode: HostKeyMode;
+  /** Asks a person whether to trust the key, in the mode `ask`. Absent where nobody is there. */
+  readonly ask?: ((key: Buffer) => Promise<boolean>) | undefined;
 }
 
 /** known: it is on file. new: it has just been remembered. unchecked: the mode is off. */
@@ -78,6 +80,10 @@ export class HostKeyCheck {
     if (this.#options.mode === "off") return "unchecked";
     if (this.#judge(key) === "known") return "known";
     if (this.#options.mode === "strict") throw this.#unknown(key);
+    if (this.#options.mode === "ask") {
+      if (this.#options.ask === undefined) throw this.#unknown(key);
+      if (!(await this.#options.ask(key))) throw this.#declined(key);
+    }
     // Judged again with the store held, for another connection may have met this host meanwhile.
     return await this.#options.trustStore.update(async (stored, remember) => {
       this.#entries = [...this.#entries, ...stored];
@@ -85,6 +91,12 @@ export class HostKeyCheck {
       await remember(this.#name, key);
       return "new";
     });
+  }
+
+  /** True where another connection has had the key remembered since the files were read. @throws {DialError} `host-key`. */
+  async isKnownByNow(key: Buffer): Promise<boolean> {
+    this.#entries = [...this.#entries, ...(await this.#options.trustStore.entries())];
+    return this.#judge(key) === "known";
   }
 
   /** An authority that is on file for this host and that is of no use here, for host certificates are not supported. */
@@ -145,9 +157,19 @@ export class HostKeyCheck {
         : ` (${authority.file} line ${authority.line} names a certificate authority for it, but host ` +
           `certificates are not supported: the plain key must be on file)`;
     return hostKeyError(
-      `the host key of ${this.#where()}, ${describe(key)}, is not known, and host_key_check is strict${hint}. ` +
+      `the host key of ${this.#where()}, ${describe(key)}, is not known, and ${this.#why()}${hint}. ` +
         `If you have checked the fingerprint, add the key to ${this.#options.files[0] ?? "a known_hosts file"} ` +
         `under the name ${this.#name}`,
+    );
+  }
+
+  #why(): string {
+    return this.#options.mode === "ask" ? "nobody is there to ask about it" : "host_key_check is strict";
+  }
+
+  #declined(key: Buffer): DialError {
+    return hostKeyError(
+      `the host key of ${this.#where()}, ${describe(key)}, is not known, and nobody said that it is to be trusted`,
     );
   }
 

@@ -93,7 +93,7 @@ test("where nothing is said, defaults are OpenSSH's", async () => {
   assert.deepEqual(host.identityFiles[0], join(homedir(), ".ssh/id_ed25519"));
   assert.equal(host.identitiesChosen, false);
   assert.equal(host.knownHostsFiles[0], join(homedir(), ".ssh/known_hosts"));
-  assert.equal(host.hostKeyMode, "accept-new");
+  assert.equal(host.hostKeyMode, undefined);
   assert.deepEqual([host.keepaliveIntervalMs, host.keepaliveCountMax], [5000, 3]);
 });
 

@@ -23,7 +23,8 @@ export interface SshHost {
   readonly proxy: HostSettings["proxy"];
   readonly knownHostsFiles: readonly string[];
   readonly hostKeyAlias: string | undefined;
-  readonly hostKeyMode: HostKeyMode;
+  /** Absent where nobody has chosen one. */
+  readonly hostKeyMode: HostKeyMode | undefined;
   readonly keepaliveIntervalMs: number;
   readonly keepaliveCountMax: number;
   readonly connectTimeoutMs: number;
@@ -110,7 +111,7 @@ function decide({ config, settings, address, connectTimeout }: Sources) {
     agent: agent === false || agent === "" ? undefined : agent,
     knownHostsFiles: [...userFiles, ...(settings.globalKnownHostsFiles ?? globalKnownHosts)],
     hostKeyAlias: settings.hostKeyAlias,
-    hostKeyMode: config.host_key_check ?? settings.strictHostKeyChecking ?? "accept-new",
+    hostKeyMode: config.host_key_check ?? settings.strictHostKeyChecking,
     // ssh_config's 0 turns keepalives off; ours stay on, for a dead peer must be noticed.
     keepaliveIntervalMs: 1000 * (config.keepalive_interval ?? (settings.serverAliveInterval || 5)),
     keepaliveCountMax: config.keepalive_count_max ?? settings.serverAliveCountMax ?? 3,

@@ -143,8 +143,8 @@ test("the agent can be none, the environment's, or a path", async () => {
   delete process.env["SOCKEYE_TEST_AGENT"];
 });
 
-test("whoever wants to be asked about a host key gets the strict check", async () => {
-  assert.equal((await settings("StrictHostKeyChecking ask\n")).strictHostKeyChecking, "strict");
+test("whoever wants to be asked about a host key is asked", async () => {
+  assert.equal((await settings("StrictHostKeyChecking ask\n")).strictHostKeyChecking, "ask");
   assert.equal((await settings("StrictHostKeyChecking yes\n")).strictHostKeyChecking, "strict");
   assert.equal((await settings("StrictHostKeyChecking no\n")).strictHostKeyChecking, "off");
 });

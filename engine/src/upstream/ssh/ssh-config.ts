@@ -18,7 +18,7 @@ export interface HostSettings {
   readonly proxy?: { readonly jump: readonly string[] } | { readonly command: string };
   readonly userKnownHostsFiles?: readonly string[];
   readonly globalKnownHostsFiles?: readonly string[];
-  readonly strictHostKeyChecking?: "strict" | "accept-new" | "off";
+  readonly strictHostKeyChecking?: "strict" | "ask" | "accept-new" | "off";
   readonly hostKeyAlias?: string;
   /** Seconds. */
   readonly serverAliveInterval?: number;
@@ -43,9 +43,14 @@ const canonicalKeywords = new Map([
  * @param user the user already decided on, for `Match user`.
  * @throws {DialError} `unsupported`, naming file and line, where the file is broken or can't be read. A missing one is empty.
  */
-export async function readSshConfig(path: string, host: string, user?: string): Promise<HostSettings> {
-  const commands: string[] = [];
-  const lines = await expandFile(path, { host, commands, depth: 0 });
+export async function readSshConfig(
+  path: string,
+  host: string,
+  user?: string,
+  files: SshConfigFiles = new SshConfigFiles(),
+): Promise<HostSettings> {
+  const { commands } = files;
+  const lines = await expandFile(path, { host, files, depth: 0 });
   const config = new SSHConfig();
   config.push(...lines);
   const query = user === undefined ? { Host: host } : { Host: host, User: user };
@@ -58,21 +63,83 @@ type Values = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 interface Expansion {
   readonly host: string;
-  /** ProxyCommand values, verbatim; the parsed file holds their numbers. */
-  readonly commands: string[];
+  readonly files: SshConfigFiles;
   readonly depth: number;
 }
 
 async function expandFile(path: string, expansion: Expansion): Promise<Line[]> {
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
-    throw configError(`${path} can't be read: ${(error as Error).message}`, error);
+  const lines = await expansion.files.lines(path);
+  if (lines.length > 0 && expansion.depth > maxIncludeDepth) {
+    throw configError(`${path} is included by itself, or too deeply`);
   }
-  if (expansion.depth > maxIncludeDepth) throw configError(`${path} is included by itself, or too deeply`);
-  return await expandLines(parse(text, path, expansion.commands), path, expansion);
+  return await expandLines(lines, path, expansion);
+}
+
+/** The files as they were when first looked at, parsed once for whoever asks about many hosts. */
+export class SshConfigFiles {
+  /** ProxyCommand values, verbatim; the parsed files hold their numbers. */
+  readonly commands: string[] = [];
+  readonly #given: { readonly path: string; readonly text: string } | undefined;
+  readonly #parsed = new Map<string, Promise<readonly Line[]>>();
+
+  /** @param given the text of the only file there is; without it, files are read from the disk. */
+  constructor(given?: { readonly path: string; readonly text: string }) {
+    this.#given = given;
+  }
+
+  /** @throws {DialError} `unsupported`, naming file and line. A missing file has no lines. */
+  lines(path: string): Promise<readonly Line[]> {
+    const known = this.#parsed.get(path);
+    if (known !== undefined) return known;
+    const lines = this.#read(path).then((text) => parse(text, path, this.commands));
+    this.#parsed.set(path, lines);
+    return lines;
+  }
+
+  /** The files that an Include in `from` names. A text that stands for itself includes nothing. */
+  async included(pattern: string, from: string, host: string): Promise<string[]> {
+    if (this.#given !== undefined) return [];
+    const expandedPath = expandPath(pattern, host);
+    const absolute = isAbsolute(expandedPath) ? expandedPath : join(dirname(from), expandedPath);
+    const files: string[] = [];
+    for await (const file of globFiles(absolute)) files.push(file);
+    return files.sort();
+  }
+
+  async #read(path: string): Promise<string> {
+    if (this.#given !== undefined) return path === this.#given.path ? this.#given.text : "";
+    try {
+      return await readFile(path, "utf8");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+      throw configError(`${path} can't be read: ${(error as Error).message}`, error);
+    }
+  }
+}
+
+/**
+ * The hosts that a file names: the words of its Host lines, those of files that it includes among them, without patterns
+ * and in order. A Host line that is included within another host's section is that section's matter.
+ * @throws {DialError} as readSshConfig.
+ */
+export async function listSshHosts(path: string, files: SshConfigFiles, depth = 0): Promise<string[]> {
+  if (depth > maxIncludeDepth) throw configError(`${path} is included by itself, or too deeply`);
+  const hosts: string[] = [];
+  for (const line of await files.lines(path)) {
+    if (line.type !== LineType.DIRECTIVE) continue;
+    const keyword = line.param.toLowerCase();
+    if (keyword === "host") hosts.push(...words(line.value).filter((word) => !/[*?!]/.test(word)));
+    const toAll = keyword === "host" && words(line.value).join() === "*" && "config" in line;
+    for (const inner of toAll ? line.config : [line]) {
+      if (inner.type !== LineType.DIRECTIVE || inner.param.toLowerCase() !== "include") continue;
+      for (const pattern of words(inner.value)) {
+        for (const file of await files.included(pattern, path, "")) {
+          hosts.push(...(await listSshHosts(file, files, depth + 1)));
+        }
+      }
+    }
+  }
+  return [...new Set(hosts)].filter((host) => host !== "");
 }
 
 /**
@@ -128,9 +195,9 @@ async function expandSection(section: Section, path: string, expansion: Expansio
   if (isHost && !matchesPatterns(words(section.value), expansion.host)) return [];
   const body = await expandLines(section.config, path, expansion);
   if (isHost) return body;
-  section.config = new SSHConfig();
-  section.config.push(...body);
-  return [section];
+  const config = new SSHConfig();
+  config.push(...body);
+  return [{ ...section, config }];
 }
 
 async function includedLines(
@@ -140,11 +207,7 @@ async function includedLines(
 ): Promise<Line[]> {
   const lines: Line[] = [];
   for (const pattern of patterns) {
-    const expandedPath = expandPath(pattern, expansion.host);
-    const absolute = isAbsolute(expandedPath) ? expandedPath : join(dirname(from), expandedPath);
-    const files: string[] = [];
-    for await (const file of globFiles(absolute)) files.push(file);
-    for (const file of files.sort()) {
+    for (const file of await expansion.files.included(pattern, from, expansion.host)) {
       lines.push(...(await expandFile(file, { ...expansion, depth: expansion.depth + 1 })));
     }
   }
@@ -211,11 +274,12 @@ function hostKeyMode(text: string | undefined): HostSettings["strictHostKeyCheck
       return undefined;
     case "accept-new":
       return "accept-new";
+    case "ask":
+      return "ask";
     case "no":
     case "off":
       return "off";
     default:
-      // `yes`, and `ask`: whoever wants to be asked does not want a key accepted unseen.
       return "strict";
   }
 }

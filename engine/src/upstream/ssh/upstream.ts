@@ -82,7 +82,7 @@ export function createSshUpstream(options: SshUpstreamOptions): Upstream {
     status: () => pool.status(),
     test: async (testOptions) =>
       runTest(testOptions, async (dialOptions, onNote) =>
-        connectOnce(context, { ...dialOptions, onNote }, testOptions.target),
+        connectOnce(context, { ...dialOptions, onNote, onPrompt: testOptions.onPrompt }, testOptions.target),
       ),
     refresh: () => pool.refresh(),
     close: async (drainMs) => {

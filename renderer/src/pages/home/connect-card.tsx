@@ -1,10 +1,11 @@
 import type { EngineStatus } from "@sockeye/engine/control/contract";
+import { ControlError } from "@sockeye/engine/control/control-error";
 import { Power } from "lucide-react";
 import { useState } from "react";
 import { edit } from "../../engine/edit.ts";
 import { call, useEngine } from "../../engine/engine.ts";
-import { useText } from "../../i18n/text.ts";
-import type { Text } from "../../i18n/text.ts";
+import { askForHelper } from "../../helper/helper-setup.tsx";
+import { type Text, useText } from "../../i18n/text.ts";
 import { Field, Select } from "../../ui/field.tsx";
 import { Spinner } from "../../ui/spinner.tsx";
 import { toastFailure } from "../../ui/toast.tsx";
@@ -28,7 +29,8 @@ export function ConnectCard() {
     try {
       await call(next === "on" ? "connect" : "disconnect", {}, { timeoutMs: CONNECT_DEADLINE_MS });
     } catch (error) {
-      toastFailure(error);
+      if (error instanceof ControlError && error.code === "helper") askForHelper(() => void toggle());
+      else toastFailure(error);
     } finally {
       setWish(undefined);
     }

@@ -81,7 +81,9 @@ function Row({
       <td>{format.number(active)}</td>
       <td>{format.number(connections)}</td>
       <td>{dials === 0 ? "–" : format.latency((1000 * dialSeconds) / dials)}</td>
-      <td className={errors > 0 ? styles["bad"] : undefined}>{format.number(errors)}</td>
+      <td className={errors > 0 && upstream !== "block" ? styles["bad"] : undefined}>
+        {format.number(errors)}
+      </td>
       <td>{format.number(reconnects)}</td>
       <td>{format.bytes(down)}</td>
       <td>{format.bytes(up)}</td>

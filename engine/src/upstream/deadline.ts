@@ -1,4 +1,4 @@
-import { abortReason, DialError, type DialStep } from "../../errors.ts";
+import { abortReason, DialError, type DialStep } from "../errors.ts";
 
 /** A time limit that stands still while a person is being asked, joined with a signal from outside. */
 export class Deadline {

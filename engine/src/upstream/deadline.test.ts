@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
-import { DialError } from "../../errors.ts";
+import { DialError } from "../errors.ts";
 import { Deadline } from "./deadline.ts";
 
 function start(context: TestContext) {
