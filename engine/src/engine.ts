@@ -205,7 +205,7 @@ class RunningEngine implements Engine {
       }),
     );
     this.#reloader.watch();
-    this.#unwatchNetwork = watchNetwork((event) => this.#networkChanged(event));
+    this.#unwatchNetwork = watchNetwork((event) => this.networkChanged(event));
     this.#phase = "running";
     this.#hasRun = true;
     this.#log.info({ listening: this.#addresses(), ssh_crypto: cipher.kind }, "running");
@@ -535,7 +535,7 @@ class RunningEngine implements Engine {
   }
 
   /** Connections may be dead without anybody having said so: each upstream looks. */
-  #networkChanged(event: NetworkEvent): void {
+  networkChanged(event: NetworkEvent): void {
     this.#log.info(event === "woke-up" ? "the machine was asleep" : "the network has changed");
     for (const upstream of this.#upstreams) upstream.refresh();
     this.#tun.networkChanged();

@@ -1,6 +1,7 @@
 import type { Endpoint } from "../endpoint.ts";
 import type { Config, LogLevel } from "../config/config.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
+import type { NetworkEvent } from "../network-watch.ts";
 import type { HistoryAnswer, HistoryQuery } from "../observe/history-rows.ts";
 import type { LogDestination } from "../observe/log.ts";
 import type { HelperSource } from "../helper/source.ts";
@@ -154,6 +155,8 @@ export interface Engine extends ControlHost {
    * @returns the way to end it; the engine's stop does as well.
    */
   serve(port: Port): () => void;
+  /** Who knows of a sleep or another network before the engine notices says so: connections may be dead. */
+  networkChanged(event: NetworkEvent): void;
   /**
    * Stops accepting, lets flows end for `limits.drain_timeout`, cuts the rest, closes every upstream and listener.
    * A second call with `now` cuts at once.

@@ -100,7 +100,7 @@ int serveGuarded(int client) {
 #endif
 }
 
-/** Root's and the group's to connect to; only root's where there is no such group. @returns the socket, or -1. */
+/** Anybody's to connect to, where there is the group: mayAsk() says who is listened to. Else root's. @returns the socket, or -1. */
 int listenHere(std::string& path) {
   if (makeFolder(kRunFolder) != 0) return -1;
   path = std::string(kRunFolder) + "/helper.sock";
@@ -116,8 +116,8 @@ int listenHere(std::string& path) {
   umask(mask);
   if (!bound) return -1;
   const group* allowed = getgrnam(kGroup);
-  if (allowed != nullptr && (chown(unready.c_str(), 0, allowed->gr_gid) != 0 || chmod(unready.c_str(), 0660) != 0))
-    say(std::string("only root can connect: ") + path + " could not be given to its group: " + std::strerror(errno));
+  if (allowed != nullptr && (chown(unready.c_str(), 0, allowed->gr_gid) != 0 || chmod(unready.c_str(), 0666) != 0))
+    say(std::string("only root can connect: ") + path + " could not be opened to others: " + std::strerror(errno));
   return listen(listener, 8) == 0 && rename(unready.c_str(), path.c_str()) == 0 ? listener : -1;
 }
 
