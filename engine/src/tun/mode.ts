@@ -103,7 +103,7 @@ export class TunMode {
     });
   }
 
-  /** Gives everything back to the system. Connections through the device are cut. */
+  /** Gives everything back to the system. Connections through the device are cut, and their applications told. */
   async close(): Promise<void> {
     await this.#endRetry();
     this.#wanted = undefined;
@@ -315,9 +315,14 @@ class Running {
     if (process.platform !== "linux") await this.#capture();
   }
 
-  /** In order: the system first, so that new connections go their own way. @returns what could not be undone. */
+  /**
+   * In order: applications are told while the way to them is still open (behind a strict reverse path filter the routes are
+   * part of it), then the system, so that new connections go their own way, and then those that came meanwhile.
+   * @returns what could not be undone.
+   */
   async stop({ keepKillSwitch = false } = {}): Promise<readonly string[]> {
     try {
+      (this.#inbound as TunInbound | undefined)?.reset();
       return await this.#client.release({ keepKillSwitch });
     } catch (error) {
       return [(error as Error).message];
