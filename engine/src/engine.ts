@@ -25,6 +25,7 @@ import { FlowTable } from "./flow/table.ts";
 import { UdpSupport } from "./flow/udp-support.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
 import { systemHelper } from "./helper/source.ts";
+import { IdleMemory } from "./idle-memory.ts";
 import { TunMode } from "./tun/mode.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
@@ -70,6 +71,7 @@ class RunningEngine implements Engine {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #table: FlowTable;
+  readonly #idleMemory: IdleMemory;
   readonly #upstreams: UpstreamSet;
   readonly #udpSupport = new UdpSupport();
   /** Closed before the upstreams that it goes through. */
@@ -97,6 +99,7 @@ class RunningEngine implements Engine {
     this.#log = createLogger(config.log);
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
+    this.#idleMemory = new IdleMemory({ work: () => this.#table.totals });
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, options),
     );
@@ -192,6 +195,7 @@ class RunningEngine implements Engine {
     this.#dns.close();
     await this.#upstreams.close();
     this.#table.close();
+    this.#idleMemory.close();
     await this.#listeners.close();
     await this.#control?.close();
     if (this.#hasRun) this.#log.info({ cut }, "stopped");
