@@ -169,6 +169,11 @@ std::string setDns(const Dns& dns, DnsWay way, Journal& journal) {
   return setLinkDns(dns, journal);
 }
 
+bool isDnsSet(const Journal& journal) {
+  std::string ours;
+  return journal.dnsDevice != 0 || readFile(oursPath().c_str(), ours) == 0;
+}
+
 std::string restoreDns(Journal& journal) {
   std::string problem = restoreFileDns();
   if (journal.dnsDevice != 0) {
