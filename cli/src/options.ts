@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
-import { didYouMean } from "@sockeye/engine/config/suggest";
+import { didYouMean } from "@sockeye/config-kit/suggest";
 import { type Endpoint, parseEndpoint } from "@sockeye/engine/endpoint";
 import { fileURLToPath } from "node:url";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";

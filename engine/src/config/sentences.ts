@@ -1,9 +1,9 @@
 import type { z } from "zod";
 import type { UpstreamType } from "./config.ts";
-import type { Finding, Path } from "./problem.ts";
+import type { Finding, Path } from "@sockeye/config-kit/problem";
 import { keysOf, upstreamOfNoType } from "./schema.ts";
-import { didYouMean, enumerate } from "./suggest.ts";
-import { valueAt } from "./tree.ts";
+import { didYouMean, enumerate } from "@sockeye/config-kit/suggest";
+import { valueAt } from "@sockeye/config-kit/tree";
 
 /** One issue of the schema as findings: unknown keys are one issue and many findings. */
 export function describeIssue(issue: z.core.$ZodIssue, root: unknown): Finding[] {
