@@ -76,6 +76,11 @@ export default tseslint.config(
     "wire is codecs without I/O: it knows no other part of the project and no socket",
   ),
   layer(
+    ["link/src/**/*.ts"],
+    ["^@sockeye/(config-kit|engine|relay|cli|electron|renderer)", "^electron$"],
+    "the link is what relay and client have in common: it knows wire, and neither of the two",
+  ),
+  layer(
     ["config-kit/src/**/*.ts"],
     ["^@sockeye/"],
     "config-kit reads configuration files for the engine and the relay: it knows no other part of the project",

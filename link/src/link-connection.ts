@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { Mux, type MuxHandler, type MuxLimits, type WindowBudget } from "@sockeye/wire/mux";
+import { MessageError } from "./messages.ts";
 import { MuxError } from "@sockeye/wire/mux-frames";
 import type { MuxStream, StreamReceiver } from "@sockeye/wire/mux-stream";
 
@@ -133,7 +134,7 @@ export class LinkConnection {
     try {
       this.#mux.receive(chunk);
     } catch (error) {
-      if (!(error instanceof MuxError)) throw error;
+      if (!(error instanceof MuxError) && !(error instanceof MessageError)) throw error;
       this.#cut({ code: "protocol", message: error.message });
     }
   }

@@ -117,7 +117,7 @@ export class BodyReader {
     const end = lf === -1 ? chunk.length : lf + 1;
     this.#checkLineLength(end - from);
     const ended = lf !== -1;
-    this.#line += chunk.latin1Slice(from, end);
+    this.#line += chunk.toString("latin1", from, end);
     if (!ended) return end;
     const line = this.#line;
     this.#line = "";
@@ -135,7 +135,10 @@ export class BodyReader {
         return;
       case "size":
         if (this.#line.length + more > MAX_SIZE_LINE_BYTES)
-          throw new HttpBodyError("too-large", `a chunk's size line is longer than ${MAX_SIZE_LINE_BYTES} bytes`);
+          throw new HttpBodyError(
+            "too-large",
+            `a chunk's size line is longer than ${MAX_SIZE_LINE_BYTES} bytes`,
+          );
         return;
       case "trailers":
         this.#trailerBytes += more;
@@ -170,12 +173,20 @@ const SIZE_LINE = /^([0-9a-f]{1,12})(?:[ \t]*;[\t\x20-\x7e]*)?$/i;
 
 function chunkSize(line: string): number {
   const digits = SIZE_LINE.exec(line)?.[1];
-  if (digits === undefined) throw new HttpBodyError("chunk-size", "a chunk's size is not a hexadecimal number");
+  if (digits === undefined)
+    throw new HttpBodyError("chunk-size", "a chunk's size is not a hexadecimal number");
   return parseInt(digits, 16);
 }
 
 /** RFC 9110 §6.5.1: fields that say where a message goes or ends have no place after it. */
-const NOT_IN_TRAILERS = new Set(["content-length", "transfer-encoding", "host", "connection", "upgrade", "trailer"]);
+const NOT_IN_TRAILERS = new Set([
+  "content-length",
+  "transfer-encoding",
+  "host",
+  "connection",
+  "upgrade",
+  "trailer",
+]);
 
 function trailer(line: string): { name: string; value: string } {
   try {

@@ -15,7 +15,6 @@ export const RESET_REASONS = [
   "timeout", // the local service did not answer the connection in time
   "overload", // more streams than allowed
   "unshared", // the share is no longer there
-  "unsent", // what was written came after the local service had closed: it has read none of it
   "lost", // the connection between relay and client ended; never sent
 ] as const;
 export type ResetReason = (typeof RESET_REASONS)[number];
@@ -32,7 +31,16 @@ export class MuxError extends Error {
   }
 }
 
-export const FrameType = { open: 1, data: 2, end: 3, reset: 4, window: 5, ping: 6, pong: 7, control: 8 } as const;
+export const FrameType = {
+  open: 1,
+  data: 2,
+  end: 3,
+  reset: 4,
+  window: 5,
+  ping: 6,
+  pong: 7,
+  control: 8,
+} as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
 export const MAX_CONTROL_BYTES = 65_536;

@@ -1,4 +1,11 @@
-import { FrameType, frameHeader, MuxError, numberFrame, RESET_REASONS, type ResetReason } from "./mux-frames.ts";
+import {
+  FrameType,
+  frameHeader,
+  MuxError,
+  numberFrame,
+  RESET_REASONS,
+  type ResetReason,
+} from "./mux-frames.ts";
 
 /** Who reads from a stream. Nothing here may throw. */
 export interface StreamReceiver {
@@ -181,7 +188,8 @@ export class MuxStream implements TunnelStream {
   /** @internal @throws {MuxError} */
   onCredit(bytes: number): void {
     this.#credit += bytes;
-    if (this.#credit > 2 ** 40) throw new MuxError("protocol", `the window of stream ${this.id} is too large`);
+    if (this.#credit > 2 ** 40)
+      throw new MuxError("protocol", `the window of stream ${this.id} is too large`);
     if (this.#waiting.length > 0) this.#askForTurn();
   }
 

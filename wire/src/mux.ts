@@ -1,4 +1,12 @@
-import { MuxError, type Frame, FrameReader, FrameType, MAX_CONTROL_BYTES, frame, numberFrame } from "./mux-frames.ts";
+import {
+  MuxError,
+  type Frame,
+  FrameReader,
+  FrameType,
+  MAX_CONTROL_BYTES,
+  frame,
+  numberFrame,
+} from "./mux-frames.ts";
 import { MuxStream, type StreamEnds, type StreamLimits, type StreamReceiver } from "./mux-stream.ts";
 
 /**
@@ -232,8 +240,10 @@ export class Mux {
 
   #onFrame(received: Frame): void {
     switch (received.type) {
-      case FrameType.open:
-        return this.#onOpen(received);
+      case FrameType.open: {
+        this.#onOpen(received);
+        return;
+      }
       case FrameType.end:
         this.#streams.get(received.id)?.onEnd();
         return;
@@ -246,8 +256,10 @@ export class Mux {
       case FrameType.ping:
         this.#sendUrgent(frame(FrameType.pong, 0, received.payload));
         return;
-      case FrameType.pong:
-        return this.#onPong(received.payload.readUInt32BE(0));
+      case FrameType.pong: {
+        this.#onPong(received.payload.readUInt32BE(0));
+        return;
+      }
       case FrameType.control:
         this.#handler.control(received.payload);
         return;
@@ -262,7 +274,10 @@ export class Mux {
       throw new MuxError("protocol", `stream ${received.id} is opened a second time`);
     const stream = new MuxStream(received.id, this.#ends, this.#streamLimits);
     this.#streams.set(received.id, stream);
-    if (this.#streams.size > this.#limits.maxStreams) return stream.reset("overload");
+    if (this.#streams.size > this.#limits.maxStreams) {
+      stream.reset("overload");
+      return;
+    }
     stream.receiver = this.#handler.opened(stream, received.payload);
   }
 

@@ -102,7 +102,10 @@ export function isChunked(head: { readonly minorVersion: 0 | 1; readonly headers
   for (const { name, value } of head.headers) {
     if (name.length !== 17 || name.toLowerCase() !== "transfer-encoding") continue;
     if (chunked || head.minorVersion === 0 || value.toLowerCase() !== "chunked")
-      throw new HttpHeadError("transfer-coding", "the only transfer coding served is chunked, once, in HTTP/1.1");
+      throw new HttpHeadError(
+        "transfer-coding",
+        "the only transfer coding served is chunked, once, in HTTP/1.1",
+      );
     chunked = true;
   }
   return chunked;

@@ -9,7 +9,8 @@ import { connectionOptions, isChunked } from "./request-head.ts";
  */
 export function responseFraming(head: ResponseHead, method: string): BodyFraming {
   const chunked = isChunked(head);
-  if (method === "HEAD" || head.status === 204 || head.status === 304 || head.status < 200) return { kind: "none" };
+  if (method === "HEAD" || head.status === 204 || head.status === 304 || head.status < 200)
+    return { kind: "none" };
   if (chunked) return { kind: "chunked" };
   const length = headerValue(head.headers, "content-length");
   if (length === undefined) return { kind: "until-close" };

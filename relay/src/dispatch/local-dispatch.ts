@@ -1,0 +1,37 @@
+import type { Lease, NameRegistry, PublicAddress, Resolution } from "../names/registry.ts";
+import type { Dispatch, Found, Route } from "./dispatch.ts";
+
+/** The routes of the clients that are connected here, by the leases that they hold. */
+export class LocalDispatch implements Dispatch {
+  readonly #registry: NameRegistry;
+  readonly #routes = new Map<string, Route>();
+
+  constructor(registry: NameRegistry) {
+    this.#registry = registry;
+  }
+
+  add(lease: Lease, route: Route): void {
+    this.#routes.set(lease.id, route);
+  }
+
+  remove(lease: Lease): void {
+    this.#routes.delete(lease.id);
+  }
+
+  find(address: PublicAddress): Found | Promise<Found> {
+    const resolution = this.#registry.resolve(address);
+    if (resolution instanceof Promise) return resolution.then((resolved) => this.#found(resolved));
+    return this.#found(resolution);
+  }
+
+  async waitFor(address: PublicAddress, ms: number, signal: AbortSignal): Promise<Route | undefined> {
+    const lease = await this.#registry.waitFor(address, ms, signal);
+    return lease && this.#routes.get(lease.id);
+  }
+
+  #found(resolution: Resolution): Found {
+    if (resolution.state !== "held") return resolution;
+    const route = this.#routes.get(resolution.lease.id);
+    return route === undefined ? { state: "away" } : { state: "held", route };
+  }
+}
