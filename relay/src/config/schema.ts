@@ -4,6 +4,7 @@ import {
   duration,
   host,
   hostNames,
+  identityPatterns,
   labels,
   listenAddress,
   listenAddressOrOff,
@@ -74,7 +75,7 @@ const auth = z
     tokens_file: path.optional().meta(help("file of hashed tokens, read again when it changes")),
     jwt,
     external,
-    certificate_names: namePatterns
+    certificate_names: identityPatterns
       .default([])
       .meta(
         help(

@@ -112,6 +112,11 @@ export const namePatterns = list('a list of names or patterns, such as demo or "
   isNamePattern(item) ? item : undefined,
 );
 
+/** Patterns in which `{identity}` stands for whom a certificate names. */
+export const identityPatterns = list('a list of names or patterns, such as "{identity}-*"', (item) =>
+  isNamePattern(item.replaceAll("{identity}", "x")) ? item : undefined,
+);
+
 /** CIDRs, or single addresses, as `net.BlockList` takes them. */
 export interface NetworkText {
   readonly address: string;
