@@ -24,12 +24,23 @@ export interface Slot extends Disposable {
 /** A slot, or why there is none. */
 export type Admission = { readonly slot: Slot } | { readonly refusal: Refusal };
 
-/** Of whom something is asked. */
+/** Who asks, and of whom. */
 export interface Asker {
-  /** The source address as text, without a port. */
+  /** The source address as text, without a port; empty where it has been counted already, and the client alone is to be. */
   readonly source: string;
   /** The session of the client that is to answer, where it is known. */
   readonly client?: string | undefined;
+  /** A TCP connection's rate to a client is one of its own. Default: http. */
+  readonly kind?: "http" | "tcp";
+}
+
+/** A client that has authenticated. */
+export interface ClientEntry {
+  /** Its session. */
+  readonly client: string;
+  /** From its grant, where they are tighter than the relay's. */
+  readonly maxTunnels?: number | undefined;
+  readonly requestsPerSecond?: number | undefined;
 }
 
 export interface RelayLimits {
@@ -37,8 +48,8 @@ export interface RelayLimits {
   connection(source: string): Admission;
   /** A connection of a client, on the control or data listener, before anything is known of it. */
   handshake(source: string): Admission;
-  /** A client that has authenticated. */
-  client(identity: string): Admission;
+  /** A client that has authenticated. What its grant says holds until the slot is released. */
+  client(identity: string, entry?: ClientEntry): Admission;
   /** One request or TCP connection: its rate alone. Undefined: let in. */
   request(asker: Asker): Refusal | undefined;
   /** A tunnel to a client, open. */
