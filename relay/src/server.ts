@@ -80,7 +80,7 @@ class RelayServer implements Relay {
     this.#parts = parts;
     const { config, authoriser, registry, limits, observer } = parts;
     this.#dispatch = new LocalDispatch(registry);
-    const domains = config.domains.length > 0 ? config.domains : ["localhost"];
+    const { domains } = config;
     const context: PublicContext = {
       config,
       authoriser,

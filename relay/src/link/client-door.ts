@@ -12,6 +12,7 @@ import {
 import type { WindowBudget } from "@sockeye/wire/mux";
 import { AuthError, type Authoriser, type Grant } from "../auth/authoriser.ts";
 import type { RelayConfig } from "../config/schema.ts";
+import { HEARTBEATS_MISSED } from "../config/checks.ts";
 import type { RelayLimits, Slot } from "../limits/limits.ts";
 import { randomId } from "../names/id.ts";
 import type { RelayObserver } from "../observer.ts";
@@ -50,7 +51,7 @@ export class ClientDoor {
     this.#context = context;
     this.#keeper = keeper;
     const intervalMs = context.config.heartbeat_interval * 1000;
-    this.#heartbeat = { intervalMs, deadAfterMs: 3 * intervalMs };
+    this.#heartbeat = { intervalMs, deadAfterMs: HEARTBEATS_MISSED * intervalMs };
   }
 
   get sessions(): Iterable<ClientSession> {
@@ -91,10 +92,11 @@ export class ClientDoor {
   #enter(hello: Hello, grant: Grant, from: { link: LinkConnection; source: string }): Entered | RefusalCode {
     const { link, source } = from;
     if (hello.join !== undefined) return this.#join(hello.join, grant, link);
-    const admission = this.#context.limits.client(grant.identity);
+    const id = randomId();
+    const admission = this.#context.limits.client(grant.identity, { client: id, ...grant.limits });
     if ("refusal" in admission) return "limit";
     const session = new ClientSession(link, {
-      id: randomId(),
+      id,
       joinSecret: randomId(),
       instance: hello.instance,
       source,

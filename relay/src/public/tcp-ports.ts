@@ -161,7 +161,7 @@ class TcpConnection {
   async #find(): Promise<void> {
     const { dispatch, config } = this.#context;
     const { address } = this.#peer;
-    const refusal = this.#context.limits.request({ source: this.#peer.source });
+    const refusal = this.#context.limits.request({ source: this.#peer.source, kind: "tcp" });
     if (refusal !== undefined) {
       this.#fail("limit");
       return;
@@ -189,7 +189,7 @@ class TcpConnection {
       this.#fail("not-authorised");
       return;
     }
-    const refusal = limits.request({ source: "", client: route.client });
+    const refusal = limits.request({ source: "", client: route.client, kind: "tcp" });
     const admission = limits.tunnel(route.client);
     if (refusal !== undefined || "refusal" in admission) {
       this.#fail("limit");
