@@ -11,6 +11,7 @@ import { registerFlows } from "./flows.ts";
 import { dropEmptyVariables } from "./options.ts";
 import { complain } from "./output.ts";
 import { registerRun } from "./run.ts";
+import { registerShare } from "./share.ts";
 import { registerStatus } from "./status.ts";
 import { registerTest } from "./test.ts";
 import { describeUsage } from "./usage.ts";
@@ -60,6 +61,7 @@ function createProgram(context: Context): Command {
     registerStatus,
     registerFlows,
     registerExplain,
+    registerShare,
     registerDemo,
     registerCompletion,
   ]) {

@@ -130,6 +130,13 @@ const variables = [
   "SOCKEYE_LIMIT",
   "SOCKEYE_JSON",
   "SOCKEYE_RUNTIME_DIR",
+  "SOCKEYE_RELAY",
+  "SOCKEYE_TOKEN_FILE",
+  "SOCKEYE_SHARE_NAME",
+  "SOCKEYE_SHARE_PORT",
+  "SOCKEYE_HOST_HEADER",
+  "SOCKEYE_CA",
+  "SOCKEYE_LINKS",
 ] as const;
 
 /** `SOCKEYE_CONFIG=` means the same as no SOCKEYE_CONFIG; commander would take it for a value. */

@@ -8,7 +8,7 @@ export interface LinkHandler {
   /** The peer opened a stream. @returns who reads from it. */
   opened(stream: MuxStream, header: Buffer): StreamReceiver;
   control(message: Buffer): void;
-  /** Once, when the connection has ended, after every stream of it was cut. */
+  /** Once, when the connection has ended; every stream of it is cut right after, when it counts on nobody any more. */
   closed(reason: LinkEnd): void;
 }
 
@@ -180,7 +180,7 @@ export class LinkConnection {
     if (this.#end !== undefined) return;
     this.#end = end;
     clearInterval(this.#timer);
-    this.#mux.close();
     this.#handler.closed(end);
+    this.#mux.close();
   }
 }

@@ -21,6 +21,8 @@ export interface RelayParts {
   readonly registry: NameRegistry;
   readonly limits: RelayLimits;
   readonly observer: RelayObserver;
+  /** Called once when it has stopped: to close the parts. */
+  readonly onStopped?: () => void;
 }
 
 export interface Relay {
@@ -72,6 +74,7 @@ class RelayServer implements Relay {
   readonly #ports: TcpPorts;
   readonly #listeners: Server[] = [];
   readonly #timers: NodeJS.Timeout[] = [];
+  #stopListening = () => {};
   #control: Endpoint = { host: "", port: 0 };
   #httpAddress: Endpoint | undefined;
   #state: "running" | "draining" | "stopped" = "running";
@@ -79,7 +82,7 @@ class RelayServer implements Relay {
   constructor(parts: RelayParts) {
     this.#parts = parts;
     const { config, authoriser, registry, limits, observer } = parts;
-    this.#dispatch = new LocalDispatch(registry);
+    this.#dispatch = new LocalDispatch(registry, config.names.hold * 1000);
     const { domains } = config;
     const context: PublicContext = {
       config,
@@ -160,7 +163,7 @@ class RelayServer implements Relay {
     this.#every(config.heartbeat_interval * 1000, () => {
       for (const session of this.#clients.sessions) void this.#desk.renew(session);
     });
-    this.#parts.authoriser.onRevocation(() => {
+    this.#stopListening = this.#parts.authoriser.onRevocation(() => {
       for (const session of this.#clients.sessions) void this.#desk.renew(session);
     });
   }
@@ -180,8 +183,10 @@ class RelayServer implements Relay {
     this.#http.destroy();
     this.#ports.destroy();
     for (const timer of this.#timers) clearInterval(timer);
+    this.#stopListening();
     this.#clients.close();
     this.#desk.close();
+    this.#parts.onStopped?.();
   }
 
   #every(ms: number, work: () => void): void {

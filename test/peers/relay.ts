@@ -1,14 +1,25 @@
 import { once } from "node:events";
-import { createServer as createHttpServer, type IncomingMessage, type RequestListener, type Server } from "node:http";
-import { type AddressInfo, connect, createServer, type LookupFunction, type Server as TcpServer, type Socket } from "node:net";
+import {
+  createServer as createHttpServer,
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+} from "node:http";
+import {
+  type AddressInfo,
+  connect,
+  createServer,
+  type LookupFunction,
+  type Server as TcpServer,
+  type Socket,
+} from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ShareClient, type ShareClientOptions, type ShareSpec } from "@sockeye/engine/share/client";
 import { AuthError, type Authoriser, type Grant } from "@sockeye/relay/auth/authoriser";
 import { relaySchema } from "@sockeye/relay/config/schema";
-import { createLimits } from "@sockeye/relay/limits/relay-limits";
-import { MemoryRegistry } from "@sockeye/relay/names/memory-registry";
+import { startConfiguredRelay } from "@sockeye/relay/configured";
 import type { RelayObserver, ServedEnd } from "@sockeye/relay/observer";
-import { type Relay, startRelay } from "@sockeye/relay/server";
+import type { Relay } from "@sockeye/relay/server";
 
 /** Whoever shows `token-NAME` is NAME, and may have every name and port, until the token is revoked. */
 export class TestAuthoriser implements Authoriser {
@@ -28,7 +39,9 @@ export class TestAuthoriser implements Authoriser {
     return { identity, names: ["*"], ports, limits: {}, origin: { authoriser: "test", reference: identity } };
   }
 
-  authorise(grant: Grant | undefined): { allowed: true } | { allowed: false; code: "revoked"; reason: string } {
+  authorise(
+    grant: Grant | undefined,
+  ): { allowed: true } | { allowed: false; code: "revoked"; reason: string } {
     if (grant !== undefined && !this.revoked.has(grant.identity)) return { allowed: true };
     return { allowed: false, code: "revoked", reason: "the credential has been revoked" };
   }
@@ -58,19 +71,9 @@ export async function startTestRelay(settings: Record<string, unknown> = {}): Pr
     data: { address: "127.0.0.1:0" },
     public_http: { address: "127.0.0.1:0" },
     admin: { address: "off" },
-    tcp: { host: "127.0.0.1", ports: "20000-60000" },
+    tcp: { host: "127.0.0.1", ports: "20000-30000" },
     heartbeat_interval: "500ms",
     ...settings,
-  });
-  const clock = () => performance.now();
-  const registry = new MemoryRegistry({
-    policy: config.names.policy,
-    allow: config.names.allow,
-    reserved: config.names.reserved,
-    ports: config.tcp.ports,
-    leaseMs: config.names.lease * 1000,
-    maxWaiting: config.limits.max_waiting,
-    clock,
   });
   const authoriser = new TestAuthoriser();
   const ended: ServedEnd[] = [];
@@ -88,15 +91,13 @@ export async function startTestRelay(settings: Record<string, unknown> = {}): Pr
     problem: (what, error) => problems.push(`${what}: ${error.message}`),
     draining: () => {},
   };
-  const limits = createLimits(config.limits, clock);
-  const relay = await startRelay({ config, authoriser, registry, limits, observer });
+  const relay = await startConfiguredRelay(config, observer, { authoriser });
   const extras = {
     authoriser,
     ended,
     problems,
     [Symbol.asyncDispose]: async () => {
       await relay.stop(0);
-      registry.close();
       authoriser.close();
     },
   };
@@ -137,12 +138,17 @@ export async function startShare(
   client.start();
   const close = () => client.close();
   try {
-    await until(() => share.addresses.length > 0, "the share is public");
+    await until(() => share.addresses.length > 0 || told.some(isFinal), "the share is public");
+    if (share.addresses.length === 0) throw new Error("the relay does not want it");
   } catch (error) {
     close();
     throw new Error(`not shared: ${told.join("; ")}`, { cause: error });
   }
   return { client, told, close, address: share.addresses[0]!, [Symbol.asyncDispose]: async () => close() };
+}
+
+function isFinal(line: string): boolean {
+  return line.startsWith("refused") || line.startsWith("unshared");
 }
 
 /** Waits until it is so, with a generous deadline. */
@@ -162,7 +168,10 @@ export interface LocalService extends AsyncDisposable {
   stop(): Promise<void>;
 }
 
-export async function startLocalHttp(onRequest: RequestListener, prepare?: (server: Server) => void): Promise<LocalService> {
+export async function startLocalHttp(
+  onRequest: RequestListener,
+  prepare?: (server: Server) => void,
+): Promise<LocalService> {
   const server = createHttpServer(onRequest);
   prepare?.(server);
   return listening(server, () => server.closeAllConnections());
@@ -218,7 +227,11 @@ export async function bodyOf(request: IncomingMessage): Promise<Buffer> {
 }
 
 /** Sends `text` on a connection of its own and reads until the end, or until what came satisfies `enough`. */
-export async function raw(port: number, text: string, enough: (got: string) => boolean = () => false): Promise<string> {
+export async function raw(
+  port: number,
+  text: string,
+  enough: (got: string) => boolean = () => false,
+): Promise<string> {
   const socket = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
   socket.on("error", () => {});
   let got = "";
@@ -229,7 +242,7 @@ export async function raw(port: number, text: string, enough: (got: string) => b
   socket.on("end", () => socket.end());
   socket.write(text, "latin1");
   const late = setTimeout(() => socket.destroy(), 15_000);
-  await once(socket, "close");
+  await new Promise((resolve) => socket.once("close", resolve));
   clearTimeout(late);
   return got;
 }

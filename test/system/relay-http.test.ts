@@ -2,12 +2,27 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { Agent, type ClientRequest, type IncomingMessage, request as httpRequest, type RequestOptions } from "node:http";
+import {
+  Agent,
+  type ClientRequest,
+  type IncomingMessage,
+  request as httpRequest,
+  type RequestOptions,
+} from "node:http";
 import { connect } from "node:net";
 import { test } from "node:test";
 import { promisify } from "node:util";
 import { WebSocket, WebSocketServer } from "ws";
-import { bodyOf, lookupLoopback, raw, startLocalHttp, startLocalTcp, startShare, startTestRelay, until } from "../peers/relay.ts";
+import {
+  bodyOf,
+  lookupLoopback,
+  raw,
+  startLocalHttp,
+  startLocalTcp,
+  startShare,
+  startTestRelay,
+  until,
+} from "../peers/relay.ts";
 
 const run = promisify(execFile);
 
@@ -28,7 +43,14 @@ test("a local service answers curl under its public name, and sees where the req
   });
   await using share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
   assert.equal(share.address, `http://demo.localhost:${relay.http!.port}`);
-  const answer = await curl("-i", "-H", "X-Forwarded-For: 9.9.9.9", "-H", "X_Forwarded_For: 8.8.8.8", `${share.address}/a?b=c`);
+  const answer = await curl(
+    "-i",
+    "-H",
+    "X-Forwarded-For: 9.9.9.9",
+    "-H",
+    "X_Forwarded_For: 8.8.8.8",
+    `${share.address}/a?b=c`,
+  );
   assert.match(answer, /^HTTP\/1\.1 200 OK\r\n/);
   assert.match(answer, /\r\n\r\nGET \/a\?b=c$/);
   const seen = JSON.parse(/X-Seen: (.*)\r/.exec(answer)![1]!) as Record<string, string>;
@@ -41,10 +63,20 @@ test("a local service answers curl under its public name, and sees where the req
 
 test("a trusted proxy's word about where a request comes from is taken and added to", async () => {
   await using relay = await startTestRelay({ trusted_proxies: "127.0.0.0/8" });
-  await using local = await startLocalHttp((request, response) => response.end(JSON.stringify(request.headers)));
+  await using local = await startLocalHttp((request, response) =>
+    response.end(JSON.stringify(request.headers)),
+  );
   await using share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
   const seen = JSON.parse(
-    await curl("-H", "X-Forwarded-For: 9.9.9.9", "-H", "X-Forwarded-Proto: https", "-H", "X-Forwarded-Host: shop.example", share.address),
+    await curl(
+      "-H",
+      "X-Forwarded-For: 9.9.9.9",
+      "-H",
+      "X-Forwarded-Proto: https",
+      "-H",
+      "X-Forwarded-Host: shop.example",
+      share.address,
+    ),
   ) as Record<string, string>;
   assert.equal(seen["x-forwarded-for"], "9.9.9.9, 127.0.0.1");
   assert.equal(seen["x-forwarded-proto"], "https");
@@ -53,13 +85,20 @@ test("a trusted proxy's word about where a request comes from is taken and added
 });
 
 test("each request of a kept-alive connection goes where its own Host says", async () => {
-  await using relay = await startTestRelay();
+  await using relay = await startTestRelay({ names: { hold: 0 } });
   await using one = await startLocalHttp((_request, response) => response.end("one"));
   await using two = await startLocalHttp((_request, response) => response.end("two"));
   await using _shareOne = await startShare(relay, { kind: "http", name: "one", target: one.target });
-  await using _shareTwo = await startShare(relay, { kind: "http", name: "two", target: two.target }, { token: "token-bob" });
+  await using _shareTwo = await startShare(
+    relay,
+    { kind: "http", name: "two", target: two.target },
+    { token: "token-bob" },
+  );
   const get = (name: string, more = "") => `GET / HTTP/1.1\r\nHost: ${name}.localhost\r\n${more}\r\n`;
-  const got = await raw(relay.http!.port, get("one") + get("two") + get("none") + get("one", "Connection: close\r\n"));
+  const got = await raw(
+    relay.http!.port,
+    get("one") + get("two") + get("none") + get("one", "Connection: close\r\n"),
+  );
   const bodies = [...got.matchAll(/\r\n\r\n(one|two|\{.*?\}\n)/g)].map((match) => match[1]!.slice(0, 3));
   assert.deepEqual(bodies, ["one", "two", '{"e', "one"]);
 });
@@ -189,7 +228,10 @@ test("100-continue is asked for and given by the local service itself", async ()
   const answer = await curl("-i", "-H", "Expect: 100-continue", "-d", "abc", share.address);
   assert.match(answer, /^HTTP\/1\.1 100 Continue\r\n\r\nHTTP\/1\.1 200 OK/);
   assert.match(answer, /got 3$/);
-  assert.match(await curl("-i", "-H", "Expect: 100-continue", "-d", "abc", `${share.address}/no`), /^HTTP\/1\.1 417 /);
+  assert.match(
+    await curl("-i", "-H", "Expect: 100-continue", "-d", "abc", `${share.address}/no`),
+    /^HTTP\/1\.1 417 /,
+  );
 });
 
 test("a WebSocket talks both ways, and its end is passed on", async () => {
@@ -241,7 +283,7 @@ test("nothing shared, nobody there, and a local service that is down each have a
 });
 
 test("a page holds nothing of a request's own as HTML", async () => {
-  await using relay = await startTestRelay();
+  await using relay = await startTestRelay({ names: { hold: 0 } });
   const got = await raw(
     relay.http!.port,
     "GET /<script> HTTP/1.1\r\nHost: [::1]\r\nAccept: text/html\r\nConnection: close\r\nX: <script>alert(1)</script>\r\n\r\n",
@@ -272,7 +314,7 @@ test("a request that can't be read is refused with its status, and nothing of wh
   ] as const) {
     const got = await raw(port, text);
     assert.match(got, new RegExp(`^HTTP/1\\.1 ${status} `), text.slice(0, 60));
-    assert.equal(got.match(/HTTP\/1\.1/g)!.length, 1);
+    assert.equal(got.match(/HTTP\/1\.1 \d/g)!.length, 1);
   }
   assert.equal(served, 0);
 });
@@ -288,7 +330,12 @@ test("a chunked body that breaks the rules cuts the request, and nothing of what
   });
   await using _share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
   const follow = "GET /smuggled HTTP/1.1\r\nHost: demo.localhost\r\n\r\n";
-  for (const body of ["3\nabc\r\n0\r\n\r\n", "3\r\nabcdef\r\n0\r\n\r\n", "-1\r\n", "0\r\nContent-Length: 5\r\n\r\n"]) {
+  for (const body of [
+    "3\nabc\r\n0\r\n\r\n",
+    "3\r\nabcdef\r\n0\r\n\r\n",
+    "-1\r\n",
+    "0\r\nContent-Length: 5\r\n\r\n",
+  ]) {
     const got = await raw(
       relay.http!.port,
       `POST /first HTTP/1.1\r\nHost: demo.localhost\r\nTransfer-Encoding: chunked\r\n\r\n${body}${follow}`,
@@ -370,11 +417,15 @@ test("what one reader does not take holds up no other, and holds little memory",
   slow.write("GET /endless HTTP/1.1\r\nHost: demo.localhost\r\n\r\n");
   await once(slow, "readable");
   let last = -1;
-  await until(() => {
-    const still = written === last;
-    last = written;
-    return still;
-  }, "the local service waits", 10_000);
+  await until(
+    () => {
+      const still = written === last;
+      last = written;
+      return still;
+    },
+    "the local service waits",
+    10_000,
+  );
   for (let i = 0; i < 20; i++) assert.equal(await curl(share.address), "quick");
   assert.ok(written < 40_000_000, `${written} bytes were taken for a reader that takes none`);
   slow.destroy();
@@ -396,11 +447,15 @@ test("a local service that does not read an upload holds it back to the sender",
   slow.on("drain", send);
   send();
   let last = -1;
-  await until(() => {
-    const still = sent === last;
-    last = sent;
-    return still;
-  }, "the sender waits", 10_000);
+  await until(
+    () => {
+      const still = sent === last;
+      last = sent;
+      return still;
+    },
+    "the sender waits",
+    10_000,
+  );
   assert.ok(sent < 60_000_000, `${sent} bytes were taken`);
   slow.destroy();
 });
@@ -432,14 +487,19 @@ test("the answer to an upload that is refused early reaches the sender", async (
     `POST / HTTP/1.1\r\nHost: demo.localhost\r\nContent-Length: 10000000\r\n\r\n${"x".repeat(500_000)}`,
   );
   assert.match(got, /^HTTP\/1\.1 413 /);
-  assert.match(got, /too large$/);
+  assert.match(got, /\r\ntoo large\r\n0\r\n\r\n$/);
 });
 
 test("the local service sees the Host that its share asks for", async () => {
   await using relay = await startTestRelay({ host_rewrite: "relay.example" });
   await using local = await startLocalHttp((request, response) => response.end(request.headers.host));
   await using plain = await startShare(relay, { kind: "http", name: "plain", target: local.target });
-  await using own = await startShare(relay, { kind: "http", name: "own", target: local.target, host: "localhost:3000" });
+  await using own = await startShare(relay, {
+    kind: "http",
+    name: "own",
+    target: local.target,
+    host: "localhost:3000",
+  });
   assert.equal(await curl(plain.address), "relay.example");
   assert.equal(await curl(own.address), "localhost:3000");
 });
@@ -464,7 +524,11 @@ test("a slow local service is given up in time, with a page", async () => {
 test("the person who shares sees each request as it was answered", async () => {
   await using relay = await startTestRelay();
   await using local = await startLocalHttp((_request, response) => response.writeHead(204).end());
-  await using share = await startShare(relay, { kind: "http", name: "demo", target: local.target }, { watch: true });
+  await using share = await startShare(
+    relay,
+    { kind: "http", name: "demo", target: local.target },
+    { watch: true },
+  );
   await curl("-X", "DELETE", `${share.address}/thing`);
   await until(() => share.told.includes("DELETE /thing 204"), "the request is told");
 });
@@ -476,12 +540,12 @@ test("hundreds of requests at once, kept alive, each get their own answer", asyn
   });
   await using share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
   const agent = new Agent({ keepAlive: true, maxSockets: 50 });
-  const ask = async (i: number) => {
+  const exchange = async (i: number) => {
     const request = ask(`${share.address}/${i}`, { agent, method: i % 2 === 0 ? "GET" : "POST" });
     request.end(i % 2 === 0 ? undefined : `body ${i}`);
     const [response] = (await once(request, "response")) as [IncomingMessage];
     assert.equal((await bodyOf(response)).toString(), `/${i} ${i % 2 === 0 ? "" : `body ${i}`}`);
   };
-  await Promise.all(Array.from({ length: 500 }, (_, i) => ask(i)));
+  await Promise.all(Array.from({ length: 500 }, (_, i) => exchange(i)));
   agent.destroy();
 });

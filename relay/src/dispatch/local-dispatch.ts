@@ -5,9 +5,15 @@ import type { Dispatch, Found, Route } from "./dispatch.ts";
 export class LocalDispatch implements Dispatch {
   readonly #registry: NameRegistry;
   readonly #routes = new Map<string, Route>();
+  readonly #settledAt: number;
 
-  constructor(registry: NameRegistry) {
+  /**
+   * @param settleMs how long after now a name that nobody holds counts as one whose client is away: after a restart clients
+   * need a moment to come back, and nobody should be told meanwhile that there is no such name.
+   */
+  constructor(registry: NameRegistry, settleMs: number) {
     this.#registry = registry;
+    this.#settledAt = performance.now() + settleMs;
   }
 
   add(lease: Lease, route: Route): void {
@@ -30,6 +36,7 @@ export class LocalDispatch implements Dispatch {
   }
 
   #found(resolution: Resolution): Found {
+    if (resolution.state === "unknown" && performance.now() < this.#settledAt) return { state: "away" };
     if (resolution.state !== "held") return resolution;
     const route = this.#routes.get(resolution.lease.id);
     return route === undefined ? { state: "away" } : { state: "held", route };
