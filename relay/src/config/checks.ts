@@ -213,7 +213,7 @@ function checkTimes({ names, heartbeat_interval }: RelayConfig): Contradiction[]
 
 function checkAdmin({ admin, profiling }: RelayConfig): Contradiction[] {
   if (!profiling || admin.credentials_file !== undefined) return [];
-  const message = "profiling shows what is in memory; it needs admin.credentials_file";
+  const message = "profiling shows the relay from within; it needs admin.credentials_file";
   return [{ paths: [["profiling"], ["admin", "credentials_file"]], message }];
 }
 

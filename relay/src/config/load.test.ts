@@ -377,7 +377,7 @@ const contradictions: [name: string, text: string, expected: RegExp][] = [
     "heartbeat_interval: 11",
     /at least three heartbeat intervals \(33 s\)/,
   ],
-  ["profiling for everyone", "profiling: true", /profiling shows what is in memory/],
+  ["profiling for everyone", "profiling: true", /profiling shows the relay from within/],
   [
     "a password in a URL",
     "auth: { external: { url: 'https://u:p@auth.example/' } }",

@@ -5,6 +5,8 @@ import type { Dispatch, Found, Route } from "./dispatch.ts";
 export class LocalDispatch implements Dispatch {
   readonly #registry: NameRegistry;
   readonly #routes = new Map<string, Route>();
+  /** Who waits for the route of a lease, by the lease's id. */
+  readonly #expected = new Map<string, Set<(route: Route) => void>>();
   readonly #settledAt: number;
 
   /**
@@ -18,6 +20,7 @@ export class LocalDispatch implements Dispatch {
 
   add(lease: Lease, route: Route): void {
     this.#routes.set(lease.id, route);
+    for (const arrived of this.#expected.get(lease.id) ?? []) arrived(route);
   }
 
   remove(lease: Lease): void {
@@ -31,8 +34,29 @@ export class LocalDispatch implements Dispatch {
   }
 
   async waitFor(address: PublicAddress, ms: number, signal: AbortSignal): Promise<Route | undefined> {
+    const until = performance.now() + ms;
     const lease = await this.#registry.waitFor(address, ms, signal);
-    return lease && this.#routes.get(lease.id);
+    if (lease === undefined || signal.aborted) return undefined;
+    return this.#routes.get(lease.id) ?? this.#expect(lease, until - performance.now(), signal);
+  }
+
+  /** A lease is known a moment before its route, which may have a port to open first. */
+  async #expect(lease: Lease, ms: number, signal: AbortSignal): Promise<Route | undefined> {
+    const waiting = this.#expected.get(lease.id) ?? new Set();
+    this.#expected.set(lease.id, waiting);
+    return new Promise((resolve) => {
+      const arrived = (route: Route | undefined) => {
+        clearTimeout(late);
+        signal.removeEventListener("abort", gone);
+        waiting.delete(arrived);
+        if (waiting.size === 0) this.#expected.delete(lease.id);
+        resolve(route);
+      };
+      const gone = () => arrived(undefined);
+      const late = setTimeout(gone, Math.max(0, ms));
+      signal.addEventListener("abort", gone, { once: true });
+      waiting.add(arrived);
+    });
   }
 
   #found(resolution: Resolution): Found {

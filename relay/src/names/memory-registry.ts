@@ -107,7 +107,6 @@ export class MemoryRegistry implements NameRegistry {
   async waitFor(address: PublicAddress, ms: number, signal: AbortSignal): Promise<Lease | undefined> {
     const known = this.resolve(address);
     if (known.state === "held") return known.lease;
-    if (known.state === "unknown") return undefined;
     return this.#waiters.wait(keyOf(address), ms, signal);
   }
 
