@@ -12,6 +12,7 @@ import type { RelayObserver } from "./observer.ts";
 import { plainAddress, TrustedProxies } from "./public/forwarded.ts";
 import { HttpDoor } from "./public/http-door.ts";
 import type { PublicContext } from "./public/public-context.ts";
+import { certificateIdentity, TlsContexts } from "./tls/contexts.ts";
 import { TcpPorts } from "./public/tcp-ports.ts";
 
 /** What the relay is put together from. */
@@ -29,6 +30,7 @@ export interface Relay {
   /** Where it listens, as bound. */
   readonly control: Endpoint;
   readonly http: Endpoint | undefined;
+  readonly https: Endpoint | undefined;
   /** True from the start until it drains. */
   readonly ready: boolean;
   counts(): RelayCounts;
@@ -45,6 +47,8 @@ export interface RelayCounts {
   readonly publicConnections: number;
 }
 
+/** A client may end its side and still wait for its answer. */
+const PUBLIC_SOCKETS = { noDelay: true, allowHalfOpen: true };
 /** How often deadlines are looked at, so that none needs a timer of its own. */
 const SWEEP_MS = 250;
 /** Bytes by which the windows of all clients' streams may grow together. */
@@ -77,6 +81,8 @@ class RelayServer implements Relay {
   #stopListening = () => {};
   #control: Endpoint = { host: "", port: 0 };
   #httpAddress: Endpoint | undefined;
+  #httpsAddress: Endpoint | undefined;
+  readonly #tls: TlsContexts[] = [];
   #state: "running" | "draining" | "stopped" = "running";
 
   constructor(parts: RelayParts) {
@@ -130,6 +136,10 @@ class RelayServer implements Relay {
     return this.#httpAddress;
   }
 
+  get https(): Endpoint | undefined {
+    return this.#httpsAddress;
+  }
+
   get ready(): boolean {
     return this.#state === "running";
   }
@@ -145,15 +155,26 @@ class RelayServer implements Relay {
 
   async listen(): Promise<void> {
     const { config } = this.#parts;
-    this.#control = await this.#listen(config.control.address, { noDelay: true }, (socket) =>
-      this.#clients.accept(socket, { source: plainAddress(socket.remoteAddress) }),
-    );
-    if (config.public_http.address !== "off")
-      this.#httpAddress = await this.#listen(
-        config.public_http.address,
-        { noDelay: true, allowHalfOpen: true },
-        (socket) => this.#http.accept(socket, false),
+    this.#control = await this.#listenForClients();
+    const { public_http, public_https } = config;
+    if (public_http.address !== "off")
+      this.#httpAddress = await this.#listen(public_http.address, createServer(PUBLIC_SOCKETS), (socket) =>
+        this.#http.accept(socket, false),
       );
+    if (public_https.address !== "off") {
+      const contexts = await this.#contexts(public_https);
+      const server = contexts.createServer(
+        {
+          handshakeTimeoutMs: config.limits.handshake_timeout * 1000,
+          allowHalfOpen: true,
+          alpn: ["http/1.1"],
+        },
+        (socket) => this.#http.accept(socket, true),
+      );
+      this.#httpsAddress = await this.#listen(public_https.address, createServer(PUBLIC_SOCKETS), (socket) =>
+        server.emit("connection", socket),
+      );
+    }
     this.#every(SWEEP_MS, () => {
       const now = performance.now();
       this.#http.sweep(now);
@@ -184,6 +205,7 @@ class RelayServer implements Relay {
     this.#ports.destroy();
     for (const timer of this.#timers) clearInterval(timer);
     this.#stopListening();
+    for (const contexts of this.#tls) contexts.close();
     this.#clients.close();
     this.#desk.close();
     this.#parts.onStopped?.();
@@ -193,13 +215,43 @@ class RelayServer implements Relay {
     this.#timers.push(setInterval(work, ms));
   }
 
-  async #listen(
-    address: string,
-    options: { readonly noDelay: boolean; readonly allowHalfOpen?: boolean },
-    accept: (socket: Socket) => void,
-  ): Promise<Endpoint> {
+  /** The control listener: in clear, or by TLS, with certificates of clients where they are asked for. */
+  async #listenForClients(): Promise<Endpoint> {
+    const { control, limits } = this.#parts.config;
+    const sockets = createServer({ noDelay: true });
+    if (control.tls_cert.length === 0)
+      return this.#listen(control.address, sockets, (socket) =>
+        this.#clients.accept(socket, { source: plainAddress(socket.remoteAddress) }),
+      );
+    const contexts = await this.#contexts(control);
+    const server = contexts.createServer({ handshakeTimeoutMs: limits.handshake_timeout * 1000 }, (socket) =>
+      this.#clients.accept(socket, {
+        source: plainAddress(socket.remoteAddress),
+        certificate: certificateIdentity(socket),
+      }),
+    );
+    return this.#listen(control.address, sockets, (socket) => server.emit("connection", socket));
+  }
+
+  async #contexts(files: {
+    readonly tls_cert: readonly string[];
+    readonly tls_key: readonly string[];
+    readonly client_ca?: string | undefined;
+  }): Promise<TlsContexts> {
+    const contexts = await TlsContexts.open(
+      { certificates: files.tls_cert, keys: files.tls_key, clientCa: files.client_ca },
+      {
+        onReload: () => {},
+        onProblem: (sentence) => this.#parts.observer.problem("certificates", new Error(sentence)),
+      },
+    );
+    this.#tls.push(contexts);
+    return contexts;
+  }
+
+  async #listen(address: string, server: Server, accept: (socket: Socket) => void): Promise<Endpoint> {
     const { host, port } = parseEndpoint(address);
-    const server = createServer(options, accept);
+    server.on("connection", accept);
     this.#listeners.push(server);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -215,7 +267,12 @@ class RelayServer implements Relay {
   #addressesOf(lease: Lease, domains: readonly string[]): string[] {
     const { address } = lease;
     if (address.kind === "tcp") return [formatEndpoint({ host: domains[0]!, port: address.port })];
-    const port = this.#httpAddress?.port ?? 80;
-    return domains.map((domain) => `http://${address.name}.${domain}${port === 80 ? "" : `:${port}`}`);
+    const urls = (scheme: string, usual: number, at: Endpoint | undefined) =>
+      at === undefined
+        ? []
+        : domains.map(
+            (domain) => `${scheme}://${address.name}.${domain}${at.port === usual ? "" : `:${at.port}`}`,
+          );
+    return [...urls("https", 443, this.#httpsAddress), ...urls("http", 80, this.#httpAddress)];
   }
 }

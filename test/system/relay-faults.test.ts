@@ -105,7 +105,8 @@ test("a request under way on a link that is cut is told so, and one that may be 
     asked++;
     if (asked > 2) response.end("at last");
   });
-  await using _share = await startShare(line.address, { kind: "http", name: "demo", target: local.target });
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(line.address, { kind: "http", name: "demo", target: local.target }));
   const repeatable = get(relay, "demo");
   const once_ = raw(
     relay.http!.port,
@@ -142,7 +143,8 @@ test("one stream over a long round trip is carried far beyond the first window f
   line.delayMs = 25;
   const bytes = 12_000_000;
   await using local = await startLocalHttp((_request, response) => response.end(Buffer.alloc(bytes)));
-  await using _share = await startShare(line.address, { kind: "http", name: "demo", target: local.target });
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(line.address, { kind: "http", name: "demo", target: local.target }));
   const began = performance.now();
   const answer = await get(relay, "demo");
   const seconds = (performance.now() - began) / 1000;
@@ -166,7 +168,8 @@ test("a client that is killed leaves its name to the same credential at once, an
   );
   await child.kill();
   const began = performance.now();
-  await using _share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(relay, { kind: "http", name: "demo", target: local.target }));
   assert.match(await get(relay, "demo"), /here$/);
   assert.ok(performance.now() - began < 5000);
 });
@@ -176,7 +179,8 @@ test("a name is taken back from an older client of the same credential, which is
   await using one = await startLocalHttp((_request, response) => response.end("one"));
   await using two = await startLocalHttp((_request, response) => response.end("two"));
   await using older = await startShare(relay, { kind: "http", name: "demo", target: one.target });
-  await using _newer = await startShare(relay, { kind: "http", name: "demo", target: two.target });
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(relay, { kind: "http", name: "demo", target: two.target }));
   await until(() => older.told.includes("unshared: name-taken"), "the older one is told");
   assert.match(await get(relay, "demo"), /two$/);
 });
@@ -228,8 +232,7 @@ test("a relay that is restarted under load loses what was under way on it and no
       else if (answer.startsWith("HTTP/1.1 5")) {
         counts.refused++;
         odd.push(answer.slice(0, 400));
-      }
-      else {
+      } else {
         counts.cut++;
         odd.push(answer.slice(0, 60));
       }
@@ -319,10 +322,9 @@ test("several connections of one client carry its streams side by side, and the 
   await using local = await startLocalHttp((_request, response) =>
     setTimeout(() => response.end("here"), 20),
   );
-  await using _share = await startShare(
-    line.address,
-    { kind: "http", name: "demo", target: local.target },
-    { links: 3 },
+  await using shares = new AsyncDisposableStack();
+  shares.use(
+    await startShare(line.address, { kind: "http", name: "demo", target: local.target }, { links: 3 }),
   );
   await until(() => line.connections === 3, "three connections");
   const answers = await Promise.all(Array.from({ length: 30 }, () => get(relay, "demo")));

@@ -88,11 +88,10 @@ test("each request of a kept-alive connection goes where its own Host says", asy
   await using relay = await startTestRelay({ names: { hold: 0 } });
   await using one = await startLocalHttp((_request, response) => response.end("one"));
   await using two = await startLocalHttp((_request, response) => response.end("two"));
-  await using _shareOne = await startShare(relay, { kind: "http", name: "one", target: one.target });
-  await using _shareTwo = await startShare(
-    relay,
-    { kind: "http", name: "two", target: two.target },
-    { token: "token-bob" },
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(relay, { kind: "http", name: "one", target: one.target }));
+  shares.use(
+    await startShare(relay, { kind: "http", name: "two", target: two.target }, { token: "token-bob" }),
   );
   const get = (name: string, more = "") => `GET / HTTP/1.1\r\nHost: ${name}.localhost\r\n${more}\r\n`;
   const got = await raw(
@@ -174,7 +173,7 @@ test("a body is passed on from its first byte, and so is the answer", async () =
 
 test("server-sent events arrive one by one", async () => {
   await using relay = await startTestRelay();
-  let send = (_event: string) => {};
+  let send: (event: string) => void = () => {};
   await using local = await startLocalHttp((_request, response) => {
     response.writeHead(200, { "Content-Type": "text/event-stream" });
     response.flushHeaders();
@@ -299,7 +298,8 @@ test("a request that can't be read is refused with its status, and nothing of wh
     served++;
     response.end();
   });
-  await using _share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(relay, { kind: "http", name: "demo", target: local.target }));
   const { port } = relay.http!;
   const follow = "GET /smuggled HTTP/1.1\r\nHost: demo.localhost\r\n\r\n";
   const head = "POST / HTTP/1.1\r\nHost: demo.localhost\r\n";
@@ -328,7 +328,8 @@ test("a chunked body that breaks the rules cuts the request, and nothing of what
     request.on("end", () => response.end());
     request.on("error", () => {});
   });
-  await using _share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(relay, { kind: "http", name: "demo", target: local.target }));
   const follow = "GET /smuggled HTTP/1.1\r\nHost: demo.localhost\r\n\r\n";
   for (const body of [
     "3\nabc\r\n0\r\n\r\n",
@@ -361,7 +362,8 @@ test("an HTTP/1.0 client gets the body without chunks, and the end of the connec
     response.write("abc");
     response.end("def");
   });
-  await using _share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(relay, { kind: "http", name: "demo", target: local.target }));
   const got = await raw(relay.http!.port, "GET / HTTP/1.0\r\nHost: demo.localhost\r\n\r\n");
   assert.doesNotMatch(got, /chunked/i);
   assert.match(got, /\r\n\r\nabcdef$/);
@@ -435,7 +437,8 @@ test("what one reader does not take holds up no other, and holds little memory",
 test("a local service that does not read an upload holds it back to the sender", async () => {
   await using relay = await startTestRelay();
   await using local = await startLocalTcp((socket) => socket.pause());
-  await using _share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(relay, { kind: "http", name: "demo", target: local.target }));
   const slow = connect({ port: relay.http!.port, host: "127.0.0.1" });
   slow.on("error", () => {});
   slow.write("POST / HTTP/1.1\r\nHost: demo.localhost\r\nContent-Length: 1000000000\r\n\r\n");
@@ -467,7 +470,8 @@ test("a public client that goes away ends the request at the local service", asy
     response.write("x");
     response.on("close", () => (ended = true));
   });
-  await using _share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(relay, { kind: "http", name: "demo", target: local.target }));
   const socket = connect({ port: relay.http!.port, host: "127.0.0.1" });
   socket.write("GET / HTTP/1.1\r\nHost: demo.localhost\r\n\r\n");
   await once(socket, "data");
@@ -481,7 +485,8 @@ test("the answer to an upload that is refused early reaches the sender", async (
     response.writeHead(413, { Connection: "close" });
     response.end("too large");
   });
-  await using _share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(relay, { kind: "http", name: "demo", target: local.target }));
   const got = await raw(
     relay.http!.port,
     `POST / HTTP/1.1\r\nHost: demo.localhost\r\nContent-Length: 10000000\r\n\r\n${"x".repeat(500_000)}`,

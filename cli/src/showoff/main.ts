@@ -4,6 +4,7 @@ import { VERSION } from "../context.ts";
 import { CommandFailure, ExitCode } from "../exit-codes.ts";
 import { complainAs } from "../output.ts";
 import { describeUsage } from "../usage.ts";
+import { registerToken } from "../showoff-token.ts";
 import { registerDemo } from "./demo.ts";
 import { registerServe } from "./serve.ts";
 
@@ -13,6 +14,7 @@ const program = new Command("showoff")
   .configureOutput({ outputError: () => {} })
   .exitOverride();
 registerServe(program);
+registerToken(program);
 registerDemo(program);
 
 try {
