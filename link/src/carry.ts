@@ -121,6 +121,8 @@ export class Carry implements StreamReceiver {
 /** Ends a socket so that its peer sees a failure, and not the end of the data: a reset where the transport has one. */
 export function cut(socket: Duplex): void {
   if (socket.destroyed) return;
-  if (socket instanceof Socket && !("encrypted" in socket)) socket.resetAndDestroy();
+  // Reset between end() and its completion, a socket's handle is never closed, and the event loop spins without an end.
+  const ending = socket.writableEnded && !socket.writableFinished;
+  if (socket instanceof Socket && !("encrypted" in socket) && !ending) socket.resetAndDestroy();
   else socket.destroy();
 }
