@@ -8,7 +8,7 @@ import { exchange, open, readText, until } from "../peers/tun-client.ts";
 import { FAR, program, shell, SILENT, TARGETS, TunWorld } from "../peers/tun-world.ts";
 
 /** How soon an application hears of the stop, on a machine that does other things too; far below drain_timeout. */
-const AT_ONCE_MS = 3000;
+const AT_ONCE_MS = 15_000;
 const IDLE = 100;
 
 /** How a connection ends that waits for something to read: its error's code, and how long that took. */
