@@ -89,6 +89,20 @@ describe("a splice", () => {
     assert.ok((await done) instanceof Error);
   });
 
+  it("leaves no socket open when it is cut while an end is on its way", async () => {
+    const moments = [(act: () => void) => act(), queueMicrotask, setImmediate];
+    for (const soon of moments) {
+      const { application, splice, done, inbound, outbound } = await spliced();
+      application.on("error", () => {});
+      inbound.once("end", () => soon(() => splice.abort(new Error("cut"))));
+      application.end("last words");
+      application.resume();
+      const late = new Promise((resolve) => setTimeout(resolve, 5000, "never done").unref());
+      assert.notEqual(await Promise.race([done, late]), "never done");
+      assert.ok(inbound.closed && outbound.closed);
+    }
+  });
+
   it("pauses the source while the other side does not read, and goes on when it does", async () => {
     const { application, target, splice } = await spliced();
     const total = 256 << 20;

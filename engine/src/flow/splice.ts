@@ -142,6 +142,14 @@ function onClose(this: Spliced): void {
 /** Ends a stream so that its peer sees a failure: a reset where the transport has one. */
 function cut(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
-  if (stream instanceof Socket) stream.resetAndDestroy();
+  if (stream instanceof Socket && !isEnding(stream)) stream.resetAndDestroy();
   else stream.destroy(error);
+}
+
+/**
+ * True while a socket's end is on its way, and all that came before it with the kernel. libuv refuses a reset then, of which Node
+ * takes no notice: the socket would stay open for good, with its descriptor, and never say 'close'. Its end is a true one.
+ */
+function isEnding({ writableEnded, writableFinished, writableLength }: Socket): boolean {
+  return writableEnded && !writableFinished && writableLength === 0;
 }
