@@ -122,9 +122,9 @@ class RunningEngine implements Engine {
     this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
+    this.prompts = new ControlPrompter({ terminal: options.prompter });
     const numbers = () => this.#metrics.snapshot();
     this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
-    this.prompts = new ControlPrompter({ terminal: options.prompter });
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
         ...options,
@@ -376,11 +376,6 @@ class RunningEngine implements Engine {
     });
   }
 
-  history(query: HistoryQuery): Promise<HistoryAnswer> {
-    if (this.#history !== undefined) return this.#history.query(query);
-    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
-  }
-
   /** A disconnect. What applications have open ends at once, and nothing is left open to any upstream. */
   async #endTraffic(): Promise<void> {
     await this.#intake.shut(this.#config);
@@ -401,6 +396,11 @@ class RunningEngine implements Engine {
       configProblems: this.#reloader.problems,
       configFile: this.#source.file,
     });
+  }
+
+  history(query: HistoryQuery): Promise<HistoryAnswer> {
+    if (this.#history !== undefined) return this.#history.query(query);
+    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
   }
 
   /** A reload. What can fail comes first, and is as it was then. */

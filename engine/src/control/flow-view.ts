@@ -34,7 +34,7 @@ export class FlowRates {
     // What was seen long ago says nothing of the present: the flow counts from now.
     const known = seconds < 10;
     // Half of what is new and half of what was: traffic comes in gusts, and nobody reads a figure that trembles.
-    const rate = (bytes: number, last: number) => Math.round((bytes / seconds + last) / 2);
+    const rate = (bytes: number, last: number) => Math.floor((bytes / seconds + last) / 2);
     for (const { id, up, down } of this.#host.flows()) {
       const before = known ? this.#seen.get(id) : undefined;
       seen.set(id, {

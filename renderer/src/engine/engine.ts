@@ -14,7 +14,7 @@ import { ControlError } from "@sockeye/engine/control/control-error";
 import type { CallOptions, Listener } from "@sockeye/engine/control/protocol";
 import { useEffect, useState } from "react";
 import { create } from "zustand";
-import { type Rate, RateHistory } from "./rates.ts";
+import { type Rate, RATE_SECONDS, RateHistory } from "./rates.ts";
 import { type ControlClient, KeyError } from "./transport.ts";
 
 /** How this page stands with the engine. */
@@ -107,6 +107,7 @@ function attend(connected: ControlClient): void {
         useEngine.setState({ numbers: upstreams, rates: rates.add(at, upstreams) }),
     },
   );
+  void recall(connected);
   connected.listen(
     "prompts",
     {},
@@ -114,6 +115,24 @@ function attend(connected: ControlClient): void {
       onEvent: ({ pending }) => useEngine.setState({ prompts: pending }),
     },
   );
+}
+
+/** Fills the graph with what the engine has kept of the minutes before this page was there. */
+async function recall(connected: ControlClient): Promise<void> {
+  const to = Date.now();
+  const from = to - RATE_SECONDS * 1000;
+  try {
+    const { stepMs, series } = await connected.call("metrics.history", { from, to, points: RATE_SECONDS });
+    const spans = new Map<number, Rate>();
+    for (const { at, up, down } of series.flatMap(({ points }) => points)) {
+      const known = spans.get(at);
+      spans.set(at, { at, up: up + (known?.up ?? 0), down: down + (known?.down ?? 0) });
+    }
+    const oldestFirst = [...spans.values()].sort((a, b) => a.at - b.at);
+    useEngine.setState({ rates: rates.before(oldestFirst, stepMs) });
+  } catch {
+    // An engine that keeps nothing: the graph begins now.
+  }
 }
 
 /** Has the upstreams in the configuration's order again, after that has changed. */

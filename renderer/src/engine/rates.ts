@@ -41,6 +41,19 @@ export class RateHistory {
     return this.#rates;
   }
 
+  /** What is known of the time before the page was there: spans of `stepMs`, oldest first, which end before the first second. */
+  before(
+    spans: readonly { readonly at: number; readonly up: number; readonly down: number }[],
+    stepMs: number,
+  ): readonly Rate[] {
+    const first = this.#rates[0]?.at ?? Infinity;
+    const past = spans
+      .filter(({ at }) => at < first)
+      .map(({ at, up, down }) => ({ at, up: (1000 * up) / stepMs, down: (1000 * down) / stepMs }));
+    this.#rates = [...past, ...this.#rates];
+    return this.#rates;
+  }
+
   clear(): void {
     this.#last = undefined;
     this.#rates = [];

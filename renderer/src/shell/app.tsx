@@ -1,12 +1,16 @@
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, useEffect } from "react";
 import { HelperSetup } from "../helper/helper-setup.tsx";
+import { useDesktop } from "../desktop/store.ts";
 import { useEngine } from "../engine/engine.ts";
 import { useText } from "../i18n/text.ts";
+import { FIRST_RUN, useFirstRun } from "../pages/first-run/place.ts";
 import { HomePage } from "../pages/home/home.tsx";
+import { Prompts } from "../prompts/prompts.tsx";
+import { Announcer } from "../ui/announce.tsx";
 import { Toasts } from "../ui/toast.tsx";
 import styles from "./app.module.css";
-import { Lost } from "./lost.tsx";
-import { type PageName, usePlace } from "./pages.ts";
+import { Lost, LostBanner } from "./lost.tsx";
+import { linkTo, type PageName, usePlace } from "./pages.ts";
 import { Sidebar } from "./sidebar.tsx";
 
 /** What is not the first page comes when it is asked for. */
@@ -18,6 +22,14 @@ const LogsPage = lazy(() => import("../pages/logs/logs.tsx").then((page) => ({ d
 
 const RoutesPage = lazy(() =>
   import("../pages/routes/routes.tsx").then((page) => ({ default: page.RoutesPage })),
+);
+
+const FirstRun = lazy(() =>
+  import("../pages/first-run/first-run.tsx").then((page) => ({ default: page.FirstRun })),
+);
+
+const UpstreamsPage = lazy(() =>
+  import("../pages/upstreams/upstreams.tsx").then((page) => ({ default: page.UpstreamsPage })),
 );
 
 const MetricsPage = lazy(() =>
@@ -33,6 +45,7 @@ export function App() {
   const { page, rest } = usePlace();
   const seen = useEngine((state) => state.status !== undefined);
   const link = useEngine((state) => state.link);
+  const failed = useDesktop((state) => state.engine?.state === "failed");
   return (
     <div className={styles["app"]}>
       <a
@@ -47,19 +60,21 @@ export function App() {
       </a>
       <Sidebar current={page} />
       <main id="content" tabIndex={-1} className={styles["main"]}>
-        {link.state === "no-key" || !seen ? (
+        {link.state === "no-key" || failed || !seen ? (
           <Lost link={link} />
         ) : (
           <div className={styles["column"]}>
-            {link.state === "lost" && <Lost link={link} banner />}
+            {link.state === "lost" && <LostBanner />}
             <Suspense fallback={<div />}>
               <Current page={page} rest={rest} />
             </Suspense>
           </div>
         )}
       </main>
+      <Prompts />
       <HelperSetup />
       <Toasts />
+      <Announcer />
     </div>
   );
 }
@@ -67,7 +82,9 @@ export function App() {
 function Current({ page, rest }: { readonly page: PageName; readonly rest: string }) {
   switch (page) {
     case "home":
-      return <HomePage />;
+      return <Home rest={rest} />;
+    case "upstreams":
+      return <UpstreamsPage rest={rest} />;
     case "connections":
       return <ConnectionsPage />;
     case "logs":
@@ -78,7 +95,16 @@ function Current({ page, rest }: { readonly page: PageName; readonly rest: strin
       return <MetricsPage />;
     case "settings":
       return <SettingsPage />;
-    default:
-      return <p>{rest}</p>;
   }
+}
+
+/** Who has no upstream yet begins with the first steps, unless they left them. */
+function Home({ rest }: { readonly rest: string }) {
+  const empty = useEngine((state) => state.upstreams.every(({ type }) => type === "direct"));
+  const left = useFirstRun((state) => state.left);
+  const begin = rest === "" && empty && !left;
+  useEffect(() => {
+    if (begin) location.replace(linkTo("home", FIRST_RUN));
+  }, [begin]);
+  return begin || rest === FIRST_RUN ? <FirstRun /> : <HomePage />;
 }

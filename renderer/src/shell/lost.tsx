@@ -1,22 +1,34 @@
-import { Unplug } from "lucide-react";
+import { CircleX, Unplug } from "lucide-react";
+import { useState } from "react";
+import { callShell } from "../desktop/shell.ts";
+import { useDesktop } from "../desktop/store.ts";
 import type { Link } from "../engine/engine.ts";
 import { useText } from "../i18n/text.ts";
-import { Empty, Notice } from "../ui/surface.tsx";
+import { Button } from "../ui/button.tsx";
 import { Spinner } from "../ui/spinner.tsx";
+import { Empty, Notice } from "../ui/surface.tsx";
+import { toastFailure } from "../ui/toast.tsx";
 import styles from "./app.module.css";
 
-/** The page without its engine: before the first answer, and afterwards as a banner over what was last known. */
-export function Lost({ link, banner }: { readonly link: Link; readonly banner?: boolean }) {
+/** Over what was last known, while the engine is away: what happened, in a sentence. */
+export function LostBanner() {
+  const { lost } = useText().shell;
+  const engine = useDesktop((state) => state.engine);
+  return (
+    <div className={styles["banner"]}>
+      <Notice kind="warn" action={<Spinner />}>
+        <strong>{lost.title}.</strong>{" "}
+        {engine?.state === "restarting" ? lost.restarting(engine.attempt, engine.reason) : lost.reconnecting}
+      </Notice>
+    </div>
+  );
+}
+
+/** In the page's place: before the first answer, without a key, and when the engine is not started again. */
+export function Lost({ link }: { readonly link: Link }) {
   const text = useText().shell;
-  if (banner === true) {
-    return (
-      <div className={styles["banner"]}>
-        <Notice kind="warn" action={<Spinner />}>
-          <strong>{text.lost.title}.</strong> {text.lost.reconnecting}
-        </Notice>
-      </div>
-    );
-  }
+  const engine = useDesktop((state) => state.engine);
+  if (engine?.state === "failed") return <Failed reason={engine.reason} log={engine.log} />;
   if (link.state === "no-key") {
     return (
       <div className={styles["lost"]}>
@@ -29,6 +41,45 @@ export function Lost({ link, banner }: { readonly link: Link; readonly banner?: 
   return (
     <div className={styles["lost"]} role="status">
       <Empty icon={<Spinner />} title={text.connecting} />
+    </div>
+  );
+}
+
+/** The engine ended too often: what happened, what it said last, and the way to try again. */
+function Failed({ reason, log }: { readonly reason: string; readonly log: string }) {
+  const { lost } = useText().shell;
+  const [busy, setBusy] = useState(false);
+  return (
+    <div className={styles["lost"]} role="alert">
+      <Empty
+        icon={<CircleX />}
+        title={lost.failed}
+        action={
+          <Button
+            kind="primary"
+            large
+            busy={busy}
+            onClick={() => {
+              setBusy(true);
+              callShell("engine.restart", {})
+                .catch(toastFailure)
+                .finally(() => setBusy(false));
+            }}
+          >
+            {lost.restart}
+          </Button>
+        }
+      >
+        {reason}
+      </Empty>
+      {log !== "" && (
+        <section>
+          <h2>{lost.log}</h2>
+          <pre className={styles["log"]} tabIndex={0}>
+            {log}
+          </pre>
+        </section>
+      )}
     </div>
   );
 }
