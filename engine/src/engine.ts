@@ -1,9 +1,12 @@
 import { randomBytes } from "node:crypto";
+import { homedir } from "node:os";
 import type { Config, Limits, LogLevel } from "./config/config.ts";
 import { type ConfigDiff, diffConfig } from "./config/diff.ts";
 import type { ConfigProblem } from "./config/problem.ts";
 import { Reloader } from "./config/reload.ts";
 import { accepted, ConfigSource, emptyLike } from "./config/running.ts";
+import { defaultPaths } from "./config/paths.ts";
+import { systemKeychain } from "./config/secret-store.ts";
 import { readSecret } from "./config/secrets.ts";
 import {
   CONTRACT_VERSION,
@@ -17,10 +20,12 @@ import {
 import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
 import { ControlPrompter } from "./control/prompts.ts";
+import { withKeptSecrets } from "./control/kept-secrets.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type Port, PortServer } from "./control/message-port.ts";
 import type { Service } from "./control/protocol.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";
+import { SecretKeeper } from "./control/secret-keeper.ts";
 import { createService } from "./control/service.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
 import { judge } from "./condition.ts";
@@ -28,6 +33,7 @@ import { Connection } from "./connection.ts";
 import { connect } from "./flow/connect.ts";
 import { associate, type DatagramContext } from "./flow/datagrams.ts";
 import { DnsCarrier } from "./flow/dns-carrier.ts";
+import { FlowProcesses } from "./flow/processes.ts";
 import { FlowTable } from "./flow/table.ts";
 import { UdpSupport } from "./flow/udp-support.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
@@ -35,6 +41,7 @@ import { HelperError } from "./helper/client.ts";
 import { systemHelper } from "./helper/source.ts";
 import { describeHelper } from "./helper/status.ts";
 import { Intake } from "./intake.ts";
+import { IdleMemory } from "./idle-memory.ts";
 import { TunMode } from "./tun/mode.ts";
 import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
@@ -79,6 +86,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 
 class RunningEngine implements Engine {
   readonly prompts: ControlPrompter;
+  readonly secrets: SecretKeeper;
   readonly #options: EngineOptions;
   readonly #source: ConfigSource;
   /** One object for the engine's life: a reload changes its values, and every part that was given it sees them. */
@@ -86,6 +94,9 @@ class RunningEngine implements Engine {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #table: FlowTable;
+  /** Only a client that looks at flows makes it work. */
+  readonly #processes: FlowProcesses;
+  readonly #idleMemory: IdleMemory;
   readonly #upstreams: UpstreamSet;
   readonly #udpSupport = new UdpSupport();
   /** Closed before the upstreams that it goes through. */
@@ -122,9 +133,13 @@ class RunningEngine implements Engine {
     this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
+    this.#processes = new FlowProcesses(this.#table);
+    const paths = defaultPaths({ env: process.env, home: homedir(), platform: process.platform });
+    this.secrets = new SecretKeeper(options.secretStore ?? systemKeychain, paths.secretsDirectory);
     this.prompts = new ControlPrompter({ terminal: options.prompter });
     const numbers = () => this.#metrics.snapshot();
     this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
+    this.#idleMemory = new IdleMemory({ work: () => this.#table.totals });
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
         ...options,
@@ -193,7 +208,7 @@ class RunningEngine implements Engine {
       }),
     );
     this.#reloader.watch();
-    this.#unwatchNetwork = watchNetwork((event) => this.#networkChanged(event));
+    this.#unwatchNetwork = watchNetwork((event) => this.networkChanged(event));
     this.#phase = "running";
     this.#hasRun = true;
     this.#log.info({ listening: this.#addresses(), ssh_crypto: cipher.kind }, "running");
@@ -250,6 +265,8 @@ class RunningEngine implements Engine {
     this.#dns.close();
     await this.#upstreams.close();
     this.#table.close();
+    await this.#processes.close();
+    this.#idleMemory.close();
     await this.#listeners.close();
     await this.#control?.close();
     this.#ports.close();
@@ -298,6 +315,7 @@ class RunningEngine implements Engine {
   }
 
   *flows(): Iterable<FlowInfo> {
+    this.#processes.look();
     for (const flow of this.#table) yield flow.describe();
   }
 
@@ -325,7 +343,7 @@ class RunningEngine implements Engine {
       return upstream.test(options);
     }
     const config = this.#withUnsaved(which.name, which.config);
-    const upstreamConfig = config.upstreams[which.name]!;
+    const upstreamConfig = withKeptSecrets(config.upstreams[which.name]!, this.#config.upstreams[which.name]);
     const via = this.#upstreams.get(upstreamConfig.via ?? "direct") ?? this.#upstreams.direct;
     const upstream = this.#upstreams.create(which.name, upstreamConfig, via);
     try {
@@ -376,6 +394,11 @@ class RunningEngine implements Engine {
     });
   }
 
+  history(query: HistoryQuery): Promise<HistoryAnswer> {
+    if (this.#history !== undefined) return this.#history.query(query);
+    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
+  }
+
   /** A disconnect. What applications have open ends at once, and nothing is left open to any upstream. */
   async #endTraffic(): Promise<void> {
     await this.#intake.shut(this.#config);
@@ -392,15 +415,14 @@ class RunningEngine implements Engine {
       tun: this.#tun.state,
       missing: this.#intake.missing(this.#config),
       listen,
-      upstreams: inUse.map((name) => [name, this.#upstreams.get(name)!.status()] as const),
+      upstreams: inUse.flatMap((name) => {
+        // While the engine stops its upstreams go first.
+        const upstream = this.#upstreams.get(name);
+        return upstream === undefined ? [] : [[name, upstream.status()] as const];
+      }),
       configProblems: this.#reloader.problems,
       configFile: this.#source.file,
     });
-  }
-
-  history(query: HistoryQuery): Promise<HistoryAnswer> {
-    if (this.#history !== undefined) return this.#history.query(query);
-    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
   }
 
   /** A reload. What can fail comes first, and is as it was then. */
@@ -521,14 +543,15 @@ class RunningEngine implements Engine {
   }
 
   /** Connections may be dead without anybody having said so: each upstream looks. */
-  #networkChanged(event: NetworkEvent): void {
+  networkChanged(event: NetworkEvent): void {
     this.#log.info(event === "woke-up" ? "the machine was asleep" : "the network has changed");
     for (const upstream of this.#upstreams) upstream.refresh();
     this.#tun.networkChanged();
   }
 
   #readSecret(secret: Parameters<typeof readSecret>[0]): Promise<string> {
-    return readSecret(secret, { onWarning: (message) => this.#warn(message) });
+    const store = this.#options.secretStore;
+    return readSecret(secret, { onWarning: (message) => this.#warn(message), store });
   }
 
   #withUnsaved(name: string, unsaved: Readonly<Record<string, unknown>>): Config {

@@ -67,6 +67,12 @@ export function createTestHost(): TestHost {
   metrics.declare("production");
   const host: TestHost = {
     prompts: new ControlPrompter(),
+    secrets: {
+      support: async () => ({ keychain: false, reason: "a test has no keychain" }),
+      keep: async ({ upstream, kind }) => ({
+        reference: { [kind]: null, [`${kind}_file`]: `/secrets/${upstream}-${kind}` },
+      }),
+    },
     routeHits: new RouteHits(),
     logger,
     metrics,

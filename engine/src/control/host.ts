@@ -1,12 +1,15 @@
 import type { Endpoint } from "../endpoint.ts";
 import type { Config, LogLevel } from "../config/config.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
+import type { NetworkEvent } from "../network-watch.ts";
 import type { HistoryAnswer, HistoryQuery } from "../observe/history-rows.ts";
 import type { LogDestination } from "../observe/log.ts";
 import type { HelperSource } from "../helper/source.ts";
 import type { Port } from "./message-port.ts";
 import type { Prompter } from "../upstream/prompter.ts";
 import type { RouteHits } from "../router/hits.ts";
+import type { SecretStore } from "../config/secret-store.ts";
+import type { SecretKeeper } from "./secret-keeper.ts";
 import type { PromptDesk } from "./prompts.ts";
 import type {
   ConfigProblem,
@@ -69,6 +72,8 @@ export interface ControlHost {
   /** Ends every flow, TUN mode with its kill switch, the listeners for applications and every connection to an upstream. */
   disconnect(): Promise<void>;
 
+  /** Keeps passwords and passphrases outside the configuration. */
+  readonly secrets: Pick<SecretKeeper, "support" | "keep">;
   /** What is being asked of a person. */
   readonly prompts: PromptDesk;
 
@@ -121,6 +126,8 @@ export interface EngineOptions {
   readonly connected?: boolean | undefined;
   /** Asks beside the clients of the control interface. Absent where nobody is at a terminal. */
   readonly prompter?: Prompter | undefined;
+  /** Where secrets are kept by name, and looked for before the system's keychain. Default: the system's keychain. */
+  readonly secretStore?: SecretStore | undefined;
   /** Who gives TUN mode its privileges. Default: the helper that the system runs. */
   readonly helper?: HelperSource | undefined;
   /** The folder of the built interface, to be served to browsers on the control server's port. Default: none is served. */
@@ -148,6 +155,8 @@ export interface Engine extends ControlHost {
    * @returns the way to end it; the engine's stop does as well.
    */
   serve(port: Port): () => void;
+  /** Who knows of a sleep or another network before the engine notices says so: connections may be dead. */
+  networkChanged(event: NetworkEvent): void;
   /**
    * Stops accepting, lets flows end for `limits.drain_timeout`, cuts the rest, closes every upstream and listener.
    * A second call with `now` cuts at once.

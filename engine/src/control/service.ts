@@ -97,8 +97,8 @@ function createHandlers(host: ControlHost): Handlers {
     },
     "config.edit": (params) => writes.run(() => editDocument(host, params)),
     "prompt.answer": async ({ id, answer }) => ({ taken: host.prompts.answer(id, answer ?? undefined) }),
-    "secret.support": notYet,
-    "secret.store": notYet,
+    "secret.support": () => host.secrets.support(),
+    "secret.store": (secret) => host.secrets.keep(secret),
     "import.preview": ({ source }) =>
       source.kind === "text"
         ? previewText(source.text, host.config())
