@@ -415,7 +415,11 @@ class RunningEngine implements Engine {
       tun: this.#tun.state,
       missing: this.#intake.missing(this.#config),
       listen,
-      upstreams: inUse.map((name) => [name, this.#upstreams.get(name)!.status()] as const),
+      upstreams: inUse.flatMap((name) => {
+        // While the engine stops its upstreams go first.
+        const upstream = this.#upstreams.get(name);
+        return upstream === undefined ? [] : [[name, upstream.status()] as const];
+      }),
       configProblems: this.#reloader.problems,
       configFile: this.#source.file,
     });
