@@ -134,6 +134,14 @@ function onClose(this: Spliced): void {
 /** Ends a stream so that its peer sees a failure: a reset where the transport has one. */
 function cut(stream: Duplex, error: Error): void {
   if (stream.destroyed) return;
-  if (stream instanceof Socket) stream.resetAndDestroy();
+  if (stream instanceof Socket && !isShuttingDown(stream)) stream.resetAndDestroy();
   else stream.destroy(error);
+}
+
+/**
+ * Its end is on the way out, and every byte before it is out. libuv takes no reset then (uv_tcp_close_reset: EINVAL), and the
+ * socket would stay open without an owner.
+ */
+function isShuttingDown({ writableEnded, writableFinished, writableLength }: Socket): boolean {
+  return writableEnded && !writableFinished && writableLength === 0;
 }
