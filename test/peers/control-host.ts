@@ -74,6 +74,7 @@ export function createTestHost(): TestHost {
       }),
     },
     routeHits: new RouteHits(),
+    demo: () => Promise.reject(new ControlError("unavailable", "this engine has no demo")),
     logger,
     metrics,
     log: logger,
