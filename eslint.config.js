@@ -18,7 +18,16 @@ const io =
   "^(node:)?(net|tls|dgram|http|https|http2|fs|fs/promises|child_process|dns|dns/promises|worker_threads)$";
 
 export default tseslint.config(
-  { ignores: ["**/node_modules/**", "**/dist/**", "**/build/Release/**", "**/.cache/**"] },
+  {
+    ignores: [
+      "**/node_modules/**",
+      "**/dist/**",
+      "**/build/Release/**",
+      "**/.cache/**",
+      "**/.vite/**",
+      "resources/generated/**",
+    ],
+  },
   js.configs.recommended,
   { rules: { "no-control-regex": "off" } },
   {
@@ -65,6 +74,7 @@ export default tseslint.config(
         console: "readonly",
         performance: "readonly",
         URL: "readonly",
+        Buffer: "readonly",
         setTimeout: "readonly",
         clearTimeout: "readonly",
       },
@@ -94,6 +104,11 @@ export default tseslint.config(
       "^@sockeye/engine(/(?!control/(contract|protocol|control-error|message-port|browser-client)$)|$)",
     ],
     "the interface knows the control contract alone",
+  ),
+  layer(
+    ["electron/src/**/*.ts"],
+    ["^@sockeye/(cli|relay)", "^@sockeye/renderer/(?!desktop/(contract|names)$)"],
+    "the shell knows the engine and the contract with the interface",
   ),
   layer(
     ["engine/src/router/**/*.ts"],

@@ -67,7 +67,7 @@ process.exitCode = totals.failed === 0 ? 0 : 1;
 
 /** System tests first: they take longest. */
 function findTestFiles(wanted) {
-  const found = globSync("{wire,engine,cli,native,test,bench,scripts}/**/*.test.{ts,mjs}", {
+  const found = globSync("{wire,engine,renderer,cli,electron,native,test,bench,scripts}/**/*.test.{ts,mjs}", {
     exclude: (path) => path.includes("node_modules"),
   }).map((path) => path.replaceAll("\\", "/"));
   return found

@@ -18,28 +18,31 @@ export async function startDemoSshServer(
 ): Promise<DemoSshServer> {
   const hostKey = newHostKey();
   const clients = new Set<ssh2.Connection>();
-  const server = new ssh2.Server({ hostKeys: [hostKey.private] }, (client) => {
-    clients.add(client);
-    client.on("error", () => {});
-    client.on("close", () => clients.delete(client));
-    client.on("authentication", (context) => {
-      const accepted =
-        context.method === "password" && context.username === user && same(context.password, password);
-      if (accepted) context.accept();
-      else context.reject(["password"]);
-    });
-    client.on("tcpip", (accept, reject, { destIP, destPort }) => {
-      world.dial({ host: destIP, port: destPort }, "the demo SSH bastion").then(
-        (socket) => {
-          const channel = accept();
-          socket.on("error", () => channel.close());
-          channel.on("error", () => socket.destroy());
-          socket.pipe(channel).pipe(socket);
-        },
-        () => reject(),
-      );
-    });
-  });
+  const server = new ssh2.Server(
+    { hostKeys: [hostKey.private], algorithms: { compress: ["none"] } },
+    (client) => {
+      clients.add(client);
+      client.on("error", () => {});
+      client.on("close", () => clients.delete(client));
+      client.on("authentication", (context) => {
+        const accepted =
+          context.method === "password" && context.username === user && same(context.password, password);
+        if (accepted) context.accept();
+        else context.reject(["password"]);
+      });
+      client.on("tcpip", (accept, reject, { destIP, destPort }) => {
+        world.dial({ host: destIP, port: destPort }, "the demo SSH bastion").then(
+          (socket) => {
+            const channel = accept();
+            socket.on("error", () => channel.close());
+            channel.on("error", () => socket.destroy());
+            socket.pipe(channel).pipe(socket);
+          },
+          () => reject(),
+        );
+      });
+    },
+  );
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return {

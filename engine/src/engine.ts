@@ -13,12 +13,14 @@ import {
   type ControlExplanation,
   type EngineStatus,
   type FlowInfo,
+  type HelperStatus,
   type UpstreamInfo,
   type UpstreamNumbers,
 } from "./control/contract.ts";
 import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, DemoUpstreams, Engine, EngineOptions } from "./control/host.ts";
 import { ControlPrompter } from "./control/prompts.ts";
+import { withKeptSecrets } from "./control/kept-secrets.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type Port, PortServer } from "./control/message-port.ts";
 import type { Service } from "./control/protocol.ts";
@@ -37,7 +39,9 @@ import { UdpSupport } from "./flow/udp-support.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
 import { HelperError } from "./helper/client.ts";
 import { systemHelper } from "./helper/source.ts";
+import { describeHelper } from "./helper/status.ts";
 import { Intake } from "./intake.ts";
+import { IdleMemory } from "./idle-memory.ts";
 import { TunMode } from "./tun/mode.ts";
 import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
@@ -92,6 +96,7 @@ class RunningEngine implements Engine {
   readonly #table: FlowTable;
   /** Only a client that looks at flows makes it work. */
   readonly #processes: FlowProcesses;
+  readonly #idleMemory: IdleMemory;
   readonly #upstreams: UpstreamSet;
   readonly #udpSupport = new UdpSupport();
   /** Closed before the upstreams that it goes through. */
@@ -135,6 +140,7 @@ class RunningEngine implements Engine {
     this.prompts = new ControlPrompter({ terminal: options.prompter });
     const numbers = () => this.#metrics.snapshot();
     this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
+    this.#idleMemory = new IdleMemory({ work: () => this.#table.totals });
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
         ...options,
@@ -203,7 +209,7 @@ class RunningEngine implements Engine {
       }),
     );
     this.#reloader.watch();
-    this.#unwatchNetwork = watchNetwork((event) => this.#networkChanged(event));
+    this.#unwatchNetwork = watchNetwork((event) => this.networkChanged(event));
     this.#phase = "running";
     this.#hasRun = true;
     this.#log.info({ listening: this.#addresses(), ssh_crypto: cipher.kind }, "running");
@@ -263,6 +269,7 @@ class RunningEngine implements Engine {
     await this.#processes.close();
     const demo = await this.#demo?.catch(() => undefined);
     await demo?.close();
+    this.#idleMemory.close();
     await this.#listeners.close();
     await this.#control?.close();
     this.#ports.close();
@@ -339,7 +346,7 @@ class RunningEngine implements Engine {
       return upstream.test(options);
     }
     const config = this.#withUnsaved(which.name, which.config);
-    const upstreamConfig = config.upstreams[which.name]!;
+    const upstreamConfig = withKeptSecrets(config.upstreams[which.name]!, this.#config.upstreams[which.name]);
     const via = this.#upstreams.get(upstreamConfig.via ?? "direct") ?? this.#upstreams.direct;
     const upstream = this.#upstreams.create(which.name, upstreamConfig, via);
     try {
@@ -381,6 +388,20 @@ class RunningEngine implements Engine {
     return this.#metrics.snapshot();
   }
 
+  helper(): Promise<HelperStatus> {
+    return describeHelper({
+      source: this.#options.helper ?? systemHelper,
+      expected: this.#options.version,
+      inUse: this.#tun.state.state === "on",
+      platform: process.platform,
+    });
+  }
+
+  history(query: HistoryQuery): Promise<HistoryAnswer> {
+    if (this.#history !== undefined) return this.#history.query(query);
+    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
+  }
+
   /** A disconnect. What applications have open ends at once, and nothing is left open to any upstream. */
   async #endTraffic(): Promise<void> {
     await this.#intake.shut(this.#config);
@@ -413,11 +434,6 @@ class RunningEngine implements Engine {
     // What could not be started is tried again when it is asked for again.
     starting.catch(() => (this.#demo = undefined));
     return starting;
-  }
-
-  history(query: HistoryQuery): Promise<HistoryAnswer> {
-    if (this.#history !== undefined) return this.#history.query(query);
-    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
   }
 
   /** A reload. What can fail comes first, and is as it was then. */
@@ -538,7 +554,7 @@ class RunningEngine implements Engine {
   }
 
   /** Connections may be dead without anybody having said so: each upstream looks. */
-  #networkChanged(event: NetworkEvent): void {
+  networkChanged(event: NetworkEvent): void {
     this.#log.info(event === "woke-up" ? "the machine was asleep" : "the network has changed");
     for (const upstream of this.#upstreams) upstream.refresh();
     this.#tun.networkChanged();

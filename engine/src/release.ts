@@ -28,15 +28,15 @@ export function writeAndRelease(sink: Writable, chunk: Buffer & { [GIVEN]?: true
   }
   const more = sink.write(chunk);
   // The kernel took it at once; what waits for a slow socket is left to the collector.
-  if (sink.writableLength === 0 && sink instanceof Socket) release(chunk);
+  if (sink.writableLength === 0 && sink instanceof Socket) releaseChunk(chunk);
   return more;
 }
 
 export function releaseGiven(chunk: Buffer & { [GIVEN]?: true }): void {
-  if (chunk[GIVEN]) release(chunk);
+  if (chunk[GIVEN]) releaseChunk(chunk);
 }
 
-/** A chunk whose parts go to several users within one call: it is free when each has released its own. */
+/** Memory whose parts go to several users within one call: it is free when each has released its own. */
 export interface SharedChunk {
   memory: ArrayBufferLike | undefined;
   users: number;
@@ -53,14 +53,16 @@ export function enterShared(shared: SharedChunk, chunk: Buffer): SharedChunk | u
   return outer;
 }
 
-/** Ends it. With a chunk, its memory is given back if no user is left. */
-export function leaveShared(outer: SharedChunk | undefined, chunk: Buffer | undefined): void {
-  if (chunk && current?.users === 0 && isWhole(chunk)) free(chunk.buffer);
+/** Ends it. @returns true when no user is left, so that the memory may be written again. */
+export function leaveShared(outer: SharedChunk | undefined): boolean {
+  const free = current?.users === 0;
   if (current) current.memory = undefined;
   current = outer;
+  return free;
 }
 
-function release(chunk: Buffer): void {
+/** Says that a chunk, which nobody else holds, is needed no more. */
+export function releaseChunk(chunk: Buffer): void {
   if (chunk.buffer === current?.memory) current.users--;
   else if (chunk.length >= WORTH_RELEASING && isWhole(chunk)) free(chunk.buffer);
 }

@@ -206,7 +206,7 @@ class Sealer : public Napi::ObjectWrap<Sealer> {
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "AesGcmSealer",
                        {InstanceMethod("seal", &Sealer::seal), InstanceMethod("sealData", &Sealer::sealData),
-                        InstanceMethod("free", &Sealer::release)});
+                        InstanceMethod("sealPayload", &Sealer::sealPayload), InstanceMethod("free", &Sealer::release)});
   }
 
   explicit Sealer(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Sealer>(info) {
@@ -278,6 +278,31 @@ class Sealer : public Napi::ObjectWrap<Sealer> {
     return Napi::Number::New(info.Env(), static_cast<double>(at));
   }
 
+  /** sealPayload(payload, out, at): a message as a packet of its own. Returns where it ends. */
+  Napi::Value sealPayload(const Napi::CallbackInfo& info) {
+    needAlive(info, context_);
+    const Bytes payload = bytesOf(info, 0);
+    const Bytes out = bytesOf(info, 1);
+    const size_t at = sizeOf(info, 2, out.length);
+    size_t padding = kBlockBytes - (1 + payload.length) % kBlockBytes;
+    if (padding < kMinPadding) padding += kBlockBytes;
+    const size_t body = 1 + payload.length + padding;
+    if (out.length - at < kLengthBytes + body + kTagBytes) {
+      throw Napi::RangeError::New(info.Env(), "the packet does not fit");
+    }
+    uint8_t* p = out.data + at;
+    const uint8_t paddingByte = static_cast<uint8_t>(padding);
+    writeUint32(p, static_cast<uint32_t>(body));
+    if (!context_.begin(p)) failed(info, "beginning a packet");
+    p += kLengthBytes;
+    if (!context_.update(p, &paddingByte, 1) || !context_.update(p + 1, payload.data, payload.length) ||
+        !context_.update(p + 1 + payload.length, randomPadding(padding), padding) ||
+        !context_.seal(p + body)) {
+      failed(info, "sealing a message");
+    }
+    return Napi::Number::New(info.Env(), static_cast<double>(at + kLengthBytes + body + kTagBytes));
+  }
+
   void release(const Napi::CallbackInfo&) { context_.free(); }
 
  private:
@@ -300,13 +325,19 @@ class Sealer : public Napi::ObjectWrap<Sealer> {
 // How Opener::open ended; JavaScript has the same list.
 enum Outcome : uint32_t { kMore = 0, kBadLength = 1, kBadTag = 2, kBadPadding = 3, kKeyExchange = 4, kFull = 5 };
 
+// What of a packet's payload comes before the data of CHANNEL_DATA: message number, recipient channel, data length.
+constexpr size_t kPayloadHeader = kChannelDataHeader - 1;
+// records[0 … 4]: where reading stopped, why, how many packets were opened, and of the packet that is arriving how many
+// bytes were decrypted and where they lie.
+constexpr size_t kRecordsHead = 5;
+// Then for each payload: offset, length, whether it is CHANNEL_DATA.
+constexpr size_t kRecordWords = 3;
+
 class Opener : public Napi::ObjectWrap<Opener> {
  public:
   static Napi::Function define(Napi::Env env) {
     return DefineClass(env, "AesGcmOpener",
-                       {InstanceMethod("open", &Opener::open), InstanceMethod("begin", &Opener::begin),
-                        InstanceMethod("update", &Opener::update), InstanceMethod("verify", &Opener::verify),
-                        InstanceMethod("free", &Opener::release)});
+                       {InstanceMethod("open", &Opener::open), InstanceMethod("free", &Opener::release)});
   }
 
   /** new AesGcmOpener(key, nonce, maxLength): a packet longer than maxLength is refused before anything is kept of it. */
@@ -316,100 +347,176 @@ class Opener : public Napi::ObjectWrap<Opener> {
   }
 
   /**
-   * open(data, from, to, records): decrypts, in place, the packets that lie whole in data[from, to), up to the first of a
-   * key exchange. records[0] is where it stopped, records[1] why (Outcome); then an offset and a length for each
-   * payload. Returns how many payloads there are. Nothing is thrown for what a peer sends.
+   * open(data, from, to, out, at, records): decrypts the stream data[from, to), however its packets are cut, into `out`
+   * from `at`, up to the end of the first packet of a key exchange. Adjacent CHANNEL_DATA for one channel becomes one
+   * payload. Of a packet that is not complete nothing is told but where its decrypted bytes lie: the caller has them at
+   * out[at + kPayloadHeader …] when it calls again. Fills `records` as said above. Returns how many payloads there are. Nothing is thrown for what a peer sends.
    */
   Napi::Value open(const Napi::CallbackInfo& info) {
-    needAlive(info, context_);
-    const Bytes data = bytesOf(info, 0);
-    const size_t to = sizeOf(info, 2, data.length);
-    size_t at = sizeOf(info, 1, to);
-    if (!info[3].IsTypedArray() ||
-        info[3].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
-      throw Napi::TypeError::New(info.Env(), "a Uint32Array is needed");
-    }
-    auto records = info[3].As<Napi::Uint32Array>();
-    if (records.ElementLength() < 4) throw Napi::RangeError::New(info.Env(), "no room for a record");
-    uint32_t* record = records.Data();
-    const size_t room = (records.ElementLength() - 2) / 2;
-
-    size_t count = 0;
-    Outcome outcome = kMore;
-    while (outcome == kMore && to - at >= kLengthBytes) {
-      if (count == room) {
-        outcome = kFull;
-        break;
-      }
-      uint8_t* p = data.data + at;
-      const size_t length = readUint32(p);
-      if (!lengthIsRight(length)) {
-        outcome = kBadLength;
-        break;
-      }
-      if (to - at < kLengthBytes + length + kTagBytes) break;
-      uint8_t* body = p + kLengthBytes;
-      if (!context_.begin(p) || !context_.update(body, body, length) || !context_.verify(body + length)) {
-        outcome = kBadTag;
-        break;
-      }
-      const size_t padding = body[0];
-      if (padding < kMinPadding || padding + 1 > length) {
-        outcome = kBadPadding;
-        break;
-      }
-      const size_t payload = length - 1 - padding;
-      record[2 + 2 * count] = static_cast<uint32_t>(at + kLengthBytes + 1);
-      record[3 + 2 * count] = static_cast<uint32_t>(payload);
-      count++;
-      at += kLengthBytes + length + kTagBytes;
-      if (payload > 0 && body[1] >= kFirstKexMessage && body[1] <= kLastKexMessage) outcome = kKeyExchange;
-    }
-    record[0] = static_cast<uint32_t>(at);
-    record[1] = outcome;
-    return Napi::Number::New(info.Env(), static_cast<double>(count));
-  }
-
-  /** begin(length): the four length bytes of a packet that came in pieces. Returns the length, or 0 where it is wrong. */
-  Napi::Value begin(const Napi::CallbackInfo& info) {
-    needAlive(info, context_);
-    const Bytes length = bytesOf(info, 0);
-    if (length.length < kLengthBytes) throw Napi::RangeError::New(info.Env(), "four bytes are needed");
-    const size_t value = readUint32(length.data);
-    if (!lengthIsRight(value)) return Napi::Number::New(info.Env(), 0);
-    if (!context_.begin(length.data)) failed(info, "beginning a packet");
-    return Napi::Number::New(info.Env(), static_cast<double>(value));
-  }
-
-  /** update(data, from, to, out, at): decrypts data[from, to), a piece of the begun packet, into `out` from `at`. */
-  void update(const Napi::CallbackInfo& info) {
     needAlive(info, context_);
     const Bytes data = bytesOf(info, 0);
     const size_t to = sizeOf(info, 2, data.length);
     const size_t from = sizeOf(info, 1, to);
     const Bytes out = bytesOf(info, 3);
     const size_t at = sizeOf(info, 4, out.length);
-    if (out.length - at < to - from) throw Napi::RangeError::New(info.Env(), "the piece does not fit");
-    if (to > from && !context_.update(out.data + at, data.data + from, to - from)) failed(info, "opening");
-  }
-
-  /** verify(tag): whether the begun packet, now complete, is what the peer sealed. */
-  Napi::Value verify(const Napi::CallbackInfo& info) {
-    needAlive(info, context_);
-    const Bytes tag = bytesOf(info, 0);
-    if (tag.length < kTagBytes) throw Napi::RangeError::New(info.Env(), "a tag has 16 bytes");
-    return Napi::Boolean::New(info.Env(), context_.verify(tag.data));
+    if (!info[5].IsTypedArray() || info[5].As<Napi::TypedArray>().TypedArrayType() != napi_uint32_array) {
+      throw Napi::TypeError::New(info.Env(), "a Uint32Array is needed");
+    }
+    auto records = info[5].As<Napi::Uint32Array>();
+    if (records.ElementLength() < kRecordsHead + kRecordWords) {
+      throw Napi::RangeError::New(info.Env(), "no room for a record");
+    }
+    // Each byte that comes yields at most one, and the first payload has its header before it.
+    if (out.length - at < kPayloadHeader + restBytes_ + (to - from)) {
+      throw Napi::RangeError::New(info.Env(), "the payloads do not fit");
+    }
+    Batch batch{data.data + from, data.data + to, out.data, at, records.Data(),
+                (records.ElementLength() - kRecordsHead) / kRecordWords};
+    if (stage_ == Stage::kRest || stage_ == Stage::kTag) batch.rest = at + kPayloadHeader;
+    const Outcome outcome = run(batch);
+    batch.records[0] = static_cast<uint32_t>(batch.in - data.data);
+    batch.records[1] = outcome;
+    batch.records[2] = batch.packets;
+    batch.records[3] = static_cast<uint32_t>(restBytes_);
+    batch.records[4] = static_cast<uint32_t>(batch.rest);
+    return Napi::Number::New(info.Env(), static_cast<double>(batch.count));
   }
 
   void release(const Napi::CallbackInfo&) { context_.free(); }
 
  private:
-  bool lengthIsRight(size_t length) const {
-    return length >= kBlockBytes && length % kBlockBytes == 0 && length <= maxLength_;
+  /** What of the packet comes next. */
+  enum class Stage { kLength, kHeader, kRest, kTag };
+
+  /** One call of open. */
+  struct Batch {
+    const uint8_t* in;
+    const uint8_t* end;
+    uint8_t* out;
+    /** Where the payloads end that are verified. */
+    size_t at;
+    uint32_t* records;
+    size_t room;
+    size_t count = 0;
+    uint32_t packets = 0;
+    /** Where the arriving packet's rest lies. */
+    size_t rest = 0;
+    /** The last payload is CHANNEL_DATA, so that more for its channel can be put behind it. */
+    bool open = false;
+    /** The arriving packet's rest has been put there. */
+    bool joins = false;
+
+    uint32_t* last() const { return records + kRecordsHead + kRecordWords * (count - 1); }
+  };
+
+  Outcome run(Batch& batch) {
+    while (batch.in < batch.end) {
+      switch (stage_) {
+        case Stage::kLength:
+          if (batch.count == batch.room) return kFull;
+          if (!take(batch, lengthField_.data(), kLengthBytes)) return kMore;
+          length_ = readUint32(lengthField_.data());
+          if (length_ < kBlockBytes || length_ % kBlockBytes != 0 || length_ > maxLength_) return kBadLength;
+          if (!context_.begin(lengthField_.data())) return kBadTag;
+          advance(Stage::kHeader);
+          break;
+        case Stage::kHeader: {
+          const size_t bytes = available(batch, kChannelDataHeader - got_);
+          if (!context_.update(header_.data() + got_, batch.in, bytes)) return kBadTag;
+          batch.in += bytes;
+          got_ += bytes;
+          if (got_ < kChannelDataHeader) return kMore;
+          advance(Stage::kRest);
+          batch.joins = batch.open && isChannelData() &&
+                        std::memcmp(batch.out + batch.last()[0] + 1, header_.data() + 2, 4) == 0;
+          batch.rest = batch.joins ? batch.at : batch.at + kPayloadHeader;
+          break;
+        }
+        case Stage::kRest: {
+          const size_t bytes = available(batch, length_ - kChannelDataHeader - restBytes_);
+          if (!context_.update(batch.out + batch.rest + restBytes_, batch.in, bytes)) return kBadTag;
+          batch.in += bytes;
+          restBytes_ += bytes;
+          if (restBytes_ == length_ - kChannelDataHeader) advance(Stage::kTag);
+          break;
+        }
+        case Stage::kTag: {
+          if (!take(batch, tag_.data(), kTagBytes)) return kMore;
+          if (!context_.verify(tag_.data())) return kBadTag;
+          if (header_[0] < kMinPadding || header_[0] + size_t{1} > length_) return kBadPadding;
+          advance(Stage::kLength);
+          const bool ofKeyExchange = finishPacket(batch);
+          restBytes_ = 0;
+          if (ofKeyExchange) return kKeyExchange;
+          break;
+        }
+      }
+    }
+    return kMore;
+  }
+
+  /** The arriving packet is what the peer sealed. Returns whether it belongs to a key exchange. */
+  bool finishPacket(Batch& batch) {
+    const size_t payload = length_ - 1 - header_[0];
+    batch.packets++;
+    if (batch.joins) {
+      uint32_t* record = batch.last();
+      const size_t bytes = payload - kPayloadHeader;
+      record[1] += static_cast<uint32_t>(bytes);
+      writeUint32(batch.out + record[0] + 5, record[1] - static_cast<uint32_t>(kPayloadHeader));
+      batch.at += bytes;
+      batch.joins = false;
+      return false;
+    }
+    const size_t start = batch.rest - kPayloadHeader;
+    std::memcpy(batch.out + start, header_.data() + 1, kPayloadHeader);
+    batch.count++;
+    batch.open = isChannelData();
+    uint32_t* record = batch.last();
+    record[0] = static_cast<uint32_t>(start);
+    record[1] = static_cast<uint32_t>(payload);
+    record[2] = batch.open ? 1 : 0;
+    batch.at = start + payload;
+    return payload > 0 && header_[1] >= kFirstKexMessage && header_[1] <= kLastKexMessage;
+  }
+
+  /** Whether the header is that of CHANNEL_DATA which fills its packet; true only of a peer's word until it is verified. */
+  bool isChannelData() const {
+    const size_t overhead = kChannelDataHeader + header_[0];
+    return header_[1] == kMessageChannelData && length_ >= overhead &&
+           readUint32(header_.data() + 6) == length_ - overhead;
+  }
+
+  static size_t available(const Batch& batch, size_t wanted) {
+    const size_t there = static_cast<size_t>(batch.end - batch.in);
+    return there < wanted ? there : wanted;
+  }
+
+  /** Takes what there is of a field of this many bytes. Returns whether it is complete. */
+  bool take(Batch& batch, uint8_t* field, size_t fieldBytes) {
+    const size_t bytes = available(batch, fieldBytes - got_);
+    std::memcpy(field + got_, batch.in, bytes);
+    batch.in += bytes;
+    got_ += bytes;
+    return got_ == fieldBytes;
+  }
+
+  void advance(Stage stage) {
+    stage_ = stage;
+    got_ = 0;
   }
 
   GcmContext context_;
   size_t maxLength_ = 0;
+  Stage stage_ = Stage::kLength;
+  /** Bytes of the stage's own field: length, header or tag. */
+  size_t got_ = 0;
+  size_t length_ = 0;
+  /** Bytes decrypted of what follows the header. */
+  size_t restBytes_ = 0;
+  std::array<uint8_t, kLengthBytes> lengthField_{};
+  std::array<uint8_t, kChannelDataHeader> header_{};
+  std::array<uint8_t, kTagBytes> tag_{};
 };
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {

@@ -7,10 +7,12 @@ import { followShell } from "./desktop/store.ts";
 import { follow } from "./engine/engine.ts";
 import { shell } from "./desktop/shell.ts";
 import { connectToServer, connectToShell, takeKey } from "./engine/transport.ts";
+import { followLinks } from "./pages/upstreams/import-source.ts";
 import { followPreferences } from "./preferences/preferences.ts";
 import { App } from "./shell/app.tsx";
 
 followPreferences();
+followLinks();
 followShell();
 if (shell) {
   const bridge = shell;

@@ -17,6 +17,8 @@ export interface RawOpen {
 
 /** Messages to the client. `id` is the client's number of the channel. */
 export interface RawPeer {
+  /** `inSeqno`: packets that came. */
+  readonly _decipher: { readonly inSeqno: number };
   channelOpenConfirm(id: number, ours: number, window: number, maxPacket: number): void;
   channelOpenFail(id: number, reason: number, description: string): void;
   channelData(id: number, data: Buffer): void;

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, existsSync, mkdirSync, renameSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { dirname } from "node:path";
@@ -42,11 +50,17 @@ async function wordsAfter(bytes: Buffer): Promise<string> {
 if (process.argv[2] === "as-root") {
   // In namespaces of the machine's own root, where there are other users: see below.
   makeMachine();
+  appendFileSync("/etc/passwd", "late:x:1235:1235::/:/bin/false\n");
+  writeFileSync(
+    "/etc/group",
+    readFileSync("/etc/group", "utf8").replace("sockeye:x:4242:", "sockeye:x:4242:other,late"),
+  );
   describe("a listening helper is asked", () => {
     const cases: readonly [string, string, RegExp][] = [
       ["by root", "0 0", /^ok$/],
       ["by a member of the group", "1234 1234 4242", /^ok$/],
       ["by a process of the group", "1234 4242", /^ok$/],
+      ["by a user who joined the group after logging in", "1235 1235", /^ok$/],
       ["by anybody else", "1234 1234", /^forbidden .*group sockeye/],
       ["by a user of the group's number", "4242 1234", /^forbidden/],
     ];
@@ -171,7 +185,7 @@ if (process.argv[2] === "as-root") {
       { encoding: "utf8", timeout: 50_000, env: { ...process.env, NODE_TEST_CONTEXT: undefined } },
     );
     assert.equal(status, 0, stdout + stderr);
-    assert.match(stdout, /# pass 10/);
+    assert.match(stdout, /# pass 12/);
   });
 }
 

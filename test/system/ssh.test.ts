@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { once } from "node:events";
 import { readFile, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -242,6 +243,30 @@ describe("through a real sshd", { skip: skipWithoutSshd() }, () => {
       const config = { known_hosts_file: [file], host_key_check: "strict" as const };
       assert.equal(await reach(sshd, target, { config }), "ping");
     });
+  });
+
+  test("bytes stay what they were for a reader that keeps them and stops now and then", async () => {
+    const sent = randomBytes(8 * 1024 * 1024);
+    await using source = await startTarget((socket) => void socket.end(sent));
+    await using bastion = upstreamFor(sshd);
+    const stream = await bastion.dial(source.endpoint);
+    const kept: Buffer[] = [];
+    let bytes = 0;
+    stream.on("data", (chunk: Buffer) => {
+      kept.push(chunk);
+      bytes += chunk.length;
+      if (kept.length % 10 !== 0) return;
+      stream.pause();
+      // What comes meanwhile waits, and another channel's bytes come in between.
+      void bastion
+        .dial(target.endpoint)
+        .then(exchange)
+        .then(() => stream.resume());
+    });
+    await once(stream, "end");
+    assert.equal(bytes, sent.length);
+    assert.equal(sha256(Buffer.concat(kept)), sha256(sent));
+    stream.destroy();
   });
 
   describe("ways there", () => {

@@ -2,6 +2,7 @@ import type { Endpoint } from "../endpoint.ts";
 import type { Config, LogLevel, RouteConfig } from "../config/config.ts";
 import type { EditMapping } from "../config/edit.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
+import type { NetworkEvent } from "../network-watch.ts";
 import type { HistoryAnswer, HistoryQuery } from "../observe/history-rows.ts";
 import type { LogDestination } from "../observe/log.ts";
 import type { HelperSource } from "../helper/source.ts";
@@ -16,6 +17,7 @@ import type {
   ControlExplanation,
   EngineStatus,
   FlowInfo,
+  HelperStatus,
   LogRecord,
   UpstreamInfo,
   UpstreamNumbers,
@@ -86,6 +88,8 @@ export interface ControlHost {
   readonly routeHits: Pick<RouteHits, "version" | "size" | "numbers">;
   /** Per configured upstream, direct and block. */
   numbers(): UpstreamNumbers[];
+  /** Whether TUN mode can have its privileges. */
+  helper(): Promise<HelperStatus>;
   /** What they were, kept across restarts. @throws {ControlError} unavailable: none is kept, and why. */
   history(query: HistoryQuery): Promise<HistoryAnswer>;
 }
@@ -168,6 +172,8 @@ export interface Engine extends ControlHost {
    * @returns the way to end it; the engine's stop does as well.
    */
   serve(port: Port): () => void;
+  /** Who knows of a sleep or another network before the engine notices says so: connections may be dead. */
+  networkChanged(event: NetworkEvent): void;
   /**
    * Stops accepting, lets flows end for `limits.drain_timeout`, cuts the rest, closes every upstream and listener.
    * A second call with `now` cuts at once.

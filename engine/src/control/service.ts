@@ -20,6 +20,9 @@ import { FlowRates, flowViewSource } from "./flow-view.ts";
 import type { ControlHost } from "./host.ts";
 import { maskSecrets } from "./mask.ts";
 import type { Service, Source } from "./protocol.ts";
+import { readLocalNetworks } from "../tun/local-networks.ts";
+import { findOverlaps, type Overlap } from "../tun/preflight.ts";
+import { writeReport } from "./report.ts";
 import {
   flowsSource,
   listFlows,
@@ -102,10 +105,10 @@ function createHandlers(host: ControlHost): Handlers {
         ? previewText(source.text, host.config())
         : previewSshConfig(join(homedir(), ".ssh", "config"), host.config()),
     export: async ({ upstreams }) => exportUpstreams(host.configText, upstreams),
-    "tun.preflight": notYet,
-    helper: notYet,
+    "tun.preflight": async (networks) => ({ overlaps: [...overlapsOf(host, networks)] }),
+    helper: () => host.helper(),
     "metrics.history": (query) => host.history(query),
-    report: notYet,
+    report: async () => ({ text: await writeReport(host) }),
     "demo.add": () => writes.run(() => addDemo(host)),
     "log.level": async ({ level }) => {
       host.setLogLevel(level);
@@ -114,8 +117,14 @@ function createHandlers(host: ControlHost): Handlers {
   };
 }
 
-function notYet(): Promise<never> {
-  return Promise.reject(new ControlError("unavailable", "this engine can't do that yet"));
+function overlapsOf(host: ControlHost, networks: CallParams<"tun.preflight">): readonly Overlap[] {
+  const { tun } = host.status();
+  try {
+    return findOverlaps(networks, readLocalNetworks(tun.state === "on" ? tun.device : undefined));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new ControlError("bad-request", error.message);
+    throw error;
+  }
 }
 
 function openSource(host: ControlHost, rates: FlowRates, name: StreamName, params: unknown): Source {

@@ -118,7 +118,15 @@ function onDrain(this: Spliced): void {
 function onEnd(this: Spliced): void {
   const reading = this[leg];
   reading.ended = true;
-  reading.to.end();
+  endWriting(reading.to);
+}
+
+/** Passes an end on. Where the stream's own end has been read and nothing waits, closing the socket says the same, in one step. */
+function endWriting(stream: Duplex): void {
+  // Not one of its kin: TLS has a word to say at the end.
+  const isPlainSocket: boolean = stream.constructor === Socket;
+  if (isPlainSocket && stream.readableEnded && stream.writableLength === 0) stream.destroy();
+  else stream.end();
 }
 
 function onError(this: Spliced, error: Error): void {

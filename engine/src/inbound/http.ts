@@ -8,7 +8,7 @@ import { type Answer, answerBytes, badRequest, PASSWORD_WANTED } from "./http-an
 import { answer, forward, type Guard, hasBody, MAX_HEADER_BYTES, readForwardTarget } from "./http-forward.ts";
 import { readTunnelTarget, TunnelRequest } from "./http-tunnel.ts";
 import { forwardUpgrade } from "./http-upgrade.ts";
-import { endWith, ignoreError, SOCKET_OPTIONS, sourceOf, startListening, stopListening } from "./listener.ts";
+import { endWith, ignoreError, socketOptions, sourceOf, startListening, stopListening } from "./listener.ts";
 import type { Inbound, InboundHandler, ListenOptions, InboundLimits } from "./request.ts";
 
 /** How long a client's connection may wait for its next request. */
@@ -55,7 +55,7 @@ class HttpInbound implements Inbound {
     };
     this.#credentials = options.credentials && new CredentialCheck(options.credentials);
     this.#server = createServer({
-      ...SOCKET_OPTIONS,
+      ...socketOptions(options.address),
       insecureHTTPParser: false,
       maxHeaderSize: this.#headBytes,
       headersTimeout: options.handshakeTimeoutMs,

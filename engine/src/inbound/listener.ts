@@ -1,4 +1,4 @@
-import type { Server, Socket } from "node:net";
+import { isIPv4, type Server, type Socket } from "node:net";
 import { type Endpoint, formatEndpoint } from "../endpoint.ts";
 import type { ListenOptions } from "./request.ts";
 
@@ -7,13 +7,22 @@ const LINGER_MS = 2_000;
 /** A shortage of descriptors fails many accepts a second; one report a second says it all. */
 const REPORT_INTERVAL_MS = 1_000;
 
-/** How every inbound's sockets are opened: half-open allowed, no Nagle delay, dead peers found by keepalive. */
-export const SOCKET_OPTIONS = {
-  allowHalfOpen: true,
-  noDelay: true,
-  keepAlive: true,
-  keepAliveInitialDelay: 60_000,
-} as const;
+/**
+ * How an inbound's sockets are opened: half-open allowed, no Nagle delay, dead peers found by keepalive. On loopback no peer
+ * dies unheard, and keepalive would cost each connection four system calls.
+ */
+export function socketOptions(address: Endpoint) {
+  return {
+    allowHalfOpen: true,
+    noDelay: true,
+    keepAlive: !isLoopback(address.host),
+    keepAliveInitialDelay: 60_000,
+  } as const;
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+}
 
 /**
  * Starts `server` (of node:net or node:http) on the address, with the limit on connections. A failed accept, as when

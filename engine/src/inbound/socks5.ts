@@ -17,7 +17,7 @@ import {
   DeadlineQueue,
   endWith,
   ignoreError,
-  SOCKET_OPTIONS,
+  socketOptions,
   sourceOf,
   startListening,
   stopListening,
@@ -54,7 +54,7 @@ class Socks5Inbound implements Inbound {
     this.handler = handler;
     this.credentials = options.credentials && new CredentialCheck(options.credentials);
     this.handshakes = new DeadlineQueue(options.handshakeTimeoutMs, (client) => client.cut());
-    this.#server = createServer(SOCKET_OPTIONS, (socket) => {
+    this.#server = createServer(socketOptions(options.address), (socket) => {
       new SocksClient(this, socket);
     });
   }

@@ -1,3 +1,4 @@
+import type { OnReadOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Endpoint } from "../endpoint.ts";
 import type { DialStep } from "../errors.ts";
@@ -11,6 +12,8 @@ export interface DialOptions {
   readonly source?: string;
   /** Told each step as it begins, so that a failure or a time-out can name it. */
   readonly onStep?: (step: DialStep) => void;
+  /** Where the stream is a socket of our own, it reads into this memory instead of new memory; see net.Socket's `onread`. */
+  readonly onread?: OnReadOpts | undefined;
 }
 
 /**
@@ -35,7 +38,12 @@ export interface UdpDialer {
    * One association serves every target of one application source.
    * @throws {DialError}
    */
-  associate(receiver: UdpReceiver, options: DialOptions): Promise<UdpAssociation>;
+  associate(receiver: UdpReceiver, options: AssociateOptions): Promise<UdpAssociation>;
+}
+
+export interface AssociateOptions extends DialOptions {
+  /** All datagrams go to this address and come from it; others may be dropped. */
+  readonly peer?: Endpoint | undefined;
 }
 
 export interface UdpReceiver {

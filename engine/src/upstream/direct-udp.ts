@@ -3,7 +3,7 @@ import { closeSync } from "node:fs";
 import { isIP } from "node:net";
 import type { Endpoint } from "../endpoint.ts";
 import { abortReason, DialError } from "../errors.ts";
-import type { DialOptions, UdpAssociation, UdpDialer, UdpReceiver } from "./dialer.ts";
+import type { AssociateOptions, UdpAssociation, UdpDialer, UdpReceiver } from "./dialer.ts";
 import type { Egress, SocketSource, TakenSocket } from "./egress.ts";
 import { plainHost } from "./plain-host.ts";
 import type { Answer, Resolver } from "./resolver.ts";
@@ -36,6 +36,8 @@ interface Way {
   socket: Socket | undefined;
   /** Until the socket is there. */
   readonly datagrams: Addressed[];
+  /** The socket is connected to the peer. */
+  connected: boolean;
 }
 
 /** UDP over the machine's own network: one socket for each address family that an association uses. */
@@ -48,12 +50,25 @@ export class DirectUdpDialer implements UdpDialer {
     this.#egress = egress;
   }
 
-  async associate(receiver: UdpReceiver, options: DialOptions): Promise<UdpAssociation> {
+  async associate(receiver: UdpReceiver, options: AssociateOptions): Promise<UdpAssociation> {
     if (options.signal.aborted) throw abortReason(options.signal);
     // Datagrams' names wait apart from connections', which a flood of datagrams must not hold up.
     const source = `udp ${options.source ?? ""}`;
-    return new DirectUdpAssociation(receiver, this.#resolver, source, this.#egress);
+    const { peer } = options;
+    return new DirectUdpAssociation(receiver, {
+      resolver: this.#resolver,
+      source,
+      egress: this.#egress,
+      peer,
+    });
   }
+}
+
+interface DirectUdpParts {
+  readonly resolver: Resolver;
+  readonly source: string;
+  readonly egress: Egress;
+  readonly peer: Endpoint | undefined;
 }
 
 class DirectUdpAssociation implements UdpAssociation {
@@ -66,11 +81,15 @@ class DirectUdpAssociation implements UdpAssociation {
   readonly #ways: { 4: Way | undefined; 6: Way | undefined } = { 4: undefined, 6: undefined };
   #closed = false;
 
-  constructor(receiver: UdpReceiver, resolver: Resolver, source: string, egress: Egress) {
+  /** Whom sockets are connected to, which saves the kernel and us the address of each datagram. */
+  readonly #peer: Endpoint | undefined;
+
+  constructor(receiver: UdpReceiver, { resolver, source, egress, peer }: DirectUdpParts) {
     this.#receiver = receiver;
     this.#resolver = resolver;
     this.#source = source;
     this.#egress = egress;
+    this.#peer = peer && { host: plainHost(peer.host), port: peer.port };
   }
 
   send(target: Endpoint, payload: Buffer): void {
@@ -128,10 +147,16 @@ class DirectUdpAssociation implements UdpAssociation {
     if (!way) return;
     const { socket, datagrams } = way;
     if (socket) {
-      if (socket.getSendQueueSize() <= MAX_QUEUED_BYTES) socket.send(payload, port, address, ignoreSendError);
+      if (socket.getSendQueueSize() > MAX_QUEUED_BYTES) return;
+      if (way.connected) this.#sendToPeer(socket, { address, port, payload });
+      else socket.send(payload, port, address, ignoreSendError);
     } else if (datagrams.length < MAX_WAITING) {
       datagrams.push({ address, port, payload });
     }
+  }
+
+  #sendToPeer(socket: Socket, { address, port, payload }: Addressed): void {
+    if (address === this.#peer!.host && port === this.#peer!.port) socket.send(payload, ignoreSendError);
   }
 
   /** The way of a family, opened when first needed and when the egress has changed; undefined where that ended it all. */
@@ -140,7 +165,7 @@ class DirectUdpAssociation implements UdpAssociation {
     const open = this.#ways[family];
     if (open && open.source === source) return open;
     closeSocket(open?.socket);
-    const way: Way = { source, socket: undefined, datagrams: [] };
+    const way: Way = { source, socket: undefined, datagrams: [], connected: false };
     this.#ways[family] = way;
     const taken = source?.take(family, "dgram", target);
     if (taken === undefined) {
@@ -183,6 +208,19 @@ class DirectUdpAssociation implements UdpAssociation {
       if (!this.#closed) this.#receiver.onDatagram({ host: from.address, port: from.port }, payload);
     });
     bind(socket);
+    const peer = this.#peer;
+    if (peer && isIP(peer.host) === family) this.#connect(way, socket, peer);
+  }
+
+  /** Where it fails the socket stays as it was. The look-up is ours, so that it is connected, or has failed, on return. */
+  #connect(way: Way, socket: Socket, { host, port }: Endpoint): void {
+    try {
+      socket.connect(port, host, ignoreSendError);
+      socket.remoteAddress();
+      way.connected = true;
+    } catch {
+      way.connected = false;
+    }
   }
 
   #onError(error: unknown): void {

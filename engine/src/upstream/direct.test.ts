@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { startEcho, startTcpServer, startUdpEcho } from "../../../test/peers/echo.ts";
 import { assertAnswers, assertCarries, dialFailure, soon, until } from "../../../test/peers/exercise.ts";
 import { freePort } from "../../../test/peers/peer-process.ts";
+import type { Endpoint } from "../endpoint.ts";
 import { createDirectUpstream } from "./direct-upstream.ts";
 import { DirectDialer } from "./direct.ts";
 import type { UdpAssociation } from "./dialer.ts";
@@ -128,7 +130,11 @@ describe("the direct dialer's datagrams", () => {
         got.push(`${source.host} ${payload.toString()}`),
       onClose: (error?: Error) => ends.push(error),
     };
-    return { got, ends, associate: () => direct.udp.associate(receiver, { signal: soon() }) };
+    return {
+      got,
+      ends,
+      associate: (peer?: Endpoint) => direct.udp.associate(receiver, { signal: soon(), peer }),
+    };
   }
 
   async function closeAndCheck(association: UdpAssociation, ends: readonly unknown[]): Promise<void> {
@@ -177,6 +183,30 @@ describe("the direct dialer's datagrams", () => {
     await until(() => got.length === 1, "the one good datagram back");
     assert.deepEqual(got, ["127.0.0.1 kept"]);
     await echo.stop();
+    await closeAndCheck(association, ends);
+  });
+
+  it("to one peer are heard from nobody else, and outlive its absence", async () => {
+    const { got, ends, associate } = collector();
+    const [echo, stranger] = [await startUdpEcho(), createSocket("udp4")];
+    const { port } = echo;
+    await echo.stop();
+    const association = await associate({ host: "127.0.0.1", port });
+    for (let i = 0; i < 3; i++) {
+      association.send({ host: "127.0.0.1", port }, Buffer.from("lost"));
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    const again = createSocket("udp4");
+    await new Promise<void>((resolve) => again.bind(port, "127.0.0.1", resolve));
+    again.on("message", (bytes, from) => {
+      stranger.send("strange", from.port, "127.0.0.1", () => again.send(bytes, from.port, "127.0.0.1"));
+    });
+    association.send({ host: "127.0.0.1", port: port === 1 ? 2 : 1 }, Buffer.from("elsewhere"));
+    association.send({ host: "127.0.0.1", port }, Buffer.from("kept"));
+    await until(() => got.length === 1, "the one good datagram back");
+    assert.deepEqual(got, ["127.0.0.1 kept"]);
+    again.close();
+    stranger.close();
     await closeAndCheck(association, ends);
   });
 

@@ -45,6 +45,7 @@ export class DirectDialer implements Dialer {
         autoSelectFamilyAttemptTimeout: 250,
         noDelay: true,
         allowHalfOpen: true,
+        ...(options.onread && { onread: options.onread }),
       });
       // Until somebody reads, nothing is read; and this way a stream is handed over in the same state by every dialer.
       socket.pause();
@@ -83,7 +84,7 @@ export class DirectDialer implements Dialer {
         addresses = (await this.#resolve(host, options)).map(({ address }) => plainHost(address));
       }
       options.onStep?.("tcp");
-      return await connectFrom(source, { addresses, port }, options.signal);
+      return await connectFrom(source, { addresses, port }, options);
     } catch (error) {
       throw error instanceof DialError ? error : toDialError(error, { host, port });
     }

@@ -1,6 +1,7 @@
 import { closeSync } from "node:fs";
 import { isIP, Socket, type SocketConstructorOpts } from "node:net";
 import { abortReason, DialError } from "../errors.ts";
+import type { DialOptions } from "./dialer.ts";
 
 /** Between the starts of two attempts (RFC 8305 §5). */
 const ATTEMPT_DELAY_MS = 250;
@@ -38,6 +39,8 @@ export interface ConnectTarget {
   readonly port: number;
 }
 
+export type ConnectOptions = Pick<DialOptions, "signal" | "onread">;
+
 /**
  * Connects with sockets of `source`. Addresses are tried in turn, families mixed, each 250 ms after the one before or as
  * soon as that failed (RFC 8305 §4 and §5); the first that connects counts.
@@ -47,10 +50,11 @@ export interface ConnectTarget {
 export function connectFrom(
   source: SocketSource,
   { addresses, port }: ConnectTarget,
-  signal: AbortSignal,
+  options: ConnectOptions,
 ): Promise<Socket> {
+  const { signal, onread } = options;
   // Most dials are to one address, and there are thousands a second of them.
-  if (addresses.length === 1) return connectOne(source, addresses[0]!, port, signal);
+  if (addresses.length === 1) return connectOne(source, addresses[0]!, port, options);
   return new Promise((resolve, reject) => {
     const queue = mixFamilies(addresses);
     const errors: unknown[] = [];
@@ -84,7 +88,7 @@ export function connectFrom(
       if (address === undefined) return;
       running += 1;
       if (queue.length > 0) timer = setTimeout(startNext, ATTEMPT_DELAY_MS);
-      connectOne(source, address, port, over.signal).then((socket) => {
+      connectOne(source, address, port, { signal: over.signal, onread }).then((socket) => {
         if (over.signal.aborted) {
           socket.destroy();
           return;
@@ -119,7 +123,7 @@ async function connectOne(
   source: SocketSource,
   host: string,
   port: number,
-  signal: AbortSignal,
+  { signal, onread }: ConnectOptions,
 ): Promise<Socket> {
   const taken = await source.take(isIP(host) === 6 ? 6 : 4, "stream", host);
   if (signal.aborted) {
@@ -129,6 +133,7 @@ async function connectOne(
   // Reading from a socket that is not connected is an error, so it must not start by itself.
   const options: SocketConstructorOpts & { readonly manualStart: true } = {
     ...(typeof taken === "number" && { fd: taken }),
+    ...(onread && { onread }),
     allowHalfOpen: true,
     manualStart: true,
   };

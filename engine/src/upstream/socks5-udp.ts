@@ -29,7 +29,7 @@ export async function openSocks5Association(
 ): Promise<UdpAssociation> {
   const opened = new Socks5Association(association);
   try {
-    opened.start(await via.associate(opened, options));
+    opened.start(await via.associate(opened, { ...options, peer: opened.peer }));
   } catch (error) {
     association.control.destroy();
     throw error;
@@ -56,6 +56,11 @@ class Socks5Association implements UdpAssociation, UdpReceiver {
     this.#receiver = options.receiver;
     this.#relay = relayEndpoint(options);
     if (isIP(this.#relay.host) !== 0) this.#relayBytes = writeAddress(this.#relay);
+  }
+
+  /** The relay, where its address is known. */
+  get peer(): Endpoint | undefined {
+    return this.#relayBytes && this.#relay;
   }
 
   start(inner: UdpAssociation): void {

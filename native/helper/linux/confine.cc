@@ -1,6 +1,7 @@
 #include "privilege.h"
 
 #include <grp.h>
+#include <pwd.h>
 #include <linux/capability.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -43,6 +44,10 @@ bool mayAsk(int client, Caller& who) {
   groups.resize(size / sizeof(gid_t));
   for (const gid_t each : groups)
     if (each == allowed->gr_gid) return true;
+  // A process that was started before its user joined does not carry the group; its next login's would.
+  const passwd* user = getpwuid(peer.uid);
+  for (char** member = allowed->gr_mem; user != nullptr && *member != nullptr; member++)
+    if (std::strcmp(*member, user->pw_name) == 0) return true;
   return false;
 }
 

@@ -8,7 +8,7 @@
 
 namespace sockeye {
 
-/** The group whose members' processes may ask a listening helper. */
+/** The group whose members' processes may ask a listening helper, from the moment their user has joined. */
 constexpr char kGroup[] = "sockeye";
 
 /** Who is at the other end of a connection, by the kernel's word. */
@@ -23,7 +23,7 @@ struct Caller {
  */
 std::string confine();
 
-/** @returns true for root, and for a process that carries the group; `who` is filled in either way. */
+/** @returns true for root, for a process that carries the group, and for a member of it; `who` is filled in either way. */
 bool mayAsk(int client, Caller& who);
 
 /**

@@ -130,5 +130,4 @@ export interface DesktopBridge {
   requestEnginePort(): void;
 }
 
-export const BRIDGE_NAME = "sockeye";
-export const ENGINE_PORT = "sockeye:engine-port";
+export { BRIDGE_NAME, ENGINE_PORT } from "./names.ts";

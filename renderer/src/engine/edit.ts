@@ -26,6 +26,15 @@ export async function edit(
 }
 
 /**
+ * What the edits would lead to. Nothing is written.
+ * @throws {ControlError} invalid-config where the file can't be edited at all.
+ */
+export async function previewEdit(edits: ControlEdit[]): Promise<CallResult<"config.edit">> {
+  const { revision } = await call("config.read", {});
+  return call("config.edit", { edits, revision, preview: true });
+}
+
+/**
  * Puts back the text from before an edit.
  * @throws {ControlError} conflict where the file has changed since.
  */

@@ -107,6 +107,7 @@ function attend(connected: ControlClient): void {
         useEngine.setState({ numbers: upstreams, rates: rates.add(at, upstreams) }),
     },
   );
+  void recall(connected);
   connected.listen(
     "prompts",
     {},

@@ -1,13 +1,16 @@
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, useEffect } from "react";
 import { HelperSetup } from "../helper/helper-setup.tsx";
 import { useDesktop } from "../desktop/store.ts";
 import { useEngine } from "../engine/engine.ts";
 import { useText } from "../i18n/text.ts";
+import { FIRST_RUN, useFirstRun } from "../pages/first-run/place.ts";
 import { HomePage } from "../pages/home/home.tsx";
+import { Prompts } from "../prompts/prompts.tsx";
+import { Announcer } from "../ui/announce.tsx";
 import { Toasts } from "../ui/toast.tsx";
 import styles from "./app.module.css";
 import { Lost, LostBanner } from "./lost.tsx";
-import { type PageName, usePlace } from "./pages.ts";
+import { linkTo, type PageName, usePlace } from "./pages.ts";
 import { Sidebar } from "./sidebar.tsx";
 
 /** What is not the first page comes when it is asked for. */
@@ -19,6 +22,14 @@ const LogsPage = lazy(() => import("../pages/logs/logs.tsx").then((page) => ({ d
 
 const RoutesPage = lazy(() =>
   import("../pages/routes/routes.tsx").then((page) => ({ default: page.RoutesPage })),
+);
+
+const FirstRun = lazy(() =>
+  import("../pages/first-run/first-run.tsx").then((page) => ({ default: page.FirstRun })),
+);
+
+const UpstreamsPage = lazy(() =>
+  import("../pages/upstreams/upstreams.tsx").then((page) => ({ default: page.UpstreamsPage })),
 );
 
 const MetricsPage = lazy(() =>
@@ -60,8 +71,10 @@ export function App() {
           </div>
         )}
       </main>
+      <Prompts />
       <HelperSetup />
       <Toasts />
+      <Announcer />
     </div>
   );
 }
@@ -69,7 +82,9 @@ export function App() {
 function Current({ page, rest }: { readonly page: PageName; readonly rest: string }) {
   switch (page) {
     case "home":
-      return <HomePage />;
+      return <Home rest={rest} />;
+    case "upstreams":
+      return <UpstreamsPage rest={rest} />;
     case "connections":
       return <ConnectionsPage />;
     case "logs":
@@ -80,7 +95,16 @@ function Current({ page, rest }: { readonly page: PageName; readonly rest: strin
       return <MetricsPage />;
     case "settings":
       return <SettingsPage />;
-    default:
-      return <p>{rest}</p>;
   }
+}
+
+/** Who has no upstream yet begins with the first steps, unless they left them. */
+function Home({ rest }: { readonly rest: string }) {
+  const empty = useEngine((state) => state.upstreams.every(({ type }) => type === "direct"));
+  const left = useFirstRun((state) => state.left);
+  const begin = rest === "" && empty && !left;
+  useEffect(() => {
+    if (begin) location.replace(linkTo("home", FIRST_RUN));
+  }, [begin]);
+  return begin || rest === FIRST_RUN ? <FirstRun /> : <HomePage />;
 }

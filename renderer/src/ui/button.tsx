@@ -11,6 +11,8 @@ export interface ButtonProps extends Omit<ButtonHTMLAttributes<HTMLButtonElement
   readonly large?: boolean;
   readonly submit?: boolean;
   readonly ref?: Ref<HTMLButtonElement>;
+  /** In a dialog: it has the focus when that opens. */
+  readonly "data-first-focus"?: boolean | undefined;
 }
 
 export function Button({ kind = "secondary", icon, busy, large, submit, children, ...rest }: ButtonProps) {

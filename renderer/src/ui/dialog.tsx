@@ -10,6 +10,8 @@ export interface DialogProps {
   readonly onClose: () => void;
   /** Buttons, the main one last. */
   readonly foot?: ReactNode;
+  /** Between the content and the buttons, always in sight: how what they began goes on. */
+  readonly tray?: ReactNode;
   readonly shape?: "middle" | "wide" | "side";
   /** Makes it a form: Return submits. */
   readonly onSubmit?: () => void;
@@ -18,14 +20,19 @@ export interface DialogProps {
   readonly children: ReactNode;
 }
 
-/** Mounted while it is open. The browser keeps the focus in it, and gives it back. */
-export function Dialog({ title, onClose, foot, shape = "middle", onSubmit, firm, children }: DialogProps) {
+/**
+ * Mounted while it is open. The browser keeps the focus in it, and gives it back. What has `data-first-focus` has it first;
+ * without one it is the dialog itself, so that a key that was meant for the page presses nothing.
+ */
+export function Dialog(props: DialogProps) {
+  const { title, onClose, foot, tray, shape = "middle", onSubmit, firm, children } = props;
   const text = useText();
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   useEffect(() => {
     const element = dialog.current;
     element?.showModal();
+    (element?.querySelector<HTMLElement>("[data-first-focus]") ?? element)?.focus();
     return () => element?.close();
   }, []);
   const inside = (
@@ -35,12 +42,14 @@ export function Dialog({ title, onClose, foot, shape = "middle", onSubmit, firm,
         <IconButton label={text.common.close} icon={<X size={16} />} onClick={onClose} />
       </header>
       <div className={styles["body"]}>{children}</div>
+      {tray !== undefined && <div className={styles["tray"]}>{tray}</div>}
       {foot !== undefined && <footer className={styles["foot"]}>{foot}</footer>}
     </>
   );
   return (
     <dialog
       ref={dialog}
+      tabIndex={-1}
       aria-labelledby={id}
       className={[styles["dialog"], styles[shape]].filter(Boolean).join(" ")}
       onCancel={(event) => {

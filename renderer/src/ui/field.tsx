@@ -51,7 +51,10 @@ export function Field({ label, hint, error, note, children }: FieldProps) {
   );
 }
 
-type Plain<T> = Omit<T, "className">;
+type Plain<T> = Omit<T, "className"> & {
+  /** In a dialog: it has the focus when that opens. */
+  readonly "data-first-focus"?: boolean | undefined;
+};
 
 export function TextInput({
   mono,

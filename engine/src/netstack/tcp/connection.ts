@@ -3,7 +3,7 @@ import { Flow } from "./flow-table.ts";
 import type { Gather } from "./gather.ts";
 import type { TcpCounters, TcpLimits } from "./limits.ts";
 import { type SegmentOutput, TIMESTAMPS_BYTES } from "./output.ts";
-import type { ReceiveBudget } from "./receive-budget.ts";
+import type { BufferBudget } from "./buffer-budget.ts";
 import { Receiver } from "./receiver.ts";
 import { Flag, HEADER_BYTES, type Segment } from "./segment.ts";
 import { Sender } from "./sender.ts";
@@ -29,7 +29,9 @@ export interface ConnectionHost {
   readonly timers: TimerQueue;
   readonly output: SegmentOutput;
   readonly gather: Gather;
-  readonly budget: ReceiveBudget;
+  readonly budget: BufferBudget;
+  /** For send buffers beyond their first size. */
+  readonly sendBudget: BufferBudget;
   readonly limits: TcpLimits;
   readonly counters: TcpCounters;
   /** Of the device; and whether it cuts large packets. */
@@ -105,6 +107,7 @@ export class TcpConnection extends Flow implements StreamTransport {
   #probeWanted = false;
   #resetWanted = false;
   #endTold = false;
+  readonly #firstSendLimit: number;
   #sendLimit: number;
   #keepaliveProbes = 0;
   #challengedAt = -Infinity;
@@ -125,6 +128,7 @@ export class TcpConnection extends Flow implements StreamTransport {
     this.#timestamps = syn.hasTimestamps;
     this.#tsRecent = syn.tsValue;
     this.#ourMss = maxSegmentSize(host.mtu, this.ipBytes);
+    this.#firstSendLimit = limits.sendBuffer;
     this.#sendLimit = limits.sendBuffer;
     this.#lastHeard = host.time;
     this.#lastCarried = host.time;
@@ -398,8 +402,11 @@ export class TcpConnection extends Flow implements StreamTransport {
     const stream = this.#stream;
     if (!stream?.waits || this.#closed) return;
     // All that was written has been sent: our own buffer is what holds the writer back.
-    if (this.sender.unsent === 0)
-      this.#sendLimit = Math.min(2 * this.#sendLimit, this.#host.limits.maxSendBuffer);
+    if (this.sender.unsent === 0) {
+      const { limits, sendBudget } = this.#host;
+      const more = Math.min(this.#sendLimit, limits.maxSendBuffer - this.#sendLimit);
+      this.#sendLimit += sendBudget.grow(more);
+    }
     if (this.hasRoom) stream.onRoom();
   }
 
@@ -563,11 +570,18 @@ export class TcpConnection extends Flow implements StreamTransport {
     this.#fail(error);
   }
 
+  /** Ends the connection, and tells the application's system by a RST. */
+  reset(error: Error): void {
+    if (this.state !== State.timeWait && this.state !== State.closed) this.#sendReset();
+    this.#fail(error);
+  }
+
   #enterTimeWait(): void {
     this.state = State.timeWait;
     this.#leftAt = this.#host.time;
     this.sender.clear();
     this.receiver.clear();
+    this.#giveBackSendBuffer();
     this.#host.enteredTimeWait(this);
   }
 
@@ -577,8 +591,14 @@ export class TcpConnection extends Flow implements StreamTransport {
     this.#host.counters.retransmissions += this.sender.retransmissions;
     this.sender.clear();
     this.receiver.clear();
+    this.#giveBackSendBuffer();
     this.#host.timers.cancel(this);
     this.#host.closed(this);
+  }
+
+  #giveBackSendBuffer(): void {
+    this.#host.sendBudget.giveBack(this.#sendLimit - this.#firstSendLimit);
+    this.#sendLimit = this.#firstSendLimit;
   }
 
   /**

@@ -11,7 +11,7 @@ import { Flow, FlowTable } from "./flow-table.ts";
 import { Gather } from "./gather.ts";
 import { defaultTcpLimits, type TcpCounters, type TcpLimits } from "./limits.ts";
 import { SegmentOutput } from "./output.ts";
-import { ReceiveBudget } from "./receive-budget.ts";
+import { BufferBudget } from "./buffer-budget.ts";
 import { Flag, Segment } from "./segment.ts";
 import { before, read32 } from "./sequence.ts";
 
@@ -49,7 +49,8 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   readonly timers: TimerQueue;
   readonly output: SegmentOutput;
   readonly gather = new Gather();
-  readonly budget: ReceiveBudget;
+  readonly budget: BufferBudget;
+  readonly sendBudget: BufferBudget;
   readonly counters: TcpCounters = {
     bad: 0,
     attemptsDropped: 0,
@@ -83,7 +84,8 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     this.limits = { ...defaultTcpLimits, ...options.limits };
     this.timers = options.timers;
     this.output = new SegmentOutput(options.writer);
-    this.budget = new ReceiveBudget(this.limits.receiveBudget);
+    this.budget = new BufferBudget(this.limits.receiveBudget);
+    this.sendBudget = new BufferBudget(this.limits.sendBudget);
     this.mtu = options.writer.mtu;
     this.segmentation = options.writer.segmentation;
     this.time = options.now();
@@ -94,7 +96,7 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     this.#resetsAt = this.time;
   }
 
-  /** Changes some of the limits, for what comes from now on; but for the receive budget, which stays. */
+  /** Changes some of the limits, for what comes from now on; but for the budgets, which stay. */
   setLimits(limits: Partial<TcpLimits>): void {
     this.limits = { ...this.limits, ...limits };
   }
@@ -156,12 +158,16 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     this.#awake = false;
   }
 
-  /** Ends everything at once, with no word to the applications' system: the device is gone. */
-  close(): void {
+  /** Ends everything at once: streams in an error, and the applications' system hears a RST of each, for the caller to flush. */
+  reset(): void {
     const error = Object.assign(new Error("the network device was closed"), { code: "ENETDOWN" });
     for (const flow of [...this.#flows]) {
-      if (flow instanceof TcpConnection) flow.abandon(error);
-      else if (flow instanceof Attempt) flow.cancel();
+      if (flow instanceof TcpConnection) {
+        flow.reset(error);
+      } else if (flow instanceof Attempt && flow.waiting) {
+        this.#refuseSyn(flow);
+        flow.cancel();
+      }
     }
     this.endBurst();
   }
@@ -283,11 +289,15 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     attempt.answered();
     const unreachable = this.#options.refuseUnreachable;
     if (why === "refused" || !unreachable) {
-      this.#sendReset(attempt, 0, (attempt.seq + 1) | 0, Flag.rst | Flag.ack);
+      this.#refuseSyn(attempt);
     } else {
       unreachable(attempt.packet, why);
       this.#wake();
     }
+  }
+
+  #refuseSyn(attempt: Attempt): void {
+    this.#sendReset(attempt, 0, (attempt.seq + 1) | 0, Flag.rst | Flag.ack);
   }
 
   gaveUp(attempt: Attempt): void {

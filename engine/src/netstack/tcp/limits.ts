@@ -27,13 +27,17 @@ export interface TcpLimits {
   readonly timeWaits: number;
   /** An acknowledgement of little data waits this long for data to go with. */
   readonly delayedAck: number;
-  /** Bytes that wait for a reader: at first, at most, and at most for all connections together (see ReceiveBudget). */
+  /** Bytes that wait for a reader: at first, at most, and at most for all connections together (see BufferBudget). */
   readonly receiveBuffer: number;
   readonly maxReceiveBuffer: number;
   readonly receiveBudget: number;
-  /** Bytes that wait for an application's acknowledgement, at first and at most. */
+  /**
+   * Bytes that wait for an application's acknowledgement: at first, at most, and by how much all connections together may
+   * go beyond the first. Chunks wait by reference: beyond some tens of megabytes of them V8 collects garbage without a pause.
+   */
   readonly sendBuffer: number;
   readonly maxSendBuffer: number;
+  readonly sendBudget: number;
   /** The congestion window at first. */
   readonly initialWindow: number;
   /** Resets in answer to segments of unknown connections, for each second. */
@@ -60,7 +64,8 @@ export const defaultTcpLimits: TcpLimits = {
   maxReceiveBuffer: 4 * 1024 * 1024,
   receiveBudget: 256 * 1024 * 1024,
   sendBuffer: 256 * 1024,
-  maxSendBuffer: 4 * 1024 * 1024,
+  maxSendBuffer: 1024 * 1024,
+  sendBudget: 16 * 1024 * 1024,
   initialWindow: 1024 * 1024,
   resetsPerSecond: 1000,
 };

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { Gather, Gathered } from "./gather.ts";
 import { Reassembly } from "./reassembly.ts";
-import type { ReceiveBudget } from "./receive-budget.ts";
+import type { BufferBudget } from "./buffer-budget.ts";
 import type { Segment } from "./segment.ts";
 import { Flag } from "./segment.ts";
 import { before, distance, earlier, later } from "./sequence.ts";
@@ -13,7 +13,7 @@ export interface ReceiverOptions {
   readonly mss: number;
   /** Our window scale, or 0. */
   readonly scale: number;
-  readonly budget: ReceiveBudget;
+  readonly budget: BufferBudget;
   readonly firstBuffer: number;
   readonly maxBuffer: number;
 }
@@ -42,7 +42,7 @@ export class Receiver implements Gathered {
   finished = false;
   readonly mss: number;
   readonly #scale: number;
-  readonly #budget: ReceiveBudget;
+  readonly #budget: BufferBudget;
   readonly #firstBuffer: number;
   readonly #maxBuffer: number;
   #reassembly: Reassembly | undefined;

@@ -238,6 +238,24 @@ test("many small writes go out together, and a write waits for room", async () =
   assert.equal(done, 1);
 });
 
+test("send buffers grow together no further than their budget, and give it back", async () => {
+  const limits = { sendBuffer: 1000, maxSendBuffer: 8000, sendBudget: 3000 };
+  const talk = Conversation.open({ limits, syn: SCALED });
+  const { sendBudget } = talk.stack.layer;
+  for (const [round, promised] of [1000, 3000, 3000].entries()) {
+    talk.stream.write(Buffer.alloc(10_000));
+    await turn();
+    talk.settle();
+    talk.deliver({ ack: talk.theirs + 10_000 * (round + 1) });
+    await turn();
+    assert.equal(sendBudget.promised, promised);
+  }
+  talk.stream.destroy();
+  await turn();
+  talk.settle();
+  assert.equal(sendBudget.promised, 0);
+});
+
 test("a device that cuts packets is given large ones, and their memory goes back once they are acknowledged", async () => {
   const talk = Conversation.open({ segmentation: true, syn: { mss: 1460, windowScale: 8 } });
   const chunks = [1, 2, 3].map((value) => Buffer.from(new ArrayBuffer(20_000)).fill(value));

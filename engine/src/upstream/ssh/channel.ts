@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import type { Client } from "ssh2";
 import type { Endpoint } from "../../endpoint.ts";
-import { releaseGiven, TAKES_CHUNKS } from "../../release.ts";
+import { releaseChunk, releaseGiven, TAKES_CHUNKS } from "../../release.ts";
 import { abortReason, DialError, type DialErrorCode } from "../../errors.ts";
 import { FIRST_WINDOW, MAX_WINDOW, type ReceiveBudget } from "./budget.ts";
 import { type ChannelEnd, ChannelMux } from "./mux.ts";
@@ -186,8 +186,7 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
     this.#window -= data.length;
     this.#received += data.length;
     const waits = this.readableFlowing !== true || this.readableLength > 0;
-    // A small piece that waits must not keep alive the whole of what the socket read.
-    this.push(waits && data.length * 4 < data.buffer.byteLength ? Buffer.from(data) : data);
+    this.push(data.length < SMALL_CHUNK || waits ? ownCopy(data) : data);
     if (this.readableLength > this.#windowSize / 2) this.#readerStalled = true;
     if (this.#received > this.#probeEndsAfter) this.#endProbe();
     this.#grant();
@@ -214,7 +213,7 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
       this.#probeEndsAfter = this.#received + this.#window;
     }
     this.#window += credit;
-    this.#protocol.channelWindowAdjust(this.#peerId, credit);
+    this.#mux.adjustWindow(this.#peerId, credit);
   }
 
   /**
@@ -382,6 +381,14 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
   get #protocol(): Protocol {
     return this.#mux.inside._protocol;
   }
+}
+
+/** What waits, or is small, must not keep alive the memory that it came in, which others share. */
+function ownCopy(data: Buffer): Buffer {
+  const copy = data.length < SMALL_CHUNK ? Buffer.from(data) : Buffer.allocUnsafeSlow(data.length);
+  if (data.length >= SMALL_CHUNK) data.copy(copy);
+  releaseChunk(data);
+  return copy;
 }
 
 function closedByServer(): DialError {

@@ -1,7 +1,7 @@
 /** One SSH connection and the channels on it. */
 import type { Duplex } from "node:stream";
 import { formatEndpoint, type Endpoint } from "../../endpoint.ts";
-import { DialError, type DialStep } from "../../errors.ts";
+import { DialError } from "../../errors.ts";
 import type { DialOptions } from "../dialer.ts";
 import { dialVia } from "../links.ts";
 import type { Session } from "../session-pool.ts";
@@ -9,6 +9,7 @@ import { openDirectTcpip, ReceiveBudget } from "./channel.ts";
 import { shakeHands, type Handshake, type HandshakeOptions, type SshContext } from "./handshake.ts";
 import { resolveHop, resolveHost, type SshHost } from "./host.ts";
 import { Keepalive } from "./keepalive.ts";
+import { ChannelMux } from "./mux.ts";
 import { startProxyCommand } from "./proxy-command.ts";
 
 /** ProxyJump may lead to a host that has a ProxyJump of its own; a longer way than this goes in circles. */
@@ -50,7 +51,7 @@ async function connectTo(
     const handshake = await shakeHands(
       host,
       context,
-      async ({ signal, onStep }) => openTransport(host, context, hop, { signal, onStep }),
+      async ({ signal, onStep, onread }) => openTransport(host, context, hop, { signal, onStep, onread }),
       options,
     );
     const connection = new SshConnection(host, context, handshake);
@@ -97,7 +98,7 @@ async function openTransport(
   host: SshHost,
   context: SshContext,
   hop: SshConnection | undefined,
-  options: { readonly signal: AbortSignal; readonly onStep: (step: DialStep) => void },
+  options: DialOptions,
 ): Promise<Duplex> {
   if (host.proxy !== undefined && "command" in host.proxy) return startProxyCommand(host.proxy.command, host);
   try {
@@ -134,6 +135,7 @@ export class SshConnection implements Session {
     this.#keepalive = new Keepalive(client, transport, {
       intervalMs: host.keepaliveIntervalMs,
       countMax: host.keepaliveCountMax,
+      onAnswer: (ms) => ChannelMux.of(client).observeRoundTrip(ms),
       onDead: (silentMs) => this.#fail(`${where} has not answered for ${(silentMs / 1000).toFixed(1)} s`),
     });
     // It may have ended between the handshake and now.

@@ -2,7 +2,7 @@ import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
-import type { CipherAlgorithm } from "ssh2";
+import type { CipherAlgorithm, CompressionAlgorithm } from "ssh2";
 import { GcmReceiver, GcmSender, type NativeGcm } from "./gcm.ts";
 import { createGcmStreams, type GcmCipher, type GcmDecipher, ssh2HasOwnBinding } from "./internals.ts";
 
@@ -25,8 +25,11 @@ export function sshCrypto(): SshCrypto {
   return chosen;
 }
 
-/** The ciphers to offer, best first: AES-GCM carries the most wherever the processor has AES. */
-export function preferredAlgorithms(): { cipher: CipherAlgorithm[] } {
+/**
+ * The ciphers to offer, best first: AES-GCM carries the most wherever the processor has AES. And no compression: GcmReceiver
+ * reads what is in a packet, and every server has to do without (RFC 4253 §6.2).
+ */
+export function preferredAlgorithms(): { cipher: CipherAlgorithm[]; compress: CompressionAlgorithm[] } {
   sshCrypto();
   return {
     cipher: [
@@ -37,6 +40,7 @@ export function preferredAlgorithms(): { cipher: CipherAlgorithm[] } {
       "aes192-ctr",
       "aes256-ctr",
     ],
+    compress: ["none"],
   };
 }
 
@@ -96,10 +100,12 @@ function agreesOnKey(native: NativeGcm, key: Buffer): boolean {
 
   const forged = Buffer.from(sealed);
   forged[20]! ^= 1;
-  const records = new Uint32Array(4);
-  const refused = new native.AesGcmOpener(key, nonce, 1024).open(forged, 0, forged.length, records);
-  const accepted = new native.AesGcmOpener(key, nonce, 1024).open(sealed, 0, sealed.length, records);
-  return refused === 0 && accepted === 1 && sealed.subarray(4, 68).equals(packet.subarray(4));
+  const records = new Uint32Array(8);
+  const out = Buffer.alloc(256);
+  const refused = new native.AesGcmOpener(key, nonce, 1024).open(forged, 0, forged.length, out, 0, records);
+  const accepted = new native.AesGcmOpener(key, nonce, 1024).open(sealed, 0, sealed.length, out, 0, records);
+  const payload = packet.subarray(5, -9);
+  return refused === 0 && accepted === 1 && out.subarray(0, payload.length).equals(payload);
 }
 
 const senders = new WeakMap<object, GcmSender>();
@@ -109,6 +115,13 @@ export function senderOf(cipher: object): GcmSender | undefined {
   return (
     senders.get(cipher) ?? (chosenNative && isGcmCipher(cipher) ? adopt(chosenNative, cipher) : undefined)
   );
+}
+
+const receivers = new WeakMap<object, GcmReceiver>();
+
+/** Whether a connection's present decipher keeps nothing of what it was given once it has returned. */
+export function opensIntoOwnMemory(decipher: object): boolean {
+  return receivers.has(decipher);
 }
 
 let chosenNative: NativeGcm | undefined;
@@ -135,7 +148,6 @@ function install(native: NativeGcm): void {
     onWrite: () => undefined,
     onPayload: () => undefined,
   });
-  const receivers = new WeakMap<GcmDecipher, GcmReceiver>();
   chosenNative = native;
   cipherPrototype = Object.getPrototypeOf(cipher) as object;
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 import { test } from "node:test";
 import fc from "fast-check";
+import { releaseChunk } from "../../release.ts";
 import { agreesWithNode, loadNative, sshCrypto } from "./crypto.ts";
 import type { NativeGcm } from "./gcm.ts";
 import { GcmReceiver, GcmSender } from "./gcm.ts";
@@ -127,6 +128,21 @@ test("channel data of every length becomes packets that node:crypto opens", { sk
     assert.ok(Buffer.concat(opened).equals(data), `${length} bytes`);
   }
   assert.equal(BigInt(mine.host.outSeqno), packets);
+});
+
+test("a message of every length becomes a packet that node:crypto opens", { skip }, () => {
+  const key = randomBytes(32);
+  const nonce = randomBytes(12);
+  const mine = sender(key, nonce);
+  for (let length = 0; length < 300; length++) {
+    const payload = randomBytes(length);
+    mine.sender.sealPayload(payload);
+    mine.sender.flush();
+    const plain = openWithNode(key, nonceAfter(nonce, BigInt(length)), mine.written());
+    assert.ok(plain[0]! >= 4 && plain.length % 16 === 0);
+    assert.deepEqual(plain.subarray(1, -plain[0]!), payload);
+  }
+  assert.equal(mine.host.outSeqno, 300);
 });
 
 test("packets are opened however the stream is split: at every byte, and byte by byte", { skip }, () => {
@@ -263,6 +279,89 @@ test("what was read before new keys keeps its memory, though its reader is slow"
   assert.deepEqual(held, [said, Buffer.from([NEWKEYS])]);
 });
 
+test(
+  "data of adjacent packets for one channel comes in one piece, and for each channel in its order",
+  { skip },
+  () => {
+    const step = fc.record({
+      channel: fc.nat(2),
+      bytes: fc.oneof(fc.nat(60), fc.nat(70_000)),
+      end: fc.boolean(),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 12 }), fc.array(fc.nat(200_000)), (steps, cuts) => {
+        const key = randomBytes(16);
+        const nonce = randomBytes(12);
+        const out = sender(key, nonce);
+        const said = new Map([0, 1, 2].map((channel) => [channel, ""]));
+        for (const { channel, bytes, end } of steps) {
+          const data = randomBytes(bytes);
+          out.sender.sealData(channel, data, 0, bytes, 32768);
+          said.set(channel, said.get(channel)! + data.toString("hex"));
+          if (!end) continue;
+          out.sender.sealPacket(plainPacket(channelEof(channel)));
+          said.set(channel, `${said.get(channel)!}.`);
+        }
+        out.sender.flush();
+        const wire = out.written();
+        const mine = receiver(key, nonce);
+        let from = 0;
+        for (const cut of [...cuts.map((c) => c % (wire.length + 1)).sort((a, b) => a - b), wire.length]) {
+          mine.receive(Buffer.from(wire.subarray(from, cut)));
+          from = cut;
+        }
+        const heard = new Map([0, 1, 2].map((channel) => [channel, ""]));
+        for (const payload of mine.payloads) {
+          const channel = payload.readUInt32BE(1);
+          if (payload[0] === 94) assert.equal(payload.readUInt32BE(5), payload.length - 9);
+          heard.set(channel, heard.get(channel)! + (payload[0] === 94 ? payload.toString("hex", 9) : "."));
+        }
+        assert.deepEqual(heard, said);
+      }),
+      { numRuns: 60 },
+    );
+    const key = randomBytes(16);
+    const out = sender(key, Buffer.alloc(12));
+    out.sender.sealData(7, randomBytes(100_000), 0, 100_000, 32768);
+    out.sender.flush();
+    const mine = receiver(key, Buffer.alloc(12));
+    mine.receive(out.written());
+    assert.equal(mine.payloads.length, 1);
+    assert.equal(mine.host.inSeqno, 4);
+  },
+);
+
+test(
+  "memory that a reader still holds is not written again, and that which all released is",
+  { skip },
+  () => {
+    const [key, nonce] = [randomBytes(16), randomBytes(12)];
+    const out = sender(key, nonce);
+    const mine = receiver(key, nonce);
+    const held: { payload: Buffer; copy: Buffer }[] = [];
+    const released = new Set<ArrayBufferLike>();
+    let packets = 0;
+    mine.host._onPayload = (payload) => {
+      if (packets++ % 3 === 0) held.push({ payload, copy: Buffer.from(payload) });
+      else {
+        released.add(payload.buffer);
+        releaseChunk(payload);
+      }
+      return undefined;
+    };
+    for (let i = 0; i < 30; i++) {
+      out.sender.sealData(1, randomBytes(20_000), 0, 20_000, 32768);
+      out.sender.flush();
+      const wire = out.written();
+      mine.receive(Buffer.from(wire.subarray(0, 7000)));
+      mine.receive(Buffer.from(wire.subarray(7000)));
+    }
+    assert.equal(packets, 30);
+    for (const { payload, copy } of held) assert.ok(payload.equals(copy));
+    assert.ok(released.size <= 11, `20 payloads in ${released.size} pieces of memory`);
+  },
+);
+
 test("the keys are wiped where ssh2 keeps them", { skip }, () => {
   const key = randomBytes(32);
   assert.deepEqual(sender(key, randomBytes(12)).host._encKey, Buffer.alloc(32));
@@ -274,25 +373,27 @@ test("the compiled module refuses every offset and length that is not inside its
   const sealer = new AesGcmSealer(randomBytes(16), randomBytes(12));
   const opener = new AesGcmOpener(randomBytes(16), randomBytes(12), 35_000);
   const bytes = Buffer.alloc(64);
-  const records = new Uint32Array(4);
+  const out = Buffer.alloc(256);
+  const records = new Uint32Array(8);
   for (const bad of [-1, 65, 2 ** 32, 2 ** 53, NaN, Infinity]) {
     assert.throws(() => sealer.seal(Buffer.alloc(20), bytes, bad), RangeError);
+    assert.throws(() => sealer.sealPayload(Buffer.alloc(9), bytes, bad), RangeError);
     assert.throws(() => sealer.sealData(1, bytes, bad, 64, 32768, Buffer.alloc(200), 0), RangeError);
     assert.throws(() => sealer.sealData(1, bytes, 0, bad, 32768, Buffer.alloc(200), 0), RangeError);
-    assert.throws(() => opener.open(bytes, bad, 64, records), RangeError);
-    assert.throws(() => opener.open(bytes, 0, bad, records), RangeError);
-    assert.throws(() => opener.update(bytes, bad, 64, bytes, 0), RangeError);
-    assert.throws(() => opener.update(bytes, 0, 64, bytes, bad), RangeError);
+    assert.throws(() => opener.open(bytes, bad, 64, out, 0, records), RangeError);
+    assert.throws(() => opener.open(bytes, 0, bad, out, 0, records), RangeError);
+    assert.throws(() => opener.open(bytes, 0, 64, out, bad === 65 ? 257 : bad, records), RangeError);
   }
   assert.throws(() => sealer.seal(Buffer.alloc(60), bytes, 0), RangeError, "no room for the tag");
+  assert.throws(() => sealer.sealPayload(Buffer.alloc(40), bytes, 0), RangeError, "no room for the tag");
   assert.throws(() => sealer.sealData(1, bytes, 0, 64, 0, Buffer.alloc(200), 0), RangeError);
-  assert.throws(() => opener.open(bytes, 0, 64, new Uint32Array(3)), RangeError);
-  assert.throws(() => opener.verify(Buffer.alloc(15)), RangeError);
+  assert.throws(() => opener.open(bytes, 0, 64, out, 0, new Uint32Array(7)), RangeError);
+  assert.throws(() => opener.open(bytes, 0, 64, Buffer.alloc(72), 0, records), RangeError, "no room");
   assert.throws(() => new AesGcmSealer(Buffer.alloc(24), Buffer.alloc(12)), RangeError);
   assert.throws(() => new AesGcmOpener(Buffer.alloc(16), Buffer.alloc(8), 35_000), RangeError);
   const detached = new Uint8Array(64);
   detached.buffer.transfer(0);
-  assert.throws(() => opener.open(detached, 0, 64, records), RangeError);
+  assert.throws(() => opener.open(detached, 0, 64, out, 0, records), RangeError);
   sealer.free();
   assert.throws(() => sealer.seal(Buffer.alloc(20), bytes, 0), /freed/);
 });
@@ -322,6 +423,12 @@ test("no bytes from a peer crash the module or come out as a payload", { skip },
   }
   assert.ok(refused > 0);
 });
+
+function channelEof(channel: number): Buffer {
+  const payload = Buffer.alloc(5, 96);
+  payload.writeUInt32BE(channel, 1);
+  return payload;
+}
 
 /** A payload needs a message number; 94 is one that ends no batch. */
 function mark(payload: Buffer): Buffer {

@@ -1,4 +1,4 @@
-import { enterShared, leaveShared, type SharedChunk } from "../../release.ts";
+import { enterShared, leaveShared, releaseChunk, type SharedChunk } from "../../release.ts";
 import type { GcmCipher, GcmDecipher } from "./internals.ts";
 
 /** Our compiled module (native/sshcrypto), where it could be loaded. */
@@ -9,6 +9,7 @@ export interface NativeGcm {
 
 interface Sealer {
   seal(packet: Uint8Array, out: Uint8Array, at: number): number;
+  sealPayload(payload: Uint8Array, out: Uint8Array, at: number): number;
   sealData(
     channel: number,
     data: Uint8Array,
@@ -22,10 +23,7 @@ interface Sealer {
 }
 
 interface Opener {
-  open(data: Uint8Array, from: number, to: number, records: Uint32Array): number;
-  begin(length: Uint8Array): number;
-  update(data: Uint8Array, from: number, to: number, out: Uint8Array, at: number): void;
-  verify(tag: Uint8Array): boolean;
+  open(data: Uint8Array, from: number, to: number, out: Uint8Array, at: number, records: Uint32Array): number;
   free(): void;
 }
 
@@ -66,6 +64,14 @@ export class GcmSender {
     if (this.#freed) return;
     this.#reserve(packet.length + TAG_BYTES);
     this.#sealed = this.#sealer.seal(packet, this.#slab, this.#sealed);
+    this.#count(1);
+  }
+
+  /** Seals a message without its packet's frame; the caller flushes. */
+  sealPayload(payload: Uint8Array): void {
+    if (this.#freed) return;
+    this.#reserve(payload.length + DATA_PACKET_OVERHEAD);
+    this.#sealed = this.#sealer.sealPayload(payload, this.#slab, this.#sealed);
     this.#count(1);
   }
 
@@ -127,26 +133,27 @@ export class GcmSender {
 
 /** Why Opener.open stopped; the C++ side has the same list. */
 const STOPPED = { more: 0, badLength: 1, badTag: 2, badPadding: 3, keyExchange: 4, full: 5 } as const;
+/** What Opener.open tells in its records: five words, then three for each payload. */
+const RECORD = { at: 0, stopped: 1, packets: 2, restBytes: 3, rest: 4, head: 5, words: 3 } as const;
 const RECORDS = 64;
+/** What comes before the data in a payload of CHANNEL_DATA. */
+const PAYLOAD_HEADER = 9;
+const ROUND_BYTES = 16 * 1024;
 
 /**
- * Opens incoming packets. Those that lie whole in what the socket read are decrypted there, many in one call; one that is
- * split between reads is decrypted piece by piece into a buffer of its own. Nothing is copied, and no payload leaves before
- * its tag is verified. What the socket read must belong to us: it is overwritten.
+ * Opens incoming packets: decrypts them, however the stream is cut, out of what the socket read into memory of its own, in
+ * one call. The data of adjacent packets for one channel lies there in one piece and goes out as one payload. No payload
+ * leaves before its tags are verified. Memory whose users have all released it serves for the next read.
  */
 export class GcmReceiver {
   readonly #host: GcmDecipher;
   readonly #opener: Opener;
-  readonly #records = new Uint32Array(2 + 2 * RECORDS);
-  readonly #head = Buffer.alloc(4);
-  #headBytes = 0;
-  #body: Buffer | undefined;
-  #bodyBytes = 0;
-  readonly #tag = Buffer.alloc(TAG_BYTES);
-  #tagBytes = 0;
+  readonly #records = new Uint32Array(RECORD.head + RECORD.words * RECORDS);
+  readonly #shared: SharedChunk = { memory: undefined, users: 0 };
+  /** Payloads lie here; between two calls, of a packet that is not complete its decrypted bytes from PAYLOAD_HEADER on. */
+  #slab: Buffer = EMPTY;
+  #restBytes = 0;
   #freed = false;
-  readonly #sharedRead: SharedChunk = { memory: undefined, users: 0 };
-  readonly #sharedBody: SharedChunk = { memory: undefined, users: 0 };
 
   constructor(native: NativeGcm, host: GcmDecipher) {
     this.#host = host;
@@ -154,43 +161,53 @@ export class GcmReceiver {
     host._decipherKey.fill(0);
   }
 
-  /** As GcmDecipher.decrypt. @throws {Error} for a packet that the peer did not seal, or not rightly. */
+  /**
+   * As GcmDecipher.decrypt. Holds nothing of `data` when it returns, and gives its memory back where that was all of it.
+   * @throws {Error} for a packet that the peer did not seal, or not rightly.
+   */
   receive(data: Buffer, from: number, to: number): number | undefined {
-    const outer = enterShared(this.#sharedRead, data);
-    let result: number | undefined = from;
+    const needed = PAYLOAD_HEADER + this.#restBytes + (to - from);
+    if (this.#slab.length < needed) this.#replaceSlab(needed, PAYLOAD_HEADER);
+    const slab = this.#slab;
+    const outer = enterShared(this.#shared, slab);
+    let result: number | undefined;
     try {
       result = this.#receive(data, from, to);
-    } finally {
-      // What came before `from` went out under the keys before, and its users are not counted here.
-      leaveShared(outer, from === 0 && result === undefined ? data : undefined);
+    } catch (error) {
+      leaveShared(outer);
+      throw error;
     }
+    const allReleased = leaveShared(outer);
+    if (this.#freed) return result;
+    const rest = this.#records[RECORD.rest]!;
+    if (!allReleased) this.#replaceSlab(PAYLOAD_HEADER + this.#restBytes, rest);
+    else if (this.#restBytes > 0) slab.copyWithin(PAYLOAD_HEADER, rest, rest + this.#restBytes);
+    // Under the keys before, ssh2 may have kept parts of what came before `from`.
+    if (from === 0 && result === undefined) releaseChunk(data);
     return result;
   }
 
   #receive(data: Buffer, from: number, to: number): number | undefined {
+    const slab = this.#slab;
+    const records = this.#records;
     let at = from;
-    while (at < to && !this.#freed) {
-      if (this.#headBytes > 0) {
-        at = this.#continue(data, at, to);
-        if (this.#tagBytes < TAG_BYTES) return undefined;
-        const result = this.#deliverBody();
+    let out = 0;
+    while (at < to) {
+      const count = this.#opener.open(data, at, to, slab, out, records);
+      at = records[RECORD.at]!;
+      this.#restBytes = records[RECORD.restBytes]!;
+      this.#host.inSeqno = (this.#host.inSeqno + records[RECORD.packets]!) >>> 0;
+      const stopped = records[RECORD.stopped]!;
+      for (let i = 0, record: number = RECORD.head; i < count; i++, record += RECORD.words) {
+        const offset = records[record]!;
+        out = offset + records[record + 1]!;
+        const result = this.#deliver(slab.subarray(offset, out), records[record + 2] === 1);
         if (result !== undefined) return result === false ? at : result;
-        continue;
-      }
-      const count = this.#opener.open(data, at, to, this.#records);
-      at = this.#records[0]!;
-      const stopped = this.#records[1]!;
-      for (let i = 0; i < count; i++) {
-        const offset = this.#records[2 + 2 * i]!;
-        this.#sharedRead.users++;
-        const result = this.#deliver(data.subarray(offset, offset + this.#records[3 + 2 * i]!));
-        if (result !== undefined) return result === false ? at : result;
-        if (this.#wasFreed()) return undefined;
+        if (this.#freed) return undefined;
       }
       if (stopped === STOPPED.badLength) throw new Error("Bad packet length");
       if (stopped === STOPPED.badTag) throw new Error("Bad packet: its tag does not match");
       if (stopped === STOPPED.badPadding) throw new Error("Bad padding length");
-      if (stopped === STOPPED.more && at < to) at = this.#continue(data, at, to);
     }
     return undefined;
   }
@@ -198,58 +215,23 @@ export class GcmReceiver {
   free(): void {
     this.#freed = true;
     this.#opener.free();
-    this.#body = undefined;
+    this.#slab = EMPTY;
   }
 
-  /** A handler may have ended the connection. */
-  #wasFreed(): boolean {
-    return this.#freed;
-  }
-
-  #deliver(payload: Buffer): undefined | false | number {
-    this.#host.inSeqno = (this.#host.inSeqno + 1) >>> 0;
+  #deliver(payload: Buffer, isChannelData: boolean): undefined | false | number {
+    // All but channel data is small, and what ssh2 keeps of it must not keep the slab.
+    if (!isChannelData) return this.#host._onPayload(Buffer.from(payload));
+    this.#shared.users++;
     // Looked up each time: ssh2 replaces it during a key exchange.
     return this.#host._onPayload(payload);
   }
 
-  /** Takes what data[at, to) has of the packet that is arriving in pieces. @returns where it stopped. */
-  #continue(data: Buffer, at: number, to: number): number {
-    while (this.#headBytes < 4) {
-      if (at === to) return at;
-      this.#head[this.#headBytes++] = data[at++]!;
-      if (this.#headBytes < 4) continue;
-      const length = this.#opener.begin(this.#head);
-      if (length === 0) throw new Error("Bad packet length");
-      this.#body = length < 4096 ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length);
-    }
-    const body = this.#body!;
-    if (this.#bodyBytes < body.length) {
-      const bytes = Math.min(body.length - this.#bodyBytes, to - at);
-      this.#opener.update(data, at, at + bytes, body, this.#bodyBytes);
-      this.#bodyBytes += bytes;
-      at += bytes;
-    }
-    while (at < to && this.#tagBytes < TAG_BYTES && this.#bodyBytes === body.length) {
-      this.#tag[this.#tagBytes++] = data[at++]!;
-    }
-    return at;
-  }
-
-  #deliverBody(): undefined | false | number {
-    if (!this.#opener.verify(this.#tag)) throw new Error("Bad packet: its tag does not match");
-    const body = this.#body!;
-    const padding = body[0]!;
-    if (padding < 4 || padding + 1 > body.length) throw new Error("Bad padding length");
-    this.#headBytes = 0;
-    this.#bodyBytes = 0;
-    this.#tagBytes = 0;
-    this.#body = undefined;
-    const outer = enterShared(this.#sharedBody, body);
-    this.#sharedBody.users++;
-    try {
-      return this.#deliver(body.subarray(1, body.length - padding));
-    } finally {
-      leaveShared(outer, body);
-    }
+  /** Moves what there is of an incomplete packet, from `rest`, into a slab of at least so many bytes. */
+  #replaceSlab(bytes: number, rest: number): void {
+    const old = this.#slab;
+    this.#slab = Buffer.allocUnsafeSlow(Math.ceil(bytes / ROUND_BYTES) * ROUND_BYTES);
+    if (this.#restBytes > 0) old.copy(this.#slab, PAYLOAD_HEADER, rest, rest + this.#restBytes);
   }
 }
+
+const EMPTY = Buffer.alloc(0);

@@ -1,5 +1,5 @@
 /** From nothing to an SSH client that is authenticated: the way there, the host key, the credentials. */
-import { Socket } from "node:net";
+import { Socket, type OnReadOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import ssh2, { type Client } from "ssh2";
 import type { Secret, SshUpstreamConfig } from "../../config/config.ts";
@@ -10,13 +10,15 @@ import { quoteFirstWords } from "../first-words.ts";
 import type { Prompter } from "../prompter.ts";
 import type { UpstreamLog } from "../upstream.ts";
 import { Authentication } from "./auth.ts";
-import { preferredAlgorithms } from "./crypto.ts";
+import { opensIntoOwnMemory, preferredAlgorithms } from "./crypto.ts";
 import { Deadline } from "../deadline.ts";
 import type { SshHost } from "./host.ts";
 import { HostKeyCheck, type TrustStore } from "./host-keys.ts";
 import { fingerprint, keyTypeOf, type KnownHost } from "./known-hosts.ts";
 import type { CredentialMemory } from "./identity.ts";
+import { internalsOf } from "./internals.ts";
 import { ProxyCommandStream } from "./proxy-command.ts";
+import { TransportReader } from "./transport-reader.ts";
 
 /** What all connections of one upstream share, hops included. */
 export interface SshContext {
@@ -51,7 +53,7 @@ export interface Handshake {
 }
 
 export type OpenTransport = (
-  options: HandshakeOptions & { onStep: (step: DialStep) => void },
+  options: HandshakeOptions & { onStep: (step: DialStep) => void; onread: OnReadOpts },
 ) => Promise<Duplex>;
 
 /**
@@ -97,8 +99,10 @@ export async function shakeHands(
           }
         }),
     });
-    const transport = await openTransport({ signal: deadline.signal, onStep });
+    const reader = new TransportReader();
+    const transport = await openTransport({ signal: deadline.signal, onStep, onread: reader.onread });
     if (transport instanceof Socket) {
+      reader.attach(transport);
       transport.setNoDelay(true);
       transport.setKeepAlive(true, 15_000);
     }
@@ -112,7 +116,7 @@ export async function shakeHands(
       onPrompt,
     });
     onStep("handshake");
-    return await connectClient({
+    const handshake = await connectClient({
       host,
       transport,
       hostKey,
@@ -130,6 +134,10 @@ export async function shakeHands(
         options.onNote?.(warning);
       },
     });
+    const { _protocol: protocol } = internalsOf(handshake.client);
+    // While keys are exchanged, what comes may be read by code that keeps it.
+    reader.lendWhile(() => protocol._kexinit === undefined && opensIntoOwnMemory(protocol._decipher));
+    return handshake;
   } catch (error) {
     // A question that is still open has nothing to be answered for.
     deadline.abort(error);

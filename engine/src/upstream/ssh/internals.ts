@@ -41,6 +41,7 @@ export interface Protocol {
   /** Unset once the protocol has ended: then every send throws. */
   readonly _destruct: (() => void) | undefined;
   readonly _cipher: PacketCipher;
+  readonly _decipher: object;
   /** `allocStart` is 0 where packets are compressed. */
   readonly _packetRW: { readonly write: { readonly allocStart: number } };
   readonly _handlers: MessageHandlers;

@@ -9,10 +9,14 @@ export interface KeepaliveOptions {
   readonly countMax: number;
   /** Called once, with the milliseconds of silence. */
   readonly onDead: (silentMs: number) => void;
+  /** Called with the milliseconds that each answer took: at least a round trip. */
+  readonly onAnswer?: (ms: number) => void;
 }
 
 /** How long an answer may take when there is reason to doubt the connection. */
 const checkTimeoutMs = 3000;
+/** So many questions come one after the other at the start: the first answers are slow for reasons of their own. */
+const firstQuestions = 4;
 /** A wall clock that has moved this much more than the monotonic one means that the machine slept. */
 const sleepMs = 2000;
 
@@ -26,6 +30,7 @@ export class Keepalive {
   #tickedAt = performance.now();
   #wallAtTick = Date.now();
   #askedAt: number | undefined;
+  #questions = 0;
   /** When the question was asked that was answered last. */
   #lastAnswered = Number.NEGATIVE_INFINITY;
   #latencyMs: number | undefined;
@@ -97,6 +102,7 @@ export class Keepalive {
     if (this.#askedAt !== undefined || !this.#transport.writable) return;
     const askedAt = performance.now();
     this.#askedAt = askedAt;
+    this.#questions++;
     this.#client._callbacks.push((outcome) => {
       // ssh2 answers what was never answered with an Error when the connection ends.
       if (outcome instanceof Error) return;
@@ -105,6 +111,8 @@ export class Keepalive {
       const latency = performance.now() - askedAt;
       this.#latencyMs =
         this.#latencyMs === undefined ? latency : this.#latencyMs + (latency - this.#latencyMs) / 8;
+      this.#options.onAnswer?.(latency);
+      if (this.#questions < firstQuestions) this.#ask();
     });
     this.#client._protocol.ping();
   }

@@ -2,6 +2,7 @@ import { Socket } from "node:net";
 import type { Client } from "ssh2";
 import { DialError } from "../../errors.ts";
 import { senderOf } from "./crypto.ts";
+import type { GcmSender } from "./gcm.ts";
 import {
   type ConnectedClient,
   internalsOf,
@@ -56,6 +57,8 @@ export class ChannelMux {
   #flushScheduled = false;
   #writeScheduled = false;
   #waitingForDrain = false;
+  /** SSH_MSG_CHANNEL_WINDOW_ADJUST (RFC 4254 §5.2). */
+  readonly #adjustment = Buffer.from([93, 0, 0, 0, 0, 0, 0, 0, 0]);
   #corked = false;
   /** When a socket's write is done the kernel has the bytes; another stream may still hold our buffer. */
   readonly #kernelCopies: boolean;
@@ -137,7 +140,7 @@ export class ChannelMux {
   // eslint-disable-next-line @typescript-eslint/max-params -- a call per chunk: no object is made for it
   send(peerId: number, data: Buffer, from: number, to: number, maxData: number): void {
     const { _protocol: protocol } = this.inside;
-    const sender = protocol._packetRW.write.allocStart > 0 ? senderOf(protocol._cipher) : undefined;
+    const sender = this.#sender();
     if (sender) {
       sender.sealData(peerId, data, from, to, maxData);
       return;
@@ -149,6 +152,26 @@ export class ChannelMux {
     for (let at = from; at < to; at += maxData) {
       protocol.channelData(peerId, data.subarray(at, Math.min(to, at + maxData)));
     }
+  }
+
+  /** Grants the peer more of a channel's window; it leaves at the end of this turn, together with what else is sealed. */
+  adjustWindow(peerId: number, bytes: number): void {
+    const { _protocol: protocol } = this.inside;
+    const sender = this.#sender();
+    if (!sender || protocol._kexinit !== undefined) {
+      protocol.channelWindowAdjust(peerId, bytes);
+      return;
+    }
+    this.#adjustment.writeUInt32BE(peerId, 1);
+    this.#adjustment.writeUInt32BE(bytes, 5);
+    sender.sealPayload(this.#adjustment);
+    this.#scheduleFlush();
+  }
+
+  /** What seals for us; undefined where ssh2 does, or compresses before. */
+  #sender(): GcmSender | undefined {
+    const { _protocol: protocol } = this.inside;
+    return protocol._packetRW.write.allocStart > 0 ? senderOf(protocol._cipher) : undefined;
   }
 
   /** `channel` is told by onFlushed when what it sent in this turn has left. */

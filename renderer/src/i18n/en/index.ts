@@ -1,11 +1,27 @@
 import { common } from "./common.ts";
 import { connections } from "./connections.ts";
+import { firstRun } from "./first-run.ts";
 import { helper } from "./helper.ts";
 import { home } from "./home.ts";
 import { logs } from "./logs.ts";
 import { metrics } from "./metrics.ts";
+import { prompts } from "./prompts.ts";
 import { routes } from "./routes.ts";
 import { settings } from "./settings.ts";
 import { shell } from "./shell.ts";
+import { upstreams } from "./upstreams.ts";
 
-export const en = { common, connections, helper, home, logs, metrics, routes, settings, shell };
+export const en = {
+  common,
+  connections,
+  firstRun,
+  helper,
+  home,
+  logs,
+  metrics,
+  prompts,
+  routes,
+  settings,
+  shell,
+  upstreams,
+};

@@ -2,11 +2,11 @@
 const MIN_WINDOW = 64 * 1024;
 
 /**
- * What applications may make us hold, for all connections together. A window that was offered can't be taken back, so the
+ * What applications may make us hold in one direction, for all connections together. A window that was offered can't be taken back, so the
  * budget counts promises, not what lies in buffers: however many readers stall at once, no more than `maxBytes` and
  * MIN_WINDOW for each connection is held.
  */
-export class ReceiveBudget {
+export class BufferBudget {
   readonly maxBytes: number;
   #promised = 0;
 

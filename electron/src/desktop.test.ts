@@ -1,0 +1,384 @@
+import assert from "node:assert/strict";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, beforeEach, test } from "node:test";
+import type { ConfigDocument, EngineStatus } from "@sockeye/engine/control/contract";
+import { ControlError } from "@sockeye/engine/control/control-error";
+import { PortServer } from "@sockeye/engine/control/message-port";
+import type { Service } from "@sockeye/engine/control/protocol";
+import type { DesktopCallName, DesktopParams, DesktopResult } from "@sockeye/renderer/desktop/contract";
+import {
+  createElectron,
+  StubNotification,
+  StubTray,
+  StubWindow,
+  type ElectronStub,
+  type StubProcess,
+} from "../test/electron-stub.ts";
+import { temporaryFolder } from "../test/folder.ts";
+import { Desktop, type DesktopOptions } from "./desktop.ts";
+import type { ToEngine } from "./engine-messages.ts";
+import { portOf } from "./main-port.ts";
+import { ShellSecretStore } from "./shell-secret-store.ts";
+
+const base = temporaryFolder();
+const folders = {
+  preload: "/app/preload.cjs",
+  engineEntry: "/app/engine-process.mjs",
+  interface: join(base, "interface"),
+  icons: "/app/icons",
+  helperProgram: join(base, "none"),
+  docs: "/app/docs",
+};
+mkdirSync(folders.interface);
+writeFileSync(join(folders.interface, "index.html"), "");
+
+const STATUS: EngineStatus = {
+  version: "1.2.3",
+  contract: 1,
+  pid: 1,
+  startedAt: 1,
+  phase: "running",
+  connection: { state: "off" },
+  default: "direct",
+  tunEnabled: false,
+  listeners: [],
+  tun: { state: "off" },
+  flows: { active: 0, total: 0, failed: 0 },
+  bytes: { up: 0, down: 0 },
+  rssBytes: 1,
+  logLevel: "info",
+};
+
+/** An engine that does what it is asked, and keeps a list. */
+class StubEngine implements Service {
+  readonly asked: string[] = [];
+  status: EngineStatus = STATUS;
+  failure: ControlError | undefined;
+  conflicts = 0;
+  #changed = true;
+
+  async call(name: string, params: unknown): Promise<unknown> {
+    this.asked.push(`${name} ${JSON.stringify(params)}`);
+    if (name === "config.read") return { revision: "r1" } satisfies Partial<ConfigDocument>;
+    if (name === "config.edit" && this.conflicts-- > 0)
+      throw new ControlError("conflict", "changed meanwhile");
+    if (this.failure !== undefined) throw this.failure;
+    if (name === "connect") this.become({ ...this.status, connection: { state: "connected", since: 1 } });
+    if (name === "disconnect") this.become({ ...this.status, connection: { state: "off" } });
+    return {};
+  }
+  listen() {
+    this.#changed = true;
+    return {
+      intervalMs: 5,
+      pull: () => {
+        if (!this.#changed) return {};
+        this.#changed = false;
+        return { event: { status: this.status, upstreams: [] } };
+      },
+      close: () => {},
+    };
+  }
+  become(status: EngineStatus): void {
+    this.status = status;
+    this.#changed = true;
+  }
+}
+
+let electron: ElectronStub;
+let engine: StubEngine;
+let servers: PortServer[];
+let hasTray: boolean;
+
+beforeEach(() => {
+  const folder = mkdtempSync(join(base, "user-"));
+  electron = createElectron(folder);
+  electron.setDisplays({ x: 0, y: 0, width: 1920, height: 1080 });
+  engine = new StubEngine();
+  servers = [];
+  hasTray = true;
+});
+
+afterEach(async () => {
+  for (const server of servers) server.close();
+  electron.app.quit();
+  newest()?.emit("exit", 0);
+  await until(() => electron.app.calls.includes("gone"), "the app's end");
+});
+
+const newest = (): StubProcess | undefined => electron.processes.at(-1);
+
+async function until(condition: () => boolean, what: string): Promise<void> {
+  const deadline = Date.now() + 20_000;
+  while (!condition()) {
+    if (Date.now() > deadline) assert.fail(`${what} did not come`);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+async function start(options: Partial<DesktopOptions> = {}): Promise<Desktop> {
+  const desktop = await Desktop.start({
+    electron: electron.parts,
+    folders,
+    platform: "linux",
+    env: { XDG_CONFIG_HOME: electron.app.folder },
+    argv: ["/opt/sockeye"],
+    execPath: "/opt/sockeye",
+    languages: () => ["en"],
+    hasTray: async () => hasTray,
+    updater: async () => ({ reason: "a test has none" }),
+    elevate: () => assert.fail("nobody is asked"),
+    issuesAddress: "",
+    helperFiles: { sha256: undefined, service: "", socket: "", daemon: "" },
+    ...options,
+  });
+  newest()!.on("told", (message: { kind: string; id?: number }) => serve(newest()!, message));
+  return desktop;
+}
+
+/** The engine's process, behind the stub of one. */
+function serve(child: StubProcess, message: { kind: string; id?: number }): void {
+  if (message.kind === "ping") child.say({ kind: "pong", id: message.id });
+  if (message.kind === "stop") queueMicrotask(() => child.emit("exit", 0));
+  if (message.kind === "client") {
+    const server = new PortServer(engine);
+    servers.push(server);
+    server.serve(portOf(child.ports.at(-1)!));
+  }
+}
+
+async function run(): Promise<void> {
+  newest()!.say({ kind: "loaded" });
+  newest()!.say({ kind: "running" });
+  await until(
+    () => tray().items.some(({ label, enabled }) => label === "Connect" && enabled === true),
+    "the tray",
+  );
+}
+
+const tray = (): StubTray => StubTray.made.at(-1)!;
+const page = (): StubWindow => StubWindow.made.at(-1)!;
+
+async function call<Name extends DesktopCallName>(
+  name: Name,
+  params: DesktopParams<Name>,
+): Promise<DesktopResult<Name>> {
+  const answer = (await electron.ask(page().webContents.event(), { kind: "call", name, params })) as
+    { ok: true; result: DesktopResult<Name> } | { ok: false; message: string };
+  if (!answer.ok) throw new Error(answer.message);
+  return answer.result;
+}
+
+const told = (name: string): unknown[] =>
+  page()
+    .webContents.sent.map(({ message }) => message as { kind: string; name?: string; event?: unknown })
+    .filter((message) => message.name === name)
+    .map(({ event }) => event);
+
+test("it starts with its window, the engine beside it, and nothing connected unasked", async () => {
+  await start();
+  assert.equal(page().url, "sockeye-app://interface/index.html");
+  assert.equal(electron.forks[0]!.path, "/app/engine-process.mjs");
+  newest()!.say({ kind: "loaded" });
+  const first = newest()!.messages[0] as { connected: boolean; configFile: string };
+  assert.equal(first.connected, false);
+  assert.equal(first.configFile, join(electron.app.folder, "sockeye/config.yaml"));
+  assert.deepEqual(electron.session.answers, [false, false, false]);
+});
+
+test("started by the session it stays in the tray; without a tray its window is there", async () => {
+  await start({ argv: ["/opt/sockeye", "--hidden"] });
+  assert.equal(StubWindow.made.length, 0);
+  electron.app.quit();
+  newest()!.emit("exit", 0);
+  await until(() => electron.app.calls.includes("gone"), "the end");
+  electron = createElectron(electron.app.folder);
+  await start({ argv: ["/opt/sockeye", "--hidden"], hasTray: async () => false });
+  assert.equal(StubWindow.made.length, 1);
+});
+
+test("the tray connects and disconnects, chooses the upstream and switches TUN mode", async () => {
+  await start();
+  await run();
+  tray().choose("Connect");
+  await until(() => tray().toolTip === "Sockeye: Connected", "connected");
+  tray().choose("Connect");
+  await until(() => tray().toolTip === "Sockeye: Off", "off");
+  engine.conflicts = 1;
+  tray().choose("TUN mode");
+  await until(() => engine.asked.filter((each) => each.startsWith("config.edit")).length === 2, "the edit");
+  assert.deepEqual(engine.asked, [
+    "connect {}",
+    "disconnect {}",
+    "config.read {}",
+    'config.edit {"edits":[{"kind":"set-section","section":"tun","values":{"enabled":true}}],"revision":"r1"}',
+    "config.read {}",
+    'config.edit {"edits":[{"kind":"set-section","section":"tun","values":{"enabled":true}}],"revision":"r1"}',
+  ]);
+});
+
+test("a switch in the tray that fails says why, and goes back", async () => {
+  await start();
+  await run();
+  engine.failure = new ControlError("helper", "TUN mode needs a privileged helper, and there is none");
+  const menus = tray().menus.length;
+  tray().choose("Connect");
+  await until(() => electron.boxes.length > 0, "the words");
+  assert.match(electron.boxes[0]!.detail ?? "", /needs a privileged helper/);
+  await until(() => tray().menus.length > menus, "the switch as it is");
+});
+
+test("closing goes to the tray, with one hint ever", async () => {
+  await start();
+  page().emit("ready-to-show");
+  page().close();
+  assert.equal(page().visible, false);
+  assert.deepEqual(
+    StubNotification.made.map(({ title }) => title),
+    ["Sockeye is still running"],
+  );
+  electron.app.emit("activate");
+  page().close();
+  assert.equal(StubNotification.made.length, 1);
+});
+
+test("without a tray everything works from the window, and closing it ends the app when flows have ended", async () => {
+  hasTray = false;
+  await start();
+  assert.equal(StubTray.made.length, 0);
+  newest()!.say({ kind: "loaded" });
+  newest()!.say({ kind: "running" });
+  assert.equal((await call("facts", {})).tray, false);
+  await call("settings.write", { closeToTray: true });
+  page().emit("ready-to-show");
+  assert.equal(page().close(), true);
+  electron.app.emit("window-all-closed");
+  assert.equal(electron.app.calls.includes("gone"), false, "not before the engine has drained");
+  await until(() => electron.app.calls.includes("gone"), "the end");
+  assert.deepEqual(newest()!.messages.at(-1), { kind: "stop", now: false });
+});
+
+test("a second start brings the window, and its link is shown as a preview and nothing else", async () => {
+  const desktop = await start();
+  await run();
+  await electron.ask(page().webContents.event(), { kind: "hello" });
+  desktop.takeArguments(["/opt/sockeye", "sockeye://import?url=ssh://evil"]);
+  assert.deepEqual(told("link"), [{ text: "sockeye://import?url=ssh://evil" }]);
+  desktop.openLink("https://example.com");
+  assert.equal(told("link").length, 1);
+  assert.deepEqual(engine.asked, []);
+});
+
+test("settings: what the system refuses is told and not kept, what it takes is told to everybody", async () => {
+  await start();
+  await electron.ask(page().webContents.event(), { kind: "hello" });
+  electron.taken.add("Control+Q");
+  await assert.rejects(call("settings.write", { shortcut: "Control+Q" }), /in use by another program/);
+  assert.equal((await call("settings.read", {})).shortcut, null);
+  await assert.rejects(call("settings.write", { launchAtLogin: true }), /not installed/);
+  const now = await call("settings.write", { theme: "dark", language: "de", shortcut: "Control+Shift+K" });
+  assert.equal(now.theme, "dark");
+  assert.equal(electron.parts.nativeTheme.themeSource, "dark");
+  assert.deepEqual(told("settings").at(-1), now);
+  assert.ok(tray().items.some(({ label }) => label === "Sockeye beenden"));
+  assert.ok(electron.applicationMenu().some(({ label }) => label === "Bearbeiten"));
+});
+
+test("launch at login writes an entry where the build is installed", async () => {
+  electron.app.isPackaged = true;
+  await start();
+  const now = await call("settings.write", { launchAtLogin: true });
+  assert.equal(now.launchAtLogin, true);
+  assert.match(readFileSync(join(electron.app.folder, "autostart/sockeye.desktop"), "utf8"), /--hidden/);
+});
+
+test("the shortcut toggles", async () => {
+  await start();
+  await run();
+  await call("settings.write", { shortcut: "Control+Shift+K" });
+  electron.shortcuts.get("Control+Shift+K")!();
+  await until(() => tray().toolTip === "Sockeye: Connected", "connected");
+});
+
+test("connecting at launch is a setting of its own, and a crash comes back to what was", async () => {
+  await start();
+  await call("settings.write", { connectOnLaunch: true });
+  newest()!.say({ kind: "loaded" });
+  assert.equal((newest()!.messages[0] as { connected: boolean }).connected, true);
+  newest()!.say({ kind: "running" });
+  await until(() => tray().toolTip === "Sockeye: Off", "the first look");
+  newest()!.emit("exit", 11);
+  await until(() => electron.processes.length === 2, "a new engine");
+  newest()!.on("told", (message: { kind: string; id?: number }) => serve(newest()!, message));
+  newest()!.say({ kind: "loaded" });
+  assert.equal(
+    (newest()!.messages[0] as { connected: boolean }).connected,
+    false,
+    "a person had switched it off",
+  );
+});
+
+test("an engine that is given up is told: to the page, the tray and who does not see the window", async () => {
+  await start();
+  await electron.ask(page().webContents.event(), { kind: "hello" });
+  newest()!.say({ kind: "loaded" });
+  newest()!.say({ kind: "refused", message: "config.yaml:1:1: nonsense" });
+  newest()!.emit("exit", 1);
+  assert.deepEqual(told("engine").at(-1), { state: "failed", reason: "config.yaml:1:1: nonsense", log: "" });
+  assert.equal(tray().toolTip, "Sockeye: The engine is not running");
+  assert.deepEqual(
+    StubNotification.made.map(({ title }) => title),
+    ["Sockeye has trouble"],
+  );
+  await call("engine.restart", {});
+  assert.equal(electron.processes.length, 2);
+});
+
+test("secrets are kept for the engine, and a desktop without a keyring says so", async () => {
+  await start();
+  const child = newest()!;
+  child.say({ kind: "loaded" });
+  child.say({ kind: "running" });
+  const answers: unknown[] = [];
+  const store = new ShellSecretStore((message) => child.say(message));
+  child.on("told", (message: ToEngine) => {
+    if (message.kind !== "secret") return;
+    answers.push(message.answer);
+    store.receive(message.id, message.answer);
+  });
+  assert.deepEqual(await store.available(), { ok: true });
+  await store.store("office", "hunter2");
+  assert.equal(await store.read("office"), "hunter2");
+  assert.equal(await store.read("nobody"), undefined);
+  await store.remove("office");
+  assert.equal(await store.read("office"), undefined);
+  electron.safeStorage.backend = "basic_text";
+  await assert.rejects(store.store("office", "x"), /no keyring/);
+  assert.match(((await store.available()) as { reason: string }).reason, /no keyring/);
+  assert.match(((await call("facts", {})).safeStorage as { reason: string }).reason, /no keyring/);
+});
+
+test("an engine that slept hears that it did", async () => {
+  await start();
+  await run();
+  electron.powerMonitor.emit("resume");
+  assert.deepEqual(newest()!.messages.at(-1), { kind: "woke-up" });
+});
+
+test("help opens what came with the app, and the menu never fails without a word", async () => {
+  await start();
+  await call("help.open", { page: "helper" });
+  assert.deepEqual(electron.opened, ["/app/docs/security.md"]);
+  const help = electron.applicationMenu().at(-1)!.submenu as { label: string; click: () => void }[];
+  help.find(({ label }) => label === "Report a problem")!.click();
+  await until(() => electron.boxes.length > 0, "the words");
+  assert.match(electron.boxes[0]!.detail ?? "", /no place for problems/);
+});
+
+test("the clipboard and files go through the shell", async () => {
+  await start();
+  await call("clipboard.write", { text: "ssh://office" });
+  assert.deepEqual(await call("clipboard.read", {}), { text: "ssh://office" });
+  assert.equal(await call("file.open", {}), null);
+});

@@ -1,0 +1,40 @@
+export const firstRun = {
+  title: "Welcome to Sockeye",
+  subtitle: "Three steps, and your traffic goes where you want it.",
+  leave: "Skip for now",
+  stepOf: (step: number) => `Step ${step} of 3`,
+  done: "done",
+  upstream: {
+    title: "Add an upstream",
+    why: "A server or proxy that carries your traffic. You can have several.",
+    add: "Add one",
+    addWhy: "An SSH server, a SOCKS5 proxy or an HTTP proxy",
+    import: "Import",
+    importWhy: "From ~/.ssh/config, a link, the clipboard or a file",
+    demo: "Try it with demo upstreams",
+    demoWhy: "One of each kind inside this program: nothing leaves this machine",
+    have: (names: string) => `You have ${names}.`,
+    another: "Add another",
+  },
+  test: {
+    title: "Test it",
+    why: "Each step is shown as it happens. If one fails, you see which and what can be done.",
+    which: "Upstream",
+    run: "Test",
+    skip: "Skip the test",
+    next: "Continue",
+    passed: (name: string) => `${name} answers.`,
+    skipped: "Not tested.",
+  },
+  connect: {
+    title: "Connect",
+    why: (name: string) =>
+      `What no rule matches goes through ${name} then. Rules can be made later, under Routes.`,
+    which: "Send traffic through",
+    ports: "Open a proxy port for the programs on this machine",
+    portsWhy: (addresses: string) =>
+      `${addresses}, for this machine only. Programs that are set to it are carried.`,
+    run: "Connect",
+    use: "Use it",
+  },
+};
