@@ -97,8 +97,13 @@ export default tseslint.config(
   ),
   layer(
     ["engine/src/**/*.ts"],
-    ["^@sockeye/(cli|relay|electron|renderer)", "^electron$"],
+    ["^@sockeye/(cli|demo|relay|electron|renderer)", "^electron$"],
     "the engine knows neither its faces nor Electron",
+  ),
+  layer(
+    ["demo/src/**/*.ts"],
+    ["^@sockeye/(cli|relay|electron|renderer)", "^electron$"],
+    "the demo is an engine's far side: whoever hosts an engine may start it",
   ),
   layer(
     ["renderer/src/**/*.{ts,tsx}"],

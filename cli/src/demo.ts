@@ -22,8 +22,8 @@ export const registerDemo: Register = (program, context) => {
     .addOption(logFormatOption())
     .addOption(uiOption("the interface: open it in a browser, or print its address").default("open"))
     .action(async (options: DemoOptions) => {
-      const { startDemo } = await import("./demo/demo.ts");
-      const { startTraffic } = await import("./demo/traffic.ts");
+      const { startDemo } = await import("@sockeye/demo/demo");
+      const { startTraffic } = await import("@sockeye/demo/traffic");
       const api = await context.loadEngine();
       const demo = await startDemo();
       try {

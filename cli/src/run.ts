@@ -85,6 +85,7 @@ async function run(options: RunOptions, context: Context): Promise<void> {
     version: VERSION,
     controlName: options.controlName,
     prompter: createTerminalPrompter(),
+    demo: async () => (await import("@sockeye/demo/upstreams")).startDemoUpstreams(),
     helper: privileged?.helper,
     ui,
     // Kept for whoever looks at it.

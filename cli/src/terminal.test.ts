@@ -6,8 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startDemoSshServer } from "./demo/ssh-server.ts";
-import { DemoWorld } from "./demo/world.ts";
+import { startDemoSshServer } from "@sockeye/demo/ssh-server";
+import { DemoWorld } from "@sockeye/demo/world";
 
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
 const root = mkdtempSync(join(tmpdir(), "sockeye-terminal-"));

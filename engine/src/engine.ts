@@ -18,7 +18,7 @@ import {
   type UpstreamNumbers,
 } from "./control/contract.ts";
 import { ControlError } from "./control/control-error.ts";
-import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
+import type { ConfigCheck, ControlHost, DemoUpstreams, Engine, EngineOptions } from "./control/host.ts";
 import { ControlPrompter } from "./control/prompts.ts";
 import { withKeptSecrets } from "./control/kept-secrets.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
@@ -118,6 +118,7 @@ class RunningEngine implements Engine {
   /** One for every client: it lets one write at a time. */
   readonly #service: Service = createService(this);
   readonly #ports = new PortServer(this.#service);
+  #demo: Promise<DemoUpstreams> | undefined;
   #control: ControlServer | undefined;
   #unwatchNetwork = (): void => {};
   readonly #history: History | undefined;
@@ -266,6 +267,8 @@ class RunningEngine implements Engine {
     await this.#upstreams.close();
     this.#table.close();
     await this.#processes.close();
+    const demo = await this.#demo?.catch(() => undefined);
+    await demo?.close();
     this.#idleMemory.close();
     await this.#listeners.close();
     await this.#control?.close();
@@ -423,6 +426,18 @@ class RunningEngine implements Engine {
       configProblems: this.#reloader.problems,
       configFile: this.#source.file,
     });
+  }
+
+  demo(): Promise<DemoUpstreams> {
+    const { demo } = this.#options;
+    if (demo === undefined || this.#phase !== "running") {
+      const why = demo === undefined ? "this engine has no demo" : `the engine is ${this.#phase}`;
+      return Promise.reject(new ControlError("unavailable", why));
+    }
+    const starting = (this.#demo ??= demo());
+    // What could not be started is tried again when it is asked for again.
+    starting.catch(() => (this.#demo = undefined));
+    return starting;
   }
 
   /** A reload. What can fail comes first, and is as it was then. */

@@ -70,10 +70,11 @@ export function createTestHost(): TestHost {
     secrets: {
       support: async () => ({ keychain: false, reason: "a test has no keychain" }),
       keep: async ({ upstream, kind }) => ({
-        reference: { [kind]: null, [`${kind}_file`]: `/secrets/${upstream}-${kind}` },
+        reference: { [`${kind}_file`]: `/secrets/${upstream}-${kind}` },
       }),
     },
     routeHits: new RouteHits(),
+    demo: () => Promise.reject(new ControlError("unavailable", "this engine has no demo")),
     logger,
     metrics,
     log: logger,

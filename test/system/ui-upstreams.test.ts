@@ -4,8 +4,8 @@ import { dirname, join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Locator, Page } from "playwright-core";
 import { parse } from "yaml";
-import { type DemoSshServer, startDemoSshServer } from "../../cli/src/demo/ssh-server.ts";
-import { DemoWorld } from "../../cli/src/demo/world.ts";
+import { type DemoSshServer, startDemoSshServer } from "@sockeye/demo/ssh-server";
+import { DemoWorld } from "@sockeye/demo/world";
 import {
   type InterfaceUnderTest,
   serveInterface,

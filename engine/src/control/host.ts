@@ -1,5 +1,6 @@
 import type { Endpoint } from "../endpoint.ts";
-import type { Config, LogLevel } from "../config/config.ts";
+import type { Config, LogLevel, RouteConfig } from "../config/config.ts";
+import type { EditMapping } from "../config/edit.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
 import type { NetworkEvent } from "../network-watch.ts";
 import type { HistoryAnswer, HistoryQuery } from "../observe/history-rows.ts";
@@ -72,6 +73,11 @@ export interface ControlHost {
   /** Ends every flow, TUN mode with its kill switch, the listeners for applications and every connection to an upstream. */
   disconnect(): Promise<void>;
 
+  /**
+   * The demo's upstreams, started when they are first asked for.
+   * @throws {ControlError} unavailable where the host has none.
+   */
+  demo(): Promise<DemoUpstreams>;
   /** Keeps passwords and passphrases outside the configuration. */
   readonly secrets: Pick<SecretKeeper, "support" | "keep">;
   /** What is being asked of a person. */
@@ -103,6 +109,15 @@ export interface LogSource {
   subscribe(level: LogRecord["level"], callback: (record: LogRecord) => void): () => void;
 }
 
+/** An upstream of each kind that a host started, with its secrets in files for their owner alone. */
+export interface DemoUpstreams {
+  /** As a configuration has them; each name begins with `demo-`. */
+  readonly upstreams: Readonly<Record<string, EditMapping>>;
+  readonly routes: readonly RouteConfig[];
+  /** Ends them. */
+  close(): Promise<void>;
+}
+
 /** What `sockeye run` gives startEngine() in engine.ts. */
 export interface EngineOptions {
   /** The file to read, watch and write. */
@@ -128,6 +143,8 @@ export interface EngineOptions {
   readonly prompter?: Prompter | undefined;
   /** Where secrets are kept by name, and looked for before the system's keychain. Default: the system's keychain. */
   readonly secretStore?: SecretStore | undefined;
+  /** Starts upstreams to try things out with. Default: there are none. */
+  readonly demo?: (() => Promise<DemoUpstreams>) | undefined;
   /** Who gives TUN mode its privileges. Default: the helper that the system runs. */
   readonly helper?: HelperSource | undefined;
   /** The folder of the built interface, to be served to browsers on the control server's port. Default: none is served. */

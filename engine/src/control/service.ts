@@ -9,6 +9,7 @@ import {
   type CallParams,
   type CallResult,
   type ConfigDocument,
+  type ControlEdit,
   type StreamName,
 } from "./contract.ts";
 import { editConfig } from "../config/edit.ts";
@@ -108,7 +109,7 @@ function createHandlers(host: ControlHost): Handlers {
     helper: () => host.helper(),
     "metrics.history": (query) => host.history(query),
     report: async () => ({ text: await writeReport(host) }),
-    "demo.add": notYet,
+    "demo.add": () => writes.run(() => addDemo(host)),
     "log.level": async ({ level }) => {
       host.setLogLevel(level);
       return { level };
@@ -124,10 +125,6 @@ function overlapsOf(host: ControlHost, networks: CallParams<"tun.preflight">): r
     if (error instanceof SyntaxError) throw new ControlError("bad-request", error.message);
     throw error;
   }
-}
-
-function notYet(): Promise<never> {
-  return Promise.reject(new ControlError("unavailable", "this engine can't do that yet"));
 }
 
 function openSource(host: ControlHost, rates: FlowRates, name: StreamName, params: unknown): Source {
@@ -201,6 +198,33 @@ async function editDocument(
   const { problems, warnings } = host.checkConfig(text);
   if (preview === true) return { revision, text, problems: [...problems], warnings: [...warnings] };
   return { ...(await writeDocument(host, text, revision)), text, problems: [] };
+}
+
+/** Where they were added before, by an engine that has ended since, they are told where the servers are now. */
+async function addDemo(host: ControlHost): Promise<CallResult<"demo.add">> {
+  const { text, revision } = await readConfigText(configFile(host));
+  const { problems } = host.checkConfig(text);
+  if (problems.length > 0) {
+    throw new ControlError("invalid-config", "the configuration has problems, which come first", {
+      problems,
+    });
+  }
+  const { upstreams, routes } = await host.demo();
+  // So that what runs is what was read; where that is another by now, the write is refused.
+  await host.reload();
+  const present = host.config();
+  const edits: ControlEdit[] = Object.entries(upstreams).map(([name, upstream]) => ({
+    kind: "set-upstream",
+    name,
+    upstream,
+  }));
+  const added = routes.filter(({ match, to }) => {
+    return !present.routes.some((route) => route.match === match && route.to === to);
+  });
+  // Before the others, or one of those could take what is the demo's.
+  if (added.length > 0) edits.push({ kind: "set-routes", routes: [...added, ...present.routes] });
+  await writeDocument(host, edited(text, edits), revision);
+  return { added: Object.keys(upstreams).filter((name) => !Object.hasOwn(present.upstreams, name)) };
 }
 
 /** @throws {ControlError} invalid-config with the sentence of what can't be done. */

@@ -177,4 +177,22 @@ describe("a splice", () => {
     await errors;
     assert.equal(await done, reason);
   });
+
+  it("that is cut in the moment in which its end goes out leaves no socket open", async () => {
+    const openSockets = () =>
+      process.getActiveResourcesInfo().filter((resource) => resource === "TCPSocketWrap").length;
+    const { application, target, splice, inbound, outbound } = await spliced();
+    target.end("all of it");
+    const answer = readAll(application);
+    await once(outbound, "end");
+    assert.deepEqual([inbound.writableEnded, inbound.writableFinished], [true, false]);
+    const before = openSockets();
+    splice.abort(new Error("cut"));
+    assert.equal((await answer).toString(), "all of it");
+    for (const socket of [application, target]) socket.destroy();
+    for (const end = performance.now() + 5_000; openSockets() > before - 4;) {
+      assert.ok(performance.now() < end, `${openSockets()} of ${before} sockets are still open`);
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  });
 });

@@ -1,15 +1,11 @@
-import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { EngineOptions } from "@sockeye/engine/control/host";
-import { startDemoHttpServer, startDemoSocksServer } from "./servers.ts";
-import { startDemoSshServer } from "./ssh-server.ts";
-import { DEMO_SUFFIX, DemoWorld } from "./world.ts";
+import { type DemoServers, startDemoServers, USER } from "./upstreams.ts";
+import { DEMO_SUFFIX } from "./world.ts";
 
-const USER = "demo";
 /** The ports that people expect; where one is taken, the system chooses another. */
 const SOCKS_PORT = 1080;
 const HTTP_PORT = 8118;
@@ -29,30 +25,13 @@ export interface Demo {
  * names only they can resolve; and a configuration that uses them.
  */
 export async function startDemo(): Promise<Demo> {
-  const world = new DemoWorld();
-  await world.start();
-  const passwords = { ssh: newPassword(), socks5: newPassword(), http: newPassword() };
-  const ssh = await startDemoSshServer(world, USER, passwords.ssh);
-  const socks5 = await startDemoSocksServer(world, USER, passwords.socks5);
-  const http = await startDemoHttpServer(world, USER, passwords.http);
-  const directory = await mkdtemp(join(tmpdir(), "sockeye-demo-"));
-  const knownHosts = join(directory, "known_hosts");
-  await writeFile(knownHosts, `[127.0.0.1]:${ssh.port} ${ssh.hostKey}\n`);
-
+  const servers = await startDemoServers();
+  const { directory } = servers;
   const listen = {
     socks5: `127.0.0.1:${await freePort(SOCKS_PORT)}`,
     http: `127.0.0.1:${await freePort(HTTP_PORT)}`,
   };
-  const secrets = {
-    ssh: await keepSecret(directory, "ssh", passwords.ssh),
-    socks5: await keepSecret(directory, "socks5", passwords.socks5),
-    http: await keepSecret(directory, "http", passwords.http),
-  };
-  const text = configuration(listen, {
-    ports: { ssh: ssh.port, socks5: socks5.port, http: http.port },
-    secrets,
-    knownHosts,
-  });
+  const text = configuration(listen, servers);
   const configFile = join(directory, "config.yaml");
   await writeFile(configFile, text, { mode: 0o600 });
   return {
@@ -62,26 +41,16 @@ export async function startDemo(): Promise<Demo> {
       const proxy = i % 2 === 0 ? `socks5h://${listen.socks5}` : `http://${listen.http}`;
       return { upstream, command: `curl --proxy ${proxy} http://${upstream}${DEMO_SUFFIX}/` };
     }),
-    close: async () => {
-      await Promise.all([ssh.close(), socks5.close(), http.close()]);
-      world.close();
-      await rm(directory, { recursive: true, force: true });
-    },
+    close: () => servers.close(),
   };
 }
 
 const names = ["bastion", "socks-proxy", "http-proxy", "bastion-behind-proxy"] as const;
 
-interface Parts {
-  readonly ports: { readonly ssh: number; readonly socks5: number; readonly http: number };
-  readonly secrets: { readonly ssh: string; readonly socks5: string; readonly http: string };
-  readonly knownHosts: string;
-}
-
 /** The demo's file, as a person would have written it. A text in JSON is one in YAML. */
 function configuration(
   listen: { readonly socks5: string; readonly http: string },
-  { ports, secrets, knownHosts }: Parts,
+  { ports, secrets, knownHosts }: DemoServers,
 ): string {
   const bastion = (via: string) => `    type: ssh
     address: 127.0.0.1:${ports.ssh}
@@ -119,17 +88,6 @@ default: direct
 log:
   level: info
 `;
-}
-
-/** @returns the file, for its owner alone. */
-async function keepSecret(directory: string, name: string, secret: string): Promise<string> {
-  const path = join(directory, `${name}-password`);
-  await writeFile(path, `${secret}\n`, { mode: 0o600 });
-  return path;
-}
-
-function newPassword(): string {
-  return randomBytes(18).toString("base64url");
 }
 
 /** `preferred` where it can be bound on loopback, and otherwise a port that the system chose. */
