@@ -430,7 +430,9 @@ export function createElectron(folder: string) {
     },
     Menu: {
       buildFromTemplate,
-      setApplicationMenu: (next) => void (menu = next === null ? [] : templateOf(next)),
+      setApplicationMenu: (next: Menu | null): void => {
+        menu = next === null ? [] : templateOf(next);
+      },
     },
     BrowserWindow: StubWindow,
     MessageChannelMain: class {
