@@ -1,25 +1,31 @@
 import { randomBytes } from "node:crypto";
+import { homedir } from "node:os";
 import type { Config, Limits, LogLevel } from "./config/config.ts";
 import { type ConfigDiff, diffConfig } from "./config/diff.ts";
 import type { ConfigProblem } from "./config/problem.ts";
 import { Reloader } from "./config/reload.ts";
 import { accepted, ConfigSource, emptyLike } from "./config/running.ts";
+import { defaultPaths } from "./config/paths.ts";
+import { systemKeychain } from "./config/secret-store.ts";
 import { readSecret } from "./config/secrets.ts";
 import {
   CONTRACT_VERSION,
   type ControlExplanation,
   type EngineStatus,
   type FlowInfo,
+  type HelperStatus,
   type UpstreamInfo,
   type UpstreamNumbers,
 } from "./control/contract.ts";
 import { ControlError } from "./control/control-error.ts";
 import type { ConfigCheck, ControlHost, Engine, EngineOptions } from "./control/host.ts";
 import { ControlPrompter } from "./control/prompts.ts";
+import { withKeptSecrets } from "./control/kept-secrets.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type Port, PortServer } from "./control/message-port.ts";
 import type { Service } from "./control/protocol.ts";
 import { type ControlServer, startControlServer } from "./control/server.ts";
+import { SecretKeeper } from "./control/secret-keeper.ts";
 import { createService } from "./control/service.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
 import { judge } from "./condition.ts";
@@ -27,11 +33,13 @@ import { Connection } from "./connection.ts";
 import { connect } from "./flow/connect.ts";
 import { associate, type DatagramContext } from "./flow/datagrams.ts";
 import { DnsCarrier } from "./flow/dns-carrier.ts";
+import { FlowProcesses } from "./flow/processes.ts";
 import { FlowTable } from "./flow/table.ts";
 import { UdpSupport } from "./flow/udp-support.ts";
 import { type ListenerKind, Listeners } from "./listeners.ts";
 import { HelperError } from "./helper/client.ts";
 import { systemHelper } from "./helper/source.ts";
+import { describeHelper } from "./helper/status.ts";
 import { Intake } from "./intake.ts";
 import { TunMode } from "./tun/mode.ts";
 import { Turns } from "./turns.ts";
@@ -77,6 +85,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 
 class RunningEngine implements Engine {
   readonly prompts: ControlPrompter;
+  readonly secrets: SecretKeeper;
   readonly #options: EngineOptions;
   readonly #source: ConfigSource;
   /** One object for the engine's life: a reload changes its values, and every part that was given it sees them. */
@@ -84,6 +93,8 @@ class RunningEngine implements Engine {
   readonly #log: Logger;
   readonly #metrics: Metrics;
   readonly #table: FlowTable;
+  /** Only a client that looks at flows makes it work. */
+  readonly #processes: FlowProcesses;
   readonly #upstreams: UpstreamSet;
   readonly #udpSupport = new UdpSupport();
   /** Closed before the upstreams that it goes through. */
@@ -120,6 +131,9 @@ class RunningEngine implements Engine {
     this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
     this.#metrics = new Metrics(options.version);
     this.#table = new FlowTable(config.limits, this.#metrics);
+    this.#processes = new FlowProcesses(this.#table);
+    const paths = defaultPaths({ env: process.env, home: homedir(), platform: process.platform });
+    this.secrets = new SecretKeeper(options.secretStore ?? systemKeychain, paths.secretsDirectory);
     this.prompts = new ControlPrompter({ terminal: options.prompter });
     const numbers = () => this.#metrics.snapshot();
     this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
@@ -248,6 +262,7 @@ class RunningEngine implements Engine {
     this.#dns.close();
     await this.#upstreams.close();
     this.#table.close();
+    await this.#processes.close();
     await this.#listeners.close();
     await this.#control?.close();
     this.#ports.close();
@@ -296,6 +311,7 @@ class RunningEngine implements Engine {
   }
 
   *flows(): Iterable<FlowInfo> {
+    this.#processes.look();
     for (const flow of this.#table) yield flow.describe();
   }
 
@@ -323,7 +339,7 @@ class RunningEngine implements Engine {
       return upstream.test(options);
     }
     const config = this.#withUnsaved(which.name, which.config);
-    const upstreamConfig = config.upstreams[which.name]!;
+    const upstreamConfig = withKeptSecrets(config.upstreams[which.name]!, this.#config.upstreams[which.name]);
     const via = this.#upstreams.get(upstreamConfig.via ?? "direct") ?? this.#upstreams.direct;
     const upstream = this.#upstreams.create(which.name, upstreamConfig, via);
     try {
@@ -365,6 +381,20 @@ class RunningEngine implements Engine {
     return this.#metrics.snapshot();
   }
 
+  helper(): Promise<HelperStatus> {
+    return describeHelper({
+      source: this.#options.helper ?? systemHelper,
+      expected: this.#options.version,
+      inUse: this.#tun.state.state === "on",
+      platform: process.platform,
+    });
+  }
+
+  history(query: HistoryQuery): Promise<HistoryAnswer> {
+    if (this.#history !== undefined) return this.#history.query(query);
+    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
+  }
+
   /** A disconnect. What applications have open ends at once, and nothing is left open to any upstream. */
   async #endTraffic(): Promise<void> {
     await this.#intake.shut(this.#config);
@@ -385,11 +415,6 @@ class RunningEngine implements Engine {
       configProblems: this.#reloader.problems,
       configFile: this.#source.file,
     });
-  }
-
-  history(query: HistoryQuery): Promise<HistoryAnswer> {
-    if (this.#history !== undefined) return this.#history.query(query);
-    return Promise.reject(new ControlError("unavailable", "this engine was started without a history"));
   }
 
   /** A reload. What can fail comes first, and is as it was then. */
@@ -517,7 +542,8 @@ class RunningEngine implements Engine {
   }
 
   #readSecret(secret: Parameters<typeof readSecret>[0]): Promise<string> {
-    return readSecret(secret, { onWarning: (message) => this.#warn(message) });
+    const store = this.#options.secretStore;
+    return readSecret(secret, { onWarning: (message) => this.#warn(message), store });
   }
 
   #withUnsaved(name: string, unsaved: Readonly<Record<string, unknown>>): Config {

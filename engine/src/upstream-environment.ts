@@ -21,6 +21,7 @@ export function upstreamEnvironment(
     log,
     prompter: options.prompter,
     trustStorePath: paths.knownHosts,
-    readSecret: (secret) => readSecret(secret, { onWarning: (message) => log.warn(message) }),
+    readSecret: (secret) =>
+      readSecret(secret, { onWarning: (message) => log.warn(message), store: options.secretStore }),
   };
 }

@@ -80,7 +80,7 @@ export interface InterfaceUnderTest extends AsyncDisposable {
 
 /** @param config of the engine, as startEngineUnderTest() takes it. */
 export async function serveInterface(config: object): Promise<InterfaceUnderTest> {
-  await build();
+  await (built ??= build());
   const sut = await startEngineUnderTest(config, { ui: { directory: BUILT } });
   const folder = dirname(sut.configFile);
   // A developer's own keys and known hosts are nothing to a test.
@@ -99,6 +99,8 @@ export async function serveInterface(config: object): Promise<InterfaceUnderTest
 
 const LOCK = join(ROOT, "node_modules", ".cache", "interface-build");
 const LOCK_STALE_MS = 120_000;
+
+let built: Promise<void> | undefined;
 
 /** Of files that run side by side, one builds and the others wait. */
 async function build(): Promise<void> {

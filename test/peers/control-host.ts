@@ -67,6 +67,12 @@ export function createTestHost(): TestHost {
   metrics.declare("production");
   const host: TestHost = {
     prompts: new ControlPrompter(),
+    secrets: {
+      support: async () => ({ keychain: false, reason: "a test has no keychain" }),
+      keep: async ({ upstream, kind }) => ({
+        reference: { [kind]: null, [`${kind}_file`]: `/secrets/${upstream}-${kind}` },
+      }),
+    },
     routeHits: new RouteHits(),
     logger,
     metrics,
@@ -212,6 +218,7 @@ export function createTestHost(): TestHost {
       logger.setLevel(level);
     },
     numbers: () => metrics.snapshot(),
+    helper: async () => ({ state: "absent", expected: "1.2.3", message: "there is none" }),
     history: async () => ({ stepMs: 10_000, series: [] }),
   };
   return host;

@@ -7,6 +7,7 @@ test("on Linux the XDG directories decide, and their defaults where they are uns
     defaultPaths({ env: { XDG_CONFIG_HOME: "relative" }, home: "/home/u", platform: "linux" }),
     {
       config: "/home/u/.config/sockeye/config.yaml",
+      secretsDirectory: "/home/u/.config/sockeye/secrets",
       stateDirectory: "/home/u/.local/state/sockeye",
       knownHosts: "/home/u/.local/state/sockeye/known_hosts",
       history: "/home/u/.local/state/sockeye/history.db",

@@ -3,6 +3,8 @@ import { posix, win32 } from "node:path";
 /** Where Sockeye keeps what outlives a run; a running engine's own entry is in control/directory.ts. */
 export interface Paths {
   readonly config: string;
+  /** Of passwords and passphrases, one a file. */
+  readonly secretsDirectory: string;
   readonly stateDirectory: string;
   /** SSH host keys trusted on first use. */
   readonly knownHosts: string;
@@ -25,6 +27,7 @@ export function defaultPaths(sources: PathSources): Paths {
   const { config, state } = directoriesOf(sources);
   return {
     config: path.join(config, "config.yaml"),
+    secretsDirectory: path.join(config, "secrets"),
     stateDirectory: state,
     knownHosts: path.join(state, "known_hosts"),
     history: path.join(state, "history.db"),

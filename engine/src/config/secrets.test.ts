@@ -113,6 +113,25 @@ test(
   },
 );
 
+test(
+  "a store that is given is asked first, and the system's keychain where it has no such entry",
+  onLinux,
+  async () => {
+    await withProgram("echo from-the-system", async (asked) => {
+      const entries = new Map([["mine", "from-the-store"]]);
+      const store = { read: async (name: string) => entries.get(name) };
+      assert.equal(await readSecret({ keychain: "mine" }, { store }), "from-the-store");
+      assert.equal(asked(), 0);
+      assert.equal(await readSecret({ keychain: "theirs" }, { store }), "from-the-system");
+      assert.equal(await readSecret({ keychain: "mine" }), "from-the-system");
+      entries.set("mine", "changed");
+      assert.equal(await readSecret({ keychain: "mine" }, { store }), "from-the-store");
+      forgetSecrets();
+      assert.equal(await readSecret({ keychain: "mine" }, { store }), "changed");
+    });
+  },
+);
+
 test("whoever stops waiting for the keychain hears so at once", onLinux, async () => {
   await withProgram("exec sleep 2", async () => {
     const controller = new AbortController();

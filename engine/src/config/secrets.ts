@@ -2,18 +2,21 @@ import { execFile } from "node:child_process";
 import { open } from "node:fs/promises";
 import { DialError, abortReason } from "../errors.ts";
 import type { Secret } from "./config.ts";
+import type { SecretStore } from "./secret-store.ts";
 
 /** A secret in a file or a keychain has at most this many bytes. */
 export const MAX_SECRET_BYTES = 64 * 1024;
 /** A keychain may ask its owner to unlock it, who needs a moment. */
 const KEYCHAIN_DEADLINE_MS = 60_000;
 /** The service that keychain entries of ours are filed under. */
-const KEYCHAIN_SERVICE = "sockeye";
+export const KEYCHAIN_SERVICE = "sockeye";
 
 export interface ReadSecretOptions {
   readonly signal?: AbortSignal;
   /** Told when others can read the file; one sentence. */
   readonly onWarning?: (message: string) => void;
+  /** Asked for keychain entries before the system's keychain is. */
+  readonly store?: Pick<SecretStore, "read"> | undefined;
 }
 
 /**
@@ -25,7 +28,7 @@ export interface ReadSecretOptions {
 export async function readSecret(secret: Secret, options: ReadSecretOptions = {}): Promise<string> {
   if ("text" in secret) return secret.text;
   if ("file" in secret) return readSecretFile(secret.file, options);
-  return readKeychain(secret.keychain, options.signal);
+  return readKeychain(secret.keychain, options);
 }
 
 /** Has the keychain asked anew, after a reload or a refused secret. */
@@ -33,7 +36,14 @@ export function forgetSecrets(): void {
   remembered.clear();
 }
 
-const remembered = new Map<string, Promise<string>>();
+/** By the store that was asked first, where there was one, and by name. */
+const remembered = new Map<object | undefined, Map<string, Promise<string>>>();
+
+function rememberedOf(store: object | undefined): Map<string, Promise<string>> {
+  const known = remembered.get(store) ?? new Map<string, Promise<string>>();
+  remembered.set(store, known);
+  return known;
+}
 
 async function readSecretFile(path: string, { onWarning }: ReadSecretOptions): Promise<string> {
   const bytes = Buffer.alloc(MAX_SECRET_BYTES + 1);
@@ -72,18 +82,35 @@ function systemSentence(error: unknown): string {
   }
 }
 
-async function readKeychain(name: string, signal: AbortSignal | undefined): Promise<string> {
+async function readKeychain(name: string, { signal, store }: ReadSecretOptions): Promise<string> {
   if (signal?.aborted === true) throw abortReason(signal);
-  let answer = remembered.get(name);
+  const known = rememberedOf(store);
+  let answer = known.get(name);
   if (answer === undefined) {
-    const asked = askKeychain(name);
+    const asked = askStores(name, store);
     answer = asked;
-    remembered.set(name, asked);
+    known.set(name, asked);
     asked.catch(() => {
-      if (remembered.get(name) === asked) remembered.delete(name);
+      if (known.get(name) === asked) known.delete(name);
     });
   }
   return signal === undefined ? answer : orAborted(answer, signal);
+}
+
+async function askStores(name: string, store: ReadSecretOptions["store"]): Promise<string> {
+  let failure: unknown;
+  try {
+    const secret = await store?.read(name);
+    if (secret !== undefined && secret !== "") return secret;
+  } catch (error) {
+    failure = error;
+  }
+  try {
+    return await askKeychain(name);
+  } catch (error) {
+    if (!(failure instanceof Error)) throw error;
+    throw unavailable(`the keychain entry ${name} can't be read: ${failure.message}`);
+  }
 }
 
 /** The keychain's answer is shared, so whoever goes away leaves the question to the others. */

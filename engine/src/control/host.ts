@@ -8,12 +8,15 @@ import type { HelperSource } from "../helper/source.ts";
 import type { Port } from "./message-port.ts";
 import type { Prompter } from "../upstream/prompter.ts";
 import type { RouteHits } from "../router/hits.ts";
+import type { SecretStore } from "../config/secret-store.ts";
+import type { SecretKeeper } from "./secret-keeper.ts";
 import type { PromptDesk } from "./prompts.ts";
 import type {
   ConfigProblem,
   ControlExplanation,
   EngineStatus,
   FlowInfo,
+  HelperStatus,
   LogRecord,
   UpstreamInfo,
   UpstreamNumbers,
@@ -69,6 +72,8 @@ export interface ControlHost {
   /** Ends every flow, TUN mode with its kill switch, the listeners for applications and every connection to an upstream. */
   disconnect(): Promise<void>;
 
+  /** Keeps passwords and passphrases outside the configuration. */
+  readonly secrets: Pick<SecretKeeper, "support" | "keep">;
   /** What is being asked of a person. */
   readonly prompts: PromptDesk;
 
@@ -77,6 +82,8 @@ export interface ControlHost {
   readonly routeHits: Pick<RouteHits, "version" | "size" | "numbers">;
   /** Per configured upstream, direct and block. */
   numbers(): UpstreamNumbers[];
+  /** Whether TUN mode can have its privileges. */
+  helper(): Promise<HelperStatus>;
   /** What they were, kept across restarts. @throws {ControlError} unavailable: none is kept, and why. */
   history(query: HistoryQuery): Promise<HistoryAnswer>;
 }
@@ -119,6 +126,8 @@ export interface EngineOptions {
   readonly connected?: boolean | undefined;
   /** Asks beside the clients of the control interface. Absent where nobody is at a terminal. */
   readonly prompter?: Prompter | undefined;
+  /** Where secrets are kept by name, and looked for before the system's keychain. Default: the system's keychain. */
+  readonly secretStore?: SecretStore | undefined;
   /** Who gives TUN mode its privileges. Default: the helper that the system runs. */
   readonly helper?: HelperSource | undefined;
   /** The folder of the built interface, to be served to browsers on the control server's port. Default: none is served. */

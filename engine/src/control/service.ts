@@ -19,6 +19,9 @@ import { FlowRates, flowViewSource } from "./flow-view.ts";
 import type { ControlHost } from "./host.ts";
 import { maskSecrets } from "./mask.ts";
 import type { Service, Source } from "./protocol.ts";
+import { readLocalNetworks } from "../tun/local-networks.ts";
+import { findOverlaps, type Overlap } from "../tun/preflight.ts";
+import { writeReport } from "./report.ts";
 import {
   flowsSource,
   listFlows,
@@ -94,23 +97,33 @@ function createHandlers(host: ControlHost): Handlers {
     },
     "config.edit": (params) => writes.run(() => editDocument(host, params)),
     "prompt.answer": async ({ id, answer }) => ({ taken: host.prompts.answer(id, answer ?? undefined) }),
-    "secret.support": notYet,
-    "secret.store": notYet,
+    "secret.support": () => host.secrets.support(),
+    "secret.store": (secret) => host.secrets.keep(secret),
     "import.preview": ({ source }) =>
       source.kind === "text"
         ? previewText(source.text, host.config())
         : previewSshConfig(join(homedir(), ".ssh", "config"), host.config()),
     export: async ({ upstreams }) => exportUpstreams(host.configText, upstreams),
-    "tun.preflight": notYet,
-    helper: notYet,
+    "tun.preflight": async (networks) => ({ overlaps: [...overlapsOf(host, networks)] }),
+    helper: () => host.helper(),
     "metrics.history": (query) => host.history(query),
-    report: notYet,
+    report: async () => ({ text: await writeReport(host) }),
     "demo.add": notYet,
     "log.level": async ({ level }) => {
       host.setLogLevel(level);
       return { level };
     },
   };
+}
+
+function overlapsOf(host: ControlHost, networks: CallParams<"tun.preflight">): readonly Overlap[] {
+  const { tun } = host.status();
+  try {
+    return findOverlaps(networks, readLocalNetworks(tun.state === "on" ? tun.device : undefined));
+  } catch (error) {
+    if (error instanceof SyntaxError) throw new ControlError("bad-request", error.message);
+    throw error;
+  }
 }
 
 function notYet(): Promise<never> {

@@ -119,6 +119,7 @@ function sameFlow(a: FlowInfo | undefined, b: FlowInfo): boolean {
     a.up === b.up &&
     a.down === b.down &&
     a.state === b.state &&
+    a.process?.pid === b.process?.pid &&
     a.upstream === b.upstream &&
     a.endedAt === b.endedAt &&
     a.error?.code === b.error?.code

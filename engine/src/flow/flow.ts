@@ -3,6 +3,7 @@ import { type Endpoint, formatEndpoint } from "../endpoint.ts";
 import { DialError, type DialErrorCode } from "../errors.ts";
 import type { InboundKind } from "../inbound/request.ts";
 import type { Decision } from "../router/route.ts";
+import type { FlowProcess } from "./processes.ts";
 import { Splice } from "./splice.ts";
 
 export type FlowState = "dialing" | "open" | "half-closed" | "ended";
@@ -24,6 +25,7 @@ export interface FlowRecord {
   readonly upstream: string;
   readonly rule?: number;
   readonly state: FlowState;
+  readonly process?: FlowProcess;
   readonly startedAt: number;
   readonly up: number;
   readonly down: number;
@@ -48,6 +50,9 @@ export class Flow {
   #end: (error: DialError) => void;
   #endedAt: number | undefined;
   #error: Error | undefined;
+
+  /** The program that opened it; null where it was looked for and not found, undefined before. */
+  process: FlowProcess | null | undefined;
 
   /** For the sweep: since when nothing has happened (monotonic milliseconds), and the bytes already in the metrics. */
   quietSince = performance.now();
@@ -129,6 +134,7 @@ export class Flow {
       upstream: this.decision.to,
       ...(this.decision.rule !== undefined && { rule: this.decision.rule }),
       state: this.state,
+      ...(this.process && { process: this.process }),
       startedAt: this.startedAt,
       up: this.bytesUp,
       down: this.bytesDown,

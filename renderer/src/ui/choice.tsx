@@ -24,6 +24,7 @@ export function Choices<Value extends string>({
   const id = useId();
   return (
     <fieldset
+      data-missing={error !== undefined || undefined}
       className={styles["choices"]}
       aria-describedby={error === undefined ? undefined : `${id}-error`}
     >

@@ -88,8 +88,12 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
   const save = async () => {
     setSubmitted(true);
     setFailure(undefined);
-    if (Object.keys(errors).length > 0 || (needsChoice && kept === undefined)) {
-      focusFirstError();
+    if (Object.keys(errors).length > 0) {
+      focusFirst(INVALID);
+      return;
+    }
+    if (needsChoice && kept === undefined) {
+      focusFirst(MISSING_CHOICE);
       return;
     }
     setSaving(true);
@@ -103,14 +107,14 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
       const problems = error instanceof ControlError ? (error.problems ?? []) : [];
       setFailure({ message: error instanceof Error ? error.message : String(error), problems });
       setSaving(false);
-      if (problems.length > 0) focusFirstError();
+      if (problems.length > 0) focusFirst(INVALID);
     }
   };
 
   const startTest = () => {
     setSubmitted(true);
     if (Object.keys(errors).length > 0 || badTarget) {
-      focusFirstError();
+      focusFirst(INVALID);
       return;
     }
     const endpoint = parseTarget(target);
@@ -292,10 +296,13 @@ function useDraft(key: string, form: UpstreamForm, dirty: boolean, name: string)
   };
 }
 
+const INVALID = "dialog [aria-invalid=true]";
+const MISSING_CHOICE = "dialog fieldset[data-missing] input";
+
 /** Once the errors are drawn. */
-function focusFirstError(): void {
+function focusFirst(selector: string): void {
   requestAnimationFrame(() => {
-    const field = document.querySelector<HTMLElement>("dialog [aria-invalid=true]");
+    const field = document.querySelector<HTMLElement>(selector);
     const more = field?.closest("details");
     if (more) more.open = true;
     field?.focus();

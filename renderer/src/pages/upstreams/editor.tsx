@@ -25,6 +25,9 @@ type Loaded =
   | { readonly state: "unreadable"; readonly document: ConfigDocument }
   | { readonly state: "failed"; readonly message: string };
 
+/** An engine that answers sooner, as it nearly always does, is not worth a look at an empty form. */
+const SLOW_MS = 300;
+
 /** One upstream, at the side of the list. */
 export function Editor({ name, duplicateOf: source, onClose }: EditorProps) {
   const text = useText();
@@ -52,6 +55,12 @@ export function Editor({ name, duplicateOf: source, onClose }: EditorProps) {
     // It begins from what the configuration says when it is opened.
   }, [wanted, name]);
 
+  const [slow, setSlow] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setSlow(true), SLOW_MS);
+    return () => clearTimeout(timer);
+  }, []);
+
   const close = () => onClose();
   const title = name === undefined ? words.newTitle : words.editTitle(name);
   const foot = <Button onClick={close}>{text.common.close}</Button>;
@@ -67,6 +76,7 @@ export function Editor({ name, duplicateOf: source, onClose }: EditorProps) {
         />
       );
     case "loading":
+      if (!slow) return null;
       return (
         <Dialog title={title} shape="side" onClose={close} foot={foot}>
           <span className="visually-hidden" role="status">

@@ -142,7 +142,7 @@ test("only what was touched is written, so comments, variables and relative path
   const after = { ...before, values: { ...before.values, pool_size: "4", via: "" } };
   const edits = editsOf(before, after, {});
   assert.deepEqual(edits, [{ kind: "set-upstream", name: "bastion", upstream: { pool_size: 4 } }]);
-  const written = editConfig(text, edits as Parameters<typeof editConfig>[1]);
+  const written = editConfig(text, edits);
   assert.equal(written, text.replace("pool_size: 2", "pool_size: 4"));
 });
 
@@ -157,17 +157,17 @@ test("the user of user@host goes with the address, which would contradict it oth
   const before = formFrom(text, "a");
   assert.equal(before.values.user, "old");
   const changed = { ...before, values: { ...before.values, user: "new" } };
-  const written = editConfig(text, editsOf(before, changed, {}) as Parameters<typeof editConfig>[1]);
+  const written = editConfig(text, editsOf(before, changed, {}));
   assert.equal(formFrom(written, "a").values.user, "new");
   const emptied = { ...before, values: { ...before.values, user: "" } };
-  const without = editConfig(text, editsOf(before, emptied, {}) as Parameters<typeof editConfig>[1]);
+  const without = editConfig(text, editsOf(before, emptied, {}));
   assert.equal(formFrom(without, "a").values.user, undefined);
 });
 
 test("another type takes the keys of the old one out", () => {
   const before = formFrom(everything, "web");
   const after: UpstreamForm = { ...before, type: "ssh", secrets: emptyForm.secrets };
-  const text = editConfig(everything, editsOf(before, after, {}) as Parameters<typeof editConfig>[1]);
+  const text = editConfig(everything, editsOf(before, after, {}));
   assert.deepEqual(toFile(formFrom(text, "web")), { type: "ssh", address: "proxy.example.com:443" });
 });
 
