@@ -64,6 +64,7 @@ class EngineProcess {
         version,
         connected: false,
         history: { file: history },
+        secretStore: this.#secrets,
       });
     } catch (error) {
       this.#say({ kind: "refused", message: sentenceOf(error, configFile) });

@@ -117,6 +117,10 @@ describe("the desktop app's bundles", () => {
     assert.match((await client.call("config.read", {})).text, /socks5: 127\.0\.0\.1:1080/);
     if (existsSync(join(root, "native/sshcrypto/build/Release/sshcrypto.node")))
       assert.equal(status.sshCrypto, "native");
+    const support = client.call("secret.support", {});
+    const { id } = (await engine.says("secret")) as { readonly id?: string };
+    engine.tell({ kind: "secret", id, answer: { error: "this desktop has no keyring" } });
+    assert.deepEqual(await support, { keychain: false, reason: "this desktop has no keyring" });
     engine.tell({ kind: "woke-up" });
     assert.equal(await engine.end(), 0);
     await client.closed;
