@@ -25,7 +25,7 @@ import { Updates, type Updater } from "./updates.ts";
 import { denyPermissions, MainWindow } from "./windows.ts";
 
 /** Where the parts of this build are. */
-export interface DesktopFolders {
+interface DesktopFolders {
   /** The preload script, the engine's entry, the interface. */
   readonly preload: string;
   readonly engineEntry: string;

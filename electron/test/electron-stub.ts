@@ -241,7 +241,7 @@ export class StubTray extends EventEmitter implements TrayPart {
 
 const templates = new WeakMap<Menu, MenuItemConstructorOptions[]>();
 
-export function templateOf(menu: Menu): MenuItemConstructorOptions[] {
+function templateOf(menu: Menu): MenuItemConstructorOptions[] {
   return templates.get(menu) ?? [];
 }
 
