@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { ControlError } from "@sockeye/engine/control/control-error";
 import type { EngineApi } from "@sockeye/engine/control/host";
 import { registerCheck } from "./check.ts";
+import { registerCleanUp } from "./clean-up.ts";
 import { registerCompletion } from "./completion.ts";
 import { type Context, VERSION } from "./context.ts";
 import { registerDemo } from "./demo.ts";
@@ -61,6 +62,7 @@ function createProgram(context: Context): Command {
     registerStatus,
     registerFlows,
     registerExplain,
+    registerCleanUp,
     registerUi,
     registerDemo,
     registerCompletion,

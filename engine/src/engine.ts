@@ -41,6 +41,7 @@ import { HelperError } from "./helper/client.ts";
 import { systemHelper } from "./helper/source.ts";
 import { describeHelper } from "./helper/status.ts";
 import { Intake } from "./intake.ts";
+import { IdleMemory } from "./idle-memory.ts";
 import { TunMode } from "./tun/mode.ts";
 import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
@@ -95,6 +96,7 @@ class RunningEngine implements Engine {
   readonly #table: FlowTable;
   /** Only a client that looks at flows makes it work. */
   readonly #processes: FlowProcesses;
+  readonly #idleMemory: IdleMemory;
   readonly #upstreams: UpstreamSet;
   readonly #udpSupport = new UdpSupport();
   /** Closed before the upstreams that it goes through. */
@@ -137,6 +139,7 @@ class RunningEngine implements Engine {
     this.prompts = new ControlPrompter({ terminal: options.prompter });
     const numbers = () => this.#metrics.snapshot();
     this.#history = options.history && new History({ ...options.history, numbers, log: this.#log });
+    this.#idleMemory = new IdleMemory({ work: () => this.#table.totals });
     this.#upstreams = new UpstreamSet(
       upstreamEnvironment(this.#limits, this.#upstreamEvents(), this.#log, {
         ...options,
@@ -263,6 +266,7 @@ class RunningEngine implements Engine {
     await this.#upstreams.close();
     this.#table.close();
     await this.#processes.close();
+    this.#idleMemory.close();
     await this.#listeners.close();
     await this.#control?.close();
     this.#ports.close();

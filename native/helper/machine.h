@@ -65,6 +65,9 @@ std::unique_ptr<Machine> thisMachine();
  */
 std::vector<std::string> undo(bool keepKillSwitch);
 
+/** What undo() would undo now, in words for people. */
+std::vector<std::string> whatIsSet();
+
 /** A line for whoever reads our log. */
 void say(const std::string& sentence);
 

@@ -83,24 +83,24 @@ if (await enterNamespace(import.meta.filename)) {
   const before = machineState();
 
   describe("killed at every step of connecting and disconnecting, the machine is as before", () => {
-    it("when it is the engine, 20 times", async () => {
-      for (let i = 0; i < 20; i++) {
-        await killEngineDuring((i % 5) + (i < 10 ? 0 : 1));
+    it("when it is the engine, 10 times", async () => {
+      for (let i = 0; i < 10; i++) {
+        await killEngineDuring((i % 5) + (i < 5 ? 0 : 1));
         await settled(before);
       }
     });
 
     for (const victim of ["worker", "guardian"] as const) {
-      it(`when it is the ${victim}, 30 times`, async () => {
-        for (let i = 0; i < 30; i++) {
+      it(`when it is the ${victim}, 15 times`, async () => {
+        for (let i = 0; i < 15; i++) {
           await killDuring(i % 5, victim, i % 3);
           await settled(before);
         }
       });
     }
 
-    it("when it is both, once the next helper starts or the clean-up has run, 20 times", async () => {
-      for (let i = 0; i < 20; i++) {
+    it("when it is both, once the next helper starts or the clean-up has run, 10 times", async () => {
+      for (let i = 0; i < 10; i++) {
         await killDuring(i % 5, "both", i % 3);
         if (i % 2 === 0) {
           assert.equal(cleanUp(), "");

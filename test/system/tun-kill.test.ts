@@ -1,12 +1,23 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import { cleanUp } from "@sockeye/engine/helper/spawn";
 import { PORT } from "../peers/far-services.ts";
 import { enterNamespace } from "../peers/namespace.ts";
 import { connectFailure, exchange, until } from "../peers/tun-client.ts";
-import { type Engine, FAR, machineState, shell, TARGETS, TunWorld, UPSTREAM } from "../peers/tun-world.ts";
+import {
+  type Engine,
+  FAR,
+  machineState,
+  program,
+  shell,
+  TARGETS,
+  TunWorld,
+  UPSTREAM,
+} from "../peers/tun-world.ts";
 
+const CLI = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
 const ROUNDS = Number(process.env["SOCKEYE_TEST_KILLS"] ?? 20);
 /** Milliseconds after its start within which an engine that starts is killed at random. */
 const START_SPAN_MS = 1200;
@@ -20,6 +31,11 @@ if (await enterNamespace(import.meta.filename)) {
     tun: { dns: "fake-ip" },
     limits: { drain_timeout: 0 },
   });
+
+  function sockeye(command: string, as: readonly string[] = []): ReturnType<typeof program> {
+    const [name, ...args] = [...as, process.execPath, CLI, command];
+    return program([name, ...args]);
+  }
 
   async function restored(engine: Engine): Promise<void> {
     await until(() => engine.helperPids().length === 0, "the helper ends");
@@ -63,6 +79,30 @@ if (await enterNamespace(import.meta.filename)) {
       await engine.stop();
     });
   }
+
+  test("`sockeye cleanup` says what a killed helper left and undoes it, says who uses TUN mode, and wants root", async () => {
+    const engine = await world.engine(config);
+    const busy = await sockeye("cleanup");
+    assert.equal(busy.status, 1);
+    assert.match(busy.stderr, /^sockeye: TUN mode is in use already, by process \d+ of user 0\n$/);
+    const [guardian, worker] = engine.helperPids();
+    // Neither is to see the other end.
+    process.kill(worker!, "SIGSTOP");
+    for (const pid of [guardian!, worker!, engine.pid]) process.kill(pid, "SIGKILL");
+    await until(() => engine.helperPids().length === 0 && engine.ended, "all are gone");
+    assert.notEqual(machineState(), before);
+
+    const ordinary = await sockeye("cleanup", ["unshare", "--user", "--map-user=54321"]);
+    assert.equal(ordinary.status, 1);
+    assert.match(ordinary.stderr, /^sockeye: [^\n]*`sudo [^\n]*sockeye-helper --cleanup`\n$/);
+    assert.notEqual(machineState(), before);
+
+    const { status, stdout, stderr } = await sockeye("cleanup");
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, /undone: policy rules: \d+\n(.*\n)*.*undone: the system's name servers\n/);
+    await restored(engine);
+    assert.equal((await sockeye("cleanup")).stdout, "nothing was left to undo\n");
+  });
 
   test("Ctrl-C gives everything back, while flows run", async () => {
     const engine = await world.engine(config);

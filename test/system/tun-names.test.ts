@@ -1,11 +1,20 @@
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { after, test } from "node:test";
 import { startDnsmasqIn } from "../peers/dnsmasq.ts";
 import { enterNamespace } from "../peers/namespace.ts";
 import { skipWithout } from "../peers/peer-process.ts";
-import { connectFailure } from "../peers/tun-client.ts";
-import { DEEP_NAME, FAR, machineState, program, RESOLV_CONF, TARGETS, TunWorld } from "../peers/tun-world.ts";
+import { connectFailure, until } from "../peers/tun-client.ts";
+import {
+  DEEP_NAME,
+  FAR,
+  machineState,
+  program,
+  RESOLV_CONF,
+  TARGETS,
+  TunWorld,
+  UPSTREAM,
+} from "../peers/tun-world.ts";
 
 if (await enterNamespace(import.meta.filename)) {
   const before = await TunWorld.make().then((world) => ({ world, state: machineState() }));
@@ -120,15 +129,40 @@ if (await enterNamespace(import.meta.filename)) {
     },
   );
 
-  test("back in fake-ip and stopped, the system's name servers are as they were", async () => {
-    await engine.reconfigure(
-      world.config(
-        world.everyWay({ routes: [{ match: "*.corp.internal", to: "ssh" }], tun: { dns: "fake-ip" } }),
-      ),
+  const fakeIp = () =>
+    world.config(
+      world.everyWay({ routes: [{ match: "*.corp.internal", to: "ssh" }], tun: { dns: "fake-ip" } }),
     );
-    assert.match(readFileSync("/etc/resolv.conf", "utf8"), /nameserver 198\.18\.0\.2/);
+  const namesUs = () => readFileSync("/etc/resolv.conf", "utf8").includes("nameserver 198.18.0.2");
+
+  test("back in fake-ip and stopped, the system's name servers are as they were", async () => {
+    await engine.reconfigure(fakeIp());
+    assert.ok(namesUs());
     assert.equal(await engine.stop(), 0);
     assert.equal(machineState(), state);
     assert.equal(readFileSync("/etc/resolv.conf", "utf8"), RESOLV_CONF);
   });
+
+  test(
+    "name servers that another program sets meanwhile are asked from then on, and are there in the end",
+    { skip },
+    async () => {
+      const { tun, ...rest } = fakeIp();
+      const second = await world.engine({ ...rest, tun: tun as Record<string, unknown> });
+      assert.ok(namesUs());
+      const foreign = `# by a DHCP client\nnameserver ${UPSTREAM}\n`;
+      nameServers.push(startDnsmasqIn("far", UPSTREAM, [`host-record=elsewhere.example,${FAR}`]));
+      writeFileSync("/etc/resolv.conf", foreign);
+      await until(namesUs, "the file names us again");
+      await second.logs(/another program changed the system's name servers/);
+      for (const host of [DEEP_NAME, "elsewhere.example"]) {
+        const { stdout, stderr } = await program(["curl", "-sS", "-m", "10", `http://${host}/`]);
+        assert.match(stdout, /hello from far away/, stderr);
+      }
+      assert.equal(await second.stop(), 0);
+      assert.equal(readFileSync("/etc/resolv.conf", "utf8"), foreign);
+      writeFileSync("/etc/resolv.conf", RESOLV_CONF);
+      assert.equal(machineState(), state);
+    },
+  );
 }

@@ -141,7 +141,7 @@ if (await enterNamespace(import.meta.filename)) {
     assert.match(stdout, /Candidate: 1\.0/);
   });
 
-  const noBrowser = browser === undefined ? "no Chromium is installed" : false;
+  const noBrowser = browser === undefined ? skipWithout("chromium") : false;
   test("a browser shows a page of a host that only the far end knows", { skip: noBrowser }, async () => {
     const flags = [
       "--headless",

@@ -57,6 +57,39 @@ if (await enterNamespace(import.meta.filename)) {
     },
   );
 
+  test(
+    "with everything captured, an upstream that is reached over IPv6 is not, whichever default route there is",
+    { skip: skipWithout("tcpdump") },
+    async () => {
+      const { address } = world.upstreams["ssh"]!;
+      const port = String(address).split(":").at(-1);
+      const over6 = { ...world.upstreams["ssh"], address: `[${UPSTREAM6}]:${port}` };
+      const upstreams = { ...world.upstreams, ssh: over6 };
+      const capture = await Capture.start("sockeye0", join(world.directory, "loops6.pcap"));
+      await engine.reconfigure(world.config({ ...config, upstreams }));
+      const established = () => shell(`ss -H -t -n state established dst [${UPSTREAM6}]:${port}`).trim();
+      for (const gateway of ["2001:db8:2::1 dev near1", "2001:db8:1::1 dev near0"]) {
+        shell(`ip -6 route replace default via ${gateway}`);
+        for (const host of TARGETS.ssh) {
+          await until(
+            () =>
+              exchange(host).then(
+                (text) => text === "hello",
+                () => false,
+              ),
+            `${host} answers`,
+            30_000,
+          );
+          assert.equal(await download(host, BYTES), patternChecksum(BYTES));
+        }
+        assert.notEqual(established(), "");
+      }
+      const { addresses } = await capture.stop();
+      for (const host of TARGETS.ssh) assert.ok(addresses.has(addressKey(host)), host);
+      assert.equal(addresses.has(addressKey(UPSTREAM6)), false);
+    },
+  );
+
   test("networks of the file that change are captured and let go, and a wrong file changes nothing", async () => {
     const routes = () => shell("ip route show table 5200").trim();
     await engine.reconfigure(world.config(world.everyWay({ tun: { cidrs: ["10.77.0.0/16"] } })));

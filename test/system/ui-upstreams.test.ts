@@ -128,7 +128,7 @@ describe("upstreams in the interface", { skip: skipWithoutChromium() }, () => {
     await editor.getByText("an address is host:port, without a scheme such as http://").waitFor();
     assert.equal(await editor.getByLabel("Address").getAttribute("aria-invalid"), "true");
     await editor.getByRole("button", { name: "Save" }).click();
-    assert.equal(await isFocused(editor.getByLabel("Name", { exact: true })), true);
+    await until(() => isFocused(editor.getByLabel("Name", { exact: true })));
     assert.deepEqual(Object.keys((await fileOf(on)).upstreams ?? {}), ["other"]);
   });
 
@@ -185,7 +185,7 @@ describe("upstreams in the interface", { skip: skipWithoutChromium() }, () => {
     await page.getByText("three is number 2 of 3 now").waitFor({ state: "attached" });
     await page.keyboard.press("Alt+ArrowUp");
     await page.getByText("three is number 1 of 3 now").waitFor({ state: "attached" });
-    assert.equal(await isFocused(page.getByRole("link", { name: "three" })), true);
+    await until(() => isFocused(page.getByRole("link", { name: "three" })));
     await until(async () => Object.keys((await fileOf(on)).upstreams ?? {}).join() === "three,one,two");
 
     await page.keyboard.press("Tab");
@@ -207,7 +207,7 @@ describe("upstreams in the interface", { skip: skipWithoutChromium() }, () => {
     const editor = page.getByRole("dialog", { name: "New upstream" });
     const name = editor.getByLabel("Name", { exact: true });
     await name.waitFor();
-    assert.equal(await isFocused(name), true);
+    await until(() => isFocused(name));
     assert.equal(await name.inputValue(), "one-2");
     await page.keyboard.press("Control+A");
     await page.keyboard.type("copy");
@@ -357,7 +357,7 @@ async function stepsOf(within: Locator): Promise<string[]> {
 }
 
 async function isFocused(element: Locator): Promise<boolean> {
-  return (await element.evaluate("(element) => element === document.activeElement")) === true;
+  return (await element.and(element.page().locator(":focus")).count()) === 1;
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {

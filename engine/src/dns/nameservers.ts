@@ -14,7 +14,7 @@ const AVOID_MS = 30_000;
 export class Nameservers implements DnsPath {
   readonly key = "nameservers";
   readonly tries = 1;
-  readonly #conf: ResolvConf;
+  #conf: ResolvConf;
   readonly #ask: AskServer;
   readonly #port: number;
   readonly #silentUntil = new Map<string, number>();
@@ -25,6 +25,11 @@ export class Nameservers implements DnsPath {
     this.#conf = conf;
     this.#ask = ask;
     this.#port = options.port ?? 53;
+  }
+
+  /** Others from now on. */
+  use(conf: ResolvConf): void {
+    this.#conf = conf;
   }
 
   /**

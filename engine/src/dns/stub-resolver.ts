@@ -45,12 +45,19 @@ type Found =
   | { readonly kind: "none" }
   | { readonly kind: "failed"; readonly cause: unknown };
 
+/** We may be named there, by ourselves, or by a run that ended without putting back what it changed. */
+function withoutOurs(resolvConf: string): ResolvConf {
+  const conf = parseResolvConf(resolvConf);
+  const isOurs = (host: string) => (DNS_SERVERS as readonly string[]).includes(host);
+  return { ...conf, nameservers: conf.nameservers.filter((host) => !isOurs(host)) };
+}
+
 /**
  * Resolves names as the system would have, had its DNS not been pointed at us: /etc/hosts, then the original name servers,
  * asked over sockets that stay out of the TUN device. What nsswitch.conf(5) knows beside files and DNS is not asked.
  */
 export class StubResolver {
-  readonly #conf: ResolvConf;
+  #conf: ResolvConf;
   readonly #hosts: ReadonlyMap<string, readonly string[]>;
   readonly #families: () => readonly (4 | 6)[];
   readonly #deadlineMs: number;
@@ -58,15 +65,18 @@ export class StubResolver {
   readonly nameservers: Nameservers;
 
   constructor(options: StubResolverOptions) {
-    const conf = parseResolvConf(options.resolvConf);
-    // We may be named there, by a run that ended without putting back what it changed.
-    const isOurs = (host: string) => (DNS_SERVERS as readonly string[]).includes(host);
-    this.#conf = { ...conf, nameservers: conf.nameservers.filter((host) => !isOurs(host)) };
+    this.#conf = withoutOurs(options.resolvConf);
     this.#hosts = parseHosts(options.hosts ?? "");
     this.#families = options.families ?? (() => [6, 4]);
     this.#deadlineMs = options.deadlineMs ?? DEADLINE_MS;
     const port = options.port === undefined ? {} : { port: options.port };
     this.nameservers = new Nameservers(this.#conf, options.ask ?? askDirectly(), port);
+  }
+
+  /** The system's name servers are others now. @param resolvConf as in the options. */
+  use(resolvConf: string): void {
+    this.#conf = withoutOurs(resolvConf);
+    this.nameservers.use(this.#conf);
   }
 
   /** In the place of the system's look-up: see Resolver.use(). `done` is called once, never before this returns. */

@@ -51,18 +51,29 @@ export async function spawnHelper(onLog: (line: string) => void): Promise<Spawne
   }
 }
 
-/**
- * Undoes what a helper that was killed left behind, its kill switch included. Needs root.
- * @returns "" or what could not be undone.
- */
-export function cleanUp(): string {
-  const { status, error, stderr } = spawnSync(helperProgram(), ["--cleanup"], {
+export interface CleanUp {
+  /** What there was to undo and was undone, a few words each. */
+  readonly undone: readonly string[];
+  /** "" or what could not be undone, or who uses TUN mode now. */
+  readonly problem: string;
+}
+
+/** Undoes what a helper that was killed left behind, its kill switch included. Needs root. */
+export function cleanUpAll(): CleanUp {
+  const { status, error, stdout, stderr } = spawnSync(helperProgram(), ["--cleanup"], {
     encoding: "utf8",
     timeout: CLEANUP_MS,
     env: {},
   });
-  if (error !== undefined) return error.message;
-  return status === 0 ? "" : stderr.trim();
+  if (error !== undefined) return { undone: [], problem: error.message };
+  const undone = stdout.split("\n").filter((line) => line !== "");
+  if (status === 0) return { undone, problem: "" };
+  return { undone, problem: stderr.trim() || `${helperProgram()} ended with ${status}` };
+}
+
+/** As cleanUpAll(). @returns "" or what could not be undone. */
+export function cleanUp(): string {
+  return cleanUpAll().problem;
 }
 
 function readLines(child: ChildProcess, onLine: (line: string) => void): void {

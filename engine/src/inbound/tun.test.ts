@@ -3,6 +3,8 @@ import type { Duplex } from "node:stream";
 import { isIP } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { answerA, DnsServer } from "../../../test/peers/dns-server.ts";
 import { startEcho, startTcpServer, startUdpEcho } from "../../../test/peers/echo.ts";
 import { FrameReader, writeFrame } from "../dns/frames.ts";
@@ -37,6 +39,14 @@ const networks = { full: "192.0.2.1", plain: "198.51.100.1", blocked: "203.0.113
 
 /** Where datagrams come from that went to a name: only the far end knows its address. */
 const farEnd = "203.0.113.50";
+
+/** Bytes that are held once what is garbage is collected. */
+function heldMemory(): number {
+  setFlagsFromString("--expose-gc");
+  runInNewContext("gc()");
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
 
 async function until(condition: () => boolean, what = "it did not happen"): Promise<void> {
   for (let tries = 0; !condition(); tries++) {
@@ -289,6 +299,38 @@ describe("a connection through the TUN device", () => {
     world.device.lose(error);
     await until(() => world.table.size === 0 && echo.open === 0);
     assert.deepEqual(lost, [error]);
+  });
+
+  it("leaves no memory behind: 400 flows hold what the 400 before them did", async () => {
+    const echo = await peer(startEcho());
+    const world = worldWith();
+    const clients = new Map<number, SampleClient>();
+    world.device.onPacket = (packet) => clients.get(packet.readUInt16BE(22))?.take(packet);
+    const fourHundred = async (): Promise<number> => {
+      for (let port = 20_000; port < 20_400; port++) {
+        const flow = { source: "10.0.0.2", sourcePort: port, target: networks.full, targetPort: echo.port };
+        const client = new SampleClient(world.device, flow);
+        clients.set(port, client);
+        client.connect();
+        // More at a time than a listener's backlog would be sent again after a second only.
+        if (port % 100 === 99) await until(() => [...clients.values()].every(({ connected }) => connected));
+      }
+      const all = [...clients.values()];
+      for (const client of all) client.write(Buffer.alloc(2000, 1));
+      await until(() => all.every(({ received }) => received.length > 0));
+      for (const [port, client] of clients) {
+        if (port % 2 === 0) client.end();
+        else client.abort();
+      }
+      await until(() => world.table.size + world.tun.stats.tcp + echo.open === 0);
+      clients.clear();
+      await sleep(50);
+      return heldMemory();
+    };
+    await fourHundred();
+    const before = await fourHundred();
+    const after = await fourHundred();
+    assert.ok(after - before < 400_000, `${after - before} bytes more`);
   });
 
   it("ends with the inbound, which gives the device back", async () => {

@@ -36,7 +36,9 @@ export interface TunInbound {
   readonly stats: StackStats;
   /** For what is open, too; connections beyond a smaller number stay. */
   setLimits(limits: Pick<Partial<StackLimits>, "tcp" | "udp">): void;
-  /** Ends what is open, and gives the device back. */
+  /** Cuts all connections that are open, at once, and resets them for their applications; new ones are served. */
+  reset(): void;
+  /** Ends what is open, as reset() does, and gives the device back. */
   close(): Promise<void>;
 }
 
@@ -79,6 +81,10 @@ class OpenTun implements TunInbound, StackHandler {
 
   setLimits(limits: Pick<Partial<StackLimits>, "tcp" | "udp">): void {
     this.#driver.setLimits(limits);
+  }
+
+  reset(): void {
+    this.#driver.reset();
   }
 
   async close(): Promise<void> {

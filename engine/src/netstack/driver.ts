@@ -58,7 +58,12 @@ export class StackDriver {
     this.#setTimer();
   }
 
-  /** Fails connections and tells sources, on our side: applications hear nothing more from the device, which is closed. */
+  /** Ends all connections, and tells their applications. */
+  reset(): void {
+    this.#stack.reset();
+  }
+
+  /** Ends connections, as reset() does, and sources, and closes the device. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

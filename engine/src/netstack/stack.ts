@@ -190,11 +190,22 @@ export class Stack {
     this.#end();
   }
 
-  /** Ends everything: streams, attempts and sources hear it, the applications' system does not. Nothing comes or goes after it. */
+  /**
+   * Ends all of TCP: streams and attempts hear it, and so does the applications' system, by RSTs. What it does not believe it
+   * asks about (RFC 5961 §3.2), and it is answered as long as the stack goes on.
+   */
+  reset(): void {
+    if (this.#closed) return;
+    this.#begin();
+    this.#tcp.reset();
+    this.#end();
+  }
+
+  /** Ends everything, as reset() does, and sources hear it. Nothing comes or goes after it. */
   close(): void {
     if (this.#closed) return;
     this.#begin();
-    this.#tcp.close();
+    this.#tcp.reset();
     this.#udp.close();
     this.#echo.close();
     this.#end();

@@ -2,12 +2,13 @@ import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Config } from "../config/config.ts";
 import type { EngineStatus } from "../control/contract.ts";
-import { DEVICE_ADDRESSES, planDns } from "../dns/plan.ts";
+import { DEVICE_ADDRESSES, type DnsPlan, planDns } from "../dns/plan.ts";
 import { DnsService } from "../dns/service.ts";
 import { openPipeDevice } from "../device/pipe-device.ts";
 import { openTunDevice } from "../device/tun-device.ts";
 import { BoundSockets } from "../helper/bound-sockets.ts";
 import type { HelperClient, OpenedDevice } from "../helper/client.ts";
+import type { DnsWay } from "../helper/protocol.ts";
 import type { HelperSource } from "../helper/source.ts";
 import { MarkedSockets } from "../helper/marked-sockets.ts";
 import type { InboundHandler } from "../inbound/request.ts";
@@ -25,7 +26,8 @@ import { endangeredSessions } from "./inbound-sessions.ts";
 import { findOverlaps } from "./preflight.ts";
 import { Reachability } from "./reachability.ts";
 import { stackLimits } from "./stack-limits.ts";
-import { type Resolving, resolvePast } from "./resolving.ts";
+import { ResolvConfWatch } from "./resolv-conf-watch.ts";
+import { type Resolving, resolvePast, systemResolvConf } from "./resolving.ts";
 
 /** The system adds a number. */
 const DEVICE_NAME = "sockeye";
@@ -104,7 +106,7 @@ export class TunMode {
   }
 
   /**
-   * Gives everything back to the system. Connections through the device are cut.
+   * Gives everything back to the system. Connections through the device are cut, and their applications told.
    * @param options.liftKillSwitch one may be left of a session that has ended: it is released as well. One that was left by
    * our own is in any case.
    */
@@ -199,10 +201,13 @@ class Running {
   readonly #dns: DnsService;
   readonly #reachability: Reachability;
   readonly #ipv6: boolean;
+  readonly #resolvConf: ResolvConfWatch | undefined;
   #inbound!: TunInbound;
   #wanted: Wanted;
   #networks: readonly string[] = [];
-  #asksUs = false;
+  #asksUs: DnsPlan | undefined;
+  /** How the system was told. */
+  #dnsWay: DnsWay = "none";
 
   /** Opens the device and captures. @throws {Error} and has undone all of it then. */
   static async start(
@@ -255,6 +260,7 @@ class Running {
     this.#reachability = new Reachability({
       dialer: (target) => upstream(this.#wanted.router.route(target).to),
     });
+    this.#resolvConf = process.platform === "linux" ? this.#watchResolvConf() : undefined;
   }
 
   get state(): TunState {
@@ -327,9 +333,29 @@ class Running {
     await this.#client.capture({ networks: [...new Set(networks)], excluded: exclude, killSwitch });
     this.#networks = networks;
     if (!plan && !this.#asksUs) return;
-    const way = await this.#client.dns(plan?.servers ?? [], plan?.domains ?? []);
-    this.#asksUs = plan !== undefined;
-    this.#options.log.info({ way, servers: plan?.servers }, "the system's name servers were set");
+    this.#dnsWay = await this.#client.dns(plan?.servers ?? [], plan?.domains ?? []);
+    this.#asksUs = plan;
+    this.#resolvConf?.settle();
+    this.#options.log.info(
+      { way: this.#dnsWay, servers: plan?.servers },
+      "the system's name servers were set",
+    );
+  }
+
+  #watchResolvConf(): ResolvConfWatch {
+    const { log, onWarning } = this.#options;
+    return new ResolvConfWatch({
+      read: systemResolvConf,
+      onServers: (text) => this.#resolving.stub.use(text),
+      isOurs: () => this.#asksUs !== undefined && this.#dnsWay === "file",
+      claim: async () => {
+        const { servers, domains } = this.#asksUs ?? { servers: [], domains: [] };
+        this.#dnsWay = await this.#client.dns(servers, domains);
+      },
+      onClaim: () => log.warn("another program changed the system's name servers; Sockeye's were set again"),
+      onGivingUp: onWarning,
+      onError: (error) => log.error({ err: error }, "the system's name servers could not be set again"),
+    });
   }
 
   /** Where excluded networks are routes to a gateway, they follow it. @throws {Error} */
@@ -337,9 +363,15 @@ class Running {
     if (process.platform !== "linux") await this.#capture();
   }
 
-  /** In order: the system first, so that new connections go their own way. @returns what could not be undone. */
+  /**
+   * In order: applications are told while the way to them is still open (behind a strict reverse path filter the routes are
+   * part of it), then the system, so that new connections go their own way, and then those that came meanwhile.
+   * @returns what could not be undone.
+   */
   async stop({ keepKillSwitch = false } = {}): Promise<readonly string[]> {
+    this.#resolvConf?.close();
     try {
+      (this.#inbound as TunInbound | undefined)?.reset();
       return await this.#client.release({ keepKillSwitch });
     } catch (error) {
       return [(error as Error).message];

@@ -34,7 +34,7 @@ export function resolvePast(source: SocketSource, egress: Egress, resolver: Reso
   };
   const ask = askDirectly(sockets);
   const stub = new StubResolver({
-    resolvConf: resolvConf(),
+    resolvConf: systemResolvConf(),
     hosts: readText(hostsFile()) ?? "",
     ask,
   });
@@ -50,8 +50,8 @@ async function openSocket(source: SocketSource, family: 4 | 6, server: string): 
   return socket;
 }
 
-/** Windows has no such file, but Node knows its adapters' servers. */
-function resolvConf(): string {
+/** What names the system's servers, as it is now. Windows has no such file, but Node knows its adapters' servers. */
+export function systemResolvConf(): string {
   if (process.platform !== "win32") return originalResolvConf(readText);
   return getServers()
     .map((server) => `nameserver ${server.replace(/^\[(.*)\].*$/, "$1")}`)

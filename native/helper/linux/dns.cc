@@ -126,7 +126,14 @@ std::string setFileDns(const Dns& dns) {
 std::string restoreFileDns() {
   std::string ours, original, current;
   Attributes attributes{};
-  if (const int error = readFile(oursPath().c_str(), ours)) return error == ENOENT ? "" : failure(oursPath(), error);
+  removeUnfinished(kResolvConf);
+  if (const int error = readFile(oursPath().c_str(), ours)) {
+    if (error != ENOENT) return failure(oursPath(), error);
+    // Nothing was set yet, or all is back.
+    removeUnfinished(oursPath());
+    const int failed = removeFile(originalPath());
+    return failed == 0 ? "" : failure(kStateFolder, failed);
+  }
   if (const int error = readFile(originalPath().c_str(), original, &attributes)) return failure(originalPath(), error);
   if (const int error = readFile(kResolvConf, current)) return failure(kResolvConf, error);
 
@@ -160,6 +167,11 @@ std::string setDns(const Dns& dns, DnsWay way, Journal& journal) {
   if (way == DnsWay::file) return setFileDns(dns);
   if (const int error = saveJournal(journal)) return failure("the journal", error);
   return setLinkDns(dns, journal);
+}
+
+bool isDnsSet(const Journal& journal) {
+  std::string ours;
+  return journal.dnsDevice != 0 || readFile(oursPath().c_str(), ours) == 0;
 }
 
 std::string restoreDns(Journal& journal) {

@@ -19,6 +19,9 @@ DnsWay dnsWay();
 /** Points the link, or the machine, at the servers. The journal is written first. @returns "", or what went wrong. */
 std::string setDns(const Dns& dns, DnsWay way, Journal& journal);
 
+/** Whether there is something to restore. */
+bool isDnsSet(const Journal& journal);
+
 /** Undoes setDns(), of this process or another, and reads back. @returns "", or what could not be undone. */
 std::string restoreDns(Journal& journal);
 

@@ -144,6 +144,20 @@ std::string ownPath() {
 
 std::unique_ptr<Machine> thisMachine() { return std::make_unique<LinuxMachine>(); }
 
+std::vector<std::string> whatIsSet() {
+  std::vector<std::string> set;
+  const Journal journal = loadJournal();
+  if (journal.killSwitch != KillSwitch::off) set.push_back("the kill switch");
+  Netlink netlink;
+  Layout found;
+  if (netlink.routes(found.routes) == 0 && !found.routes.empty())
+    set.push_back("routes: " + std::to_string(found.routes.size()));
+  if (netlink.rules(found.rules) == 0 && !found.rules.empty())
+    set.push_back("policy rules: " + std::to_string(found.rules.size()));
+  if (isDnsSet(journal)) set.push_back("the system's name servers");
+  return set;
+}
+
 std::vector<std::string> undo(bool keepKillSwitch) {
   std::vector<std::string> problems;
   Journal journal = loadJournal();

@@ -66,6 +66,9 @@ class MacMachine final : public Machine {
 
 std::unique_ptr<Machine> thisMachine() { return std::make_unique<MacMachine>(); }
 
+/** What is set goes with its owner or with the device; see undo(). */
+std::vector<std::string> whatIsSet() { return {}; }
+
 std::vector<std::string> undo(bool) {
   std::vector<std::string> problems;
   for (const std::string& problem : {restoreDns(), removeRoutes()})

@@ -20,6 +20,9 @@ int writeAll(int file, const std::string& content) {
   return fsync(file) == 0 ? 0 : errno;
 }
 
+/** What is to take the place of a file, until it is whole. */
+std::string unfinished(const std::string& path) { return path + ".sockeye-new"; }
+
 int syncFolderOf(const std::string& path) {
   const std::string folder = path.substr(0, path.rfind('/'));
   const int file = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -60,7 +63,7 @@ int readFile(const char* path, std::string& content, Attributes* attributes) {
 }
 
 int replaceFile(const std::string& path, const std::string& content, const Attributes& attributes) {
-  const std::string next = path + ".sockeye-new";
+  const std::string next = unfinished(path);
   unlink(next.c_str());
   const int file = open(next.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
   if (file < 0) return errno;
@@ -85,8 +88,11 @@ int overwriteFile(const char* path, const std::string& content) {
 }
 
 int removeFile(const std::string& path) {
+  unlink(unfinished(path).c_str());
   if (unlink(path.c_str()) != 0) return errno == ENOENT ? 0 : errno;
   return syncFolderOf(path);
 }
+
+void removeUnfinished(const std::string& path) { unlink(unfinished(path).c_str()); }
 
 }  // namespace sockeye

@@ -37,8 +37,10 @@ int readFile(const char* path, std::string& content, Attributes* attributes = nu
 int replaceFile(const std::string& path, const std::string& content, const Attributes& attributes);
 /** Overwrites a file where it is, through a link or on a mount. Until it returns, readers may find its beginning only. */
 int overwriteFile(const char* path, const std::string& content);
-/** Gone, on disk too. A file that is not there is gone. */
+/** Gone, on disk too, and with it what replaceFile() left where it was killed. A file that is not there is gone. */
 int removeFile(const std::string& path);
+/** Removes what replaceFile() left where it was killed, and nothing else. */
+void removeUnfinished(const std::string& path);
 
 }  // namespace sockeye
 

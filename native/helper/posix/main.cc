@@ -4,7 +4,7 @@
 //   sockeye-helper --fd N      serves the one client at the other end of an inherited, connected Unix socket
 //   sockeye-helper --listen    serves clients of helper.sock in the run folder (files.h), or of the socket that systemd passes
 //   sockeye-helper --recover   undoes what a killed helper left behind, but for a kill switch that is on
-//   sockeye-helper --cleanup   undoes everything, the kill switch too
+//   sockeye-helper --cleanup   undoes everything, the kill switch too, and prints a line for each thing that was set
 //   sockeye-helper --version
 #include <fcntl.h>
 #include <grp.h>
@@ -43,10 +43,19 @@ int fail(const std::string& sentence, int status = 1) {
 
 Caller ourselves() { return {getpid(), getuid()}; }
 
-int undoAndExit(bool keepKillSwitch) {
+int recover() {
   std::string problem;
   if (takeLock(ourselves(), true, problem) < 0) return fail(problem, kBusy);
-  return undo(keepKillSwitch).empty() ? 0 : 1;
+  return undo(true).empty() ? 0 : 1;
+}
+
+int cleanUp() {
+  std::string problem;
+  if (takeLock(ourselves(), true, problem) < 0) return fail(problem, kBusy);
+  const std::vector<std::string> set = whatIsSet();
+  if (!undo(false).empty()) return 1;
+  for (const std::string& each : set) std::printf("%s\n", each.c_str());
+  return 0;
 }
 
 /** The worker serves; the guardian outlives it only to undo what it left, should it be killed. */
@@ -173,8 +182,8 @@ int run(int argc, char** argv) {
   if (!problem.empty()) return fail("capabilities could not be given up: " + problem);
 
   if (mode == "--listen") return serveListening();
-  if (mode == "--cleanup") return undoAndExit(false);
-  if (mode == "--recover") return undoAndExit(true);
+  if (mode == "--cleanup") return cleanUp();
+  if (mode == "--recover") return recover();
   const int descriptor = static_cast<int>(client);
   if (!isUnixStream(descriptor)) return fail("descriptor " + std::to_string(client) + " is no Unix socket", kWrongUse);
   fcntl(descriptor, F_SETFD, FD_CLOEXEC);

@@ -230,7 +230,7 @@ test("initial sequence numbers differ by four-tuple, and go on with time on the 
   assert.equal((iss(1) - first) >>> 0, 250_000);
 });
 
-test("when the device is gone, attempts are cancelled and connections end in an error", async () => {
+test("a stack that ends cancels attempts, fails connections, and tells the applications' system", async () => {
   const stack = new TestStack();
   let cancelled = 0;
   stack.arrive(syn(), syn({ sourcePort: 2 }));
@@ -238,14 +238,26 @@ test("when the device is gone, attempts are cancelled and connections end in an 
   const stream = stack.attempts[1]!.accept();
   let code: string | undefined;
   stream.on("error", (error: NodeJS.ErrnoException) => (code = error.code));
-  stack.settle();
-  stack.layer.close();
+  const synAck = decode(stack.settle()[0]!)!;
+  stack.layer.reset();
+  const resets = stack.settle().map((packet) => decode(packet)!);
+  assert.deepEqual(
+    resets.map(({ targetPort, seq, ack, flags }) => ({ targetPort, seq, ack, flags })).sort(byPort),
+    [
+      { targetPort: base.sourcePort, seq: 0, ack: 1001, flags: RST | ACK },
+      { targetPort: 2, seq: (synAck.seq + 1) >>> 0, ack: 1001, flags: RST | ACK },
+    ].sort(byPort),
+  );
   await turn();
   assert.equal(cancelled, 1);
   assert.equal(code, "ENETDOWN");
   assert.equal(stack.layer.size, 0);
   assert.equal(stack.timers.size, 0);
 });
+
+function byPort(one: { targetPort: number }, other: { targetPort: number }): number {
+  return one.targetPort - other.targetPort;
+}
 
 test("one connection more than there may be is reset, and changed limits count at once", () => {
   const stack = new TestStack({ limits: { connections: 2 } });

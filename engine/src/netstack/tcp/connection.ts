@@ -570,6 +570,12 @@ export class TcpConnection extends Flow implements StreamTransport {
     this.#fail(error);
   }
 
+  /** Ends the connection, and tells the application's system by a RST. */
+  reset(error: Error): void {
+    if (this.state !== State.timeWait && this.state !== State.closed) this.#sendReset();
+    this.#fail(error);
+  }
+
   #enterTimeWait(): void {
     this.state = State.timeWait;
     this.#leftAt = this.#host.time;

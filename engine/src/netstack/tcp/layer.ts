@@ -158,12 +158,16 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     this.#awake = false;
   }
 
-  /** Ends everything at once, with no word to the applications' system: the device is gone. */
-  close(): void {
+  /** Ends everything at once: streams in an error, and the applications' system hears a RST of each, for the caller to flush. */
+  reset(): void {
     const error = Object.assign(new Error("the network device was closed"), { code: "ENETDOWN" });
     for (const flow of [...this.#flows]) {
-      if (flow instanceof TcpConnection) flow.abandon(error);
-      else if (flow instanceof Attempt) flow.cancel();
+      if (flow instanceof TcpConnection) {
+        flow.reset(error);
+      } else if (flow instanceof Attempt && flow.waiting) {
+        this.#refuseSyn(flow);
+        flow.cancel();
+      }
     }
     this.endBurst();
   }
@@ -285,11 +289,15 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     attempt.answered();
     const unreachable = this.#options.refuseUnreachable;
     if (why === "refused" || !unreachable) {
-      this.#sendReset(attempt, 0, (attempt.seq + 1) | 0, Flag.rst | Flag.ack);
+      this.#refuseSyn(attempt);
     } else {
       unreachable(attempt.packet, why);
       this.#wake();
     }
+  }
+
+  #refuseSyn(attempt: Attempt): void {
+    this.#sendReset(attempt, 0, (attempt.seq + 1) | 0, Flag.rst | Flag.ack);
   }
 
   gaveUp(attempt: Attempt): void {

@@ -68,6 +68,20 @@ for (const state of states) {
     assert.equal(talk.stack.timers.size, 0);
   });
 
+  test(`${state}: when the stack ends, the application's system hears of it as it must believe`, async () => {
+    const talk = await reach[state]();
+    talk.stack.layer.reset();
+    const expected = state === "TIME-WAIT" ? [] : [{ flags: RST | ACK, seq: talk.theirs, ack: talk.ours }];
+    assert.deepEqual(
+      talk.settle().map(({ flags, seq, ack }) => ({ flags, seq, ack })),
+      expected,
+    );
+    await turn();
+    assert.ok(talk.closed);
+    assert.equal(talk.stack.layer.size, 0);
+    assert.equal(talk.stack.timers.size, 0);
+  });
+
   test(`${state}: a RST elsewhere in the window is challenged, one outside of it ignored`, async () => {
     const talk = await reach[state]();
     talk.after(CHALLENGE_PAUSE);

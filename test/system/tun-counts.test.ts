@@ -1,0 +1,101 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+import { startDnsmasqIn } from "../peers/dnsmasq.ts";
+import { enterNamespace } from "../peers/namespace.ts";
+import { skipWithout } from "../peers/peer-process.ts";
+import { exchange } from "../peers/tun-client.ts";
+import { program, shell, TARGETS, TunWorld } from "../peers/tun-world.ts";
+
+const QUESTIONS = 40;
+const PINGS = 10;
+/** A connection for all questions, and one more where the first was closed for having been quiet. */
+const FEW = 2;
+
+type Host = "far" | "deep";
+
+/** TCP connections that a host has accepted so far, by its kernel's count. */
+function accepted(host: Host): number {
+  const [names, values] = shell(`ip netns exec ${host} cat /proc/net/snmp`)
+    .split("\n")
+    .filter((line) => line.startsWith("Tcp:"))
+    .map((line) => line.split(" "));
+  return Number(values![names!.indexOf("PassiveOpens")]);
+}
+
+/** What both hosts accept meanwhile: the one with the upstreams, and the one behind it. */
+async function acceptedDuring(act: () => Promise<void>): Promise<Record<Host, number>> {
+  const before = { far: accepted("far"), deep: accepted("deep") };
+  await act();
+  return { far: accepted("far") - before.far, deep: accepted("deep") - before.deep };
+}
+
+if (await enterNamespace(import.meta.filename)) {
+  const world = await TunWorld.make();
+  after(() => world[Symbol.asyncDispose]());
+  const through = { ssh: TARGETS.ssh[0], socks5: TARGETS.socks5[0], http: TARGETS.http[0] };
+  const records = Array.from({ length: QUESTIONS }, (_, i) => `host-record=n${i}.example,10.77.9.${i + 1}`);
+  const servers = Object.values(through).map((address) => startDnsmasqIn("deep", address, records));
+  after(() => servers.forEach((server) => server.kill()));
+  const settings = world.everyWay({ tun: { dns: "off", ping: true } });
+  const engine = await world.engine(settings);
+  // The upstreams' first connections are not what is counted.
+  for (const host of Object.values(through)) assert.equal(await exchange(host), "hello");
+
+  /** All questions, each from a socket of its own, one after the other. */
+  async function askAll(server: string): Promise<void> {
+    const questions = Array.from({ length: QUESTIONS }, (_, i) => `n${i}.example`);
+    const { stdout, stderr } = await program([
+      "dig",
+      ...questions.flatMap((name) => [`@${server}`, "+short", "+time=5", "+tries=2", name]),
+    ]);
+    assert.equal(stdout, questions.map((_, i) => `10.77.9.${i + 1}\n`).join(""), stderr);
+  }
+
+  let inForce = "off";
+  async function setDns(dns: string): Promise<void> {
+    if (dns !== inForce)
+      await engine.reconfigure(world.config({ ...settings, tun: { ...settings.tun, dns } }));
+    inForce = dns;
+  }
+
+  for (const dns of ["off", "hijack"]) {
+    for (const [upstream, server] of Object.entries(through)) {
+      test(
+        `${QUESTIONS} DNS questions take no connection each through ${upstream}, with dns: ${dns}`,
+        { skip: skipWithout("dig") },
+        async () => {
+          await setDns(dns);
+          const { far, deep } = await acceptedDuring(() => askAll(server));
+          assert.ok(far <= FEW, `${far} connections to the upstream`);
+          assert.ok(deep <= FEW, `${deep} connections to the name server`);
+        },
+      );
+    }
+  }
+
+  for (const [upstream, host] of Object.entries(through)) {
+    test(
+      `${PINGS} echo requests are answered, and dial a host through ${upstream} for all of them at once`,
+      { skip: skipWithout("ping") },
+      async () => {
+        const { far, deep } = await acceptedDuring(async () => {
+          const { stdout } = await program([
+            "ping",
+            "-n",
+            "-c",
+            String(PINGS),
+            "-i",
+            "0.05",
+            "-W",
+            "5",
+            host,
+          ]);
+          assert.match(stdout, new RegExp(`${PINGS} received`));
+        });
+        // Three ports are tried in turn.
+        assert.ok(far <= 3, `${far} connections to the upstream`);
+        assert.ok(deep <= 3, `${deep} connections to the host`);
+      },
+    );
+  }
+}
