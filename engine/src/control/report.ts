@@ -34,7 +34,7 @@ export async function writeReport(host: ControlHost): Promise<string> {
       sockeye: status.version,
       node: process.versions.node,
       openssl: process.versions.openssl,
-      electron: process.versions["electron"],
+      electron: process.versions.electron,
       system: `${platform()} ${release()} ${arch()}`,
     }),
     section("Status", status),
