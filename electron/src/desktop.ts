@@ -1,6 +1,6 @@
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
-import { defaultPaths } from "@sockeye/engine/config/paths";
+import { defaultPaths, type Paths } from "@sockeye/engine/config/paths";
 import type { DesktopFacts, DesktopParams, DesktopSettings } from "@sockeye/renderer/desktop/contract";
 import { openText, saveText } from "./documents.ts";
 import { EngineHost } from "./engine-host.ts";
@@ -25,7 +25,7 @@ import { Updates, type Updater } from "./updates.ts";
 import { denyPermissions, MainWindow } from "./windows.ts";
 
 /** Where the parts of this build are. */
-export interface DesktopFolders {
+interface DesktopFolders {
   /** The preload script, the engine's entry, the interface. */
   readonly preload: string;
   readonly engineEntry: string;
@@ -64,7 +64,7 @@ export class Desktop {
   readonly #engine: EngineHost;
   readonly #notifications: Notifications;
   readonly #installer: HelperInstaller;
-  readonly #configFile: string;
+  readonly #paths: Paths;
   #updates: Updates;
   #tray: TrayIcon | undefined;
   #hasDrained = false;
@@ -81,7 +81,7 @@ export class Desktop {
     const { electron, folders, platform, env, execPath } = options;
     const folder = electron.app.getPath("userData");
     this.#options = options;
-    this.#configFile = defaultPaths({ env, home: homedir(), platform }).config;
+    this.#paths = defaultPaths({ env, home: homedir(), platform });
     this.#settings = new Settings(folder);
     this.#secrets = new Secrets({ safeStorage: electron.safeStorage, folder, platform });
     this.#loginItem = createLoginItem({ app: electron.app, platform, env, home: homedir(), execPath });
@@ -109,7 +109,7 @@ export class Desktop {
       entry: folders.engineEntry,
       env,
       version: electron.app.getVersion(),
-      configFile: this.#configFile,
+      paths: this.#paths,
       secrets: this.#secrets,
       connectOnLaunch: () => this.#settings.current.connectOnLaunch,
       onState: (state) => {
@@ -299,7 +299,7 @@ export class Desktop {
       loginItem: this.#loginItem.supported,
       safeStorage: await this.#secrets.support(),
       updates: this.#updates.support,
-      configFile: this.#configFile,
+      configFile: this.#paths.config,
     };
   }
 

@@ -1,4 +1,5 @@
 import type { MessagePortMain } from "electron/main";
+import type { Paths } from "@sockeye/engine/config/paths";
 import { connectPort } from "@sockeye/engine/control/message-port";
 import type { EngineProcess } from "@sockeye/renderer/desktop/contract";
 import type { FromEngine, SecretAnswer } from "./engine-messages.ts";
@@ -14,7 +15,7 @@ export interface EngineHostOptions {
   readonly entry: string;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly version: string;
-  readonly configFile: string;
+  readonly paths: Pick<Paths, "config" | "history">;
   readonly secrets: Secrets;
   /** Whether traffic is to be taken in when the app starts. */
   readonly connectOnLaunch: () => boolean;
@@ -41,7 +42,8 @@ export class EngineHost {
       startMessage: (restart) => ({
         kind: "start",
         version: options.version,
-        configFile: options.configFile,
+        configFile: options.paths.config,
+        history: options.paths.history,
         connected: restart ? this.#wasOn : options.connectOnLaunch(),
       }),
       onState: (state) => this.#follow(state),

@@ -20,6 +20,8 @@ export const toEngine = z.discriminatedUnion("kind", [
     kind: z.literal("start"),
     version: z.string(),
     configFile: z.string(),
+    /** Where the upstreams' numbers are kept. */
+    history: z.string(),
     /** Take traffic in at once. */
     connected: z.boolean(),
   }),

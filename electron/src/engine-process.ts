@@ -55,11 +55,17 @@ class EngineProcess {
   }
 
   async #start(message: ToEngine & { readonly kind: "start" }): Promise<void> {
-    const { configFile, version, connected } = message;
+    const { configFile, history, version, connected } = message;
     try {
       await makeConfiguration(configFile);
       // Connected only once it runs: a listener that can't be had then leaves an engine that says so, not none at all.
-      this.#engine = await startEngine({ configFile, version, connected: false });
+      this.#engine = await startEngine({
+        configFile,
+        version,
+        connected: false,
+        history: { file: history },
+        secretStore: this.#secrets,
+      });
     } catch (error) {
       this.#say({ kind: "refused", message: sentenceOf(error, configFile) });
       endSoon(1);

@@ -132,7 +132,7 @@ test("one prompt at a time", async () => {
   const { installer } = make({ elevate: () => gate.promise });
   const first = installer.install();
   const second = await installer.remove();
-  assert.ok(!second.ok && second.message.includes('asking already'));
+  assert.ok(!second.ok && second.message.includes("asking already"));
   gate.resolve(undefined);
   assert.deepEqual(await first, { ok: true });
 });
@@ -147,10 +147,10 @@ test("it is removed with one prompt, and then it is gone", async () => {
 test("a build without a helper, and a system where it can't be installed so, say so and ask for nothing", async () => {
   const missing = make({ program: join(base, "none") });
   const outcome = await missing.installer.install();
-  assert.ok(!outcome.ok && outcome.message.includes('has no helper'));
+  assert.ok(!outcome.ok && outcome.message.includes("has no helper"));
   const windows = make({ platform: "win32" });
   const refused = await windows.installer.install();
-  assert.ok(!refused.ok && refused.message.includes('by hand'));
+  assert.ok(!refused.ok && refused.message.includes("by hand"));
   assert.deepEqual([...missing.scripts, ...windows.scripts], []);
 });
 

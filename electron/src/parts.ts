@@ -106,20 +106,20 @@ export type IpcEvent = {
 };
 
 export type ProtocolPart = Pick<electron.Protocol, "handle" | "registerSchemesAsPrivileged">;
-export type ScreenPart = Pick<electron.Screen, "getAllDisplays">;
+type ScreenPart = Pick<electron.Screen, "getAllDisplays">;
 export type ShortcutPart = Pick<electron.GlobalShortcut, "register" | "unregister">;
 export type SafeStoragePart = Pick<
   electron.SafeStorage,
   "decryptStringAsync" | "encryptStringAsync" | "getSelectedStorageBackend" | "isAsyncEncryptionAvailable"
 >;
-export type ClipboardPart = Pick<electron.Clipboard, "readText" | "writeText">;
+type ClipboardPart = Pick<electron.Clipboard, "readText" | "writeText">;
 export type DialogPart = Pick<electron.Dialog, "showMessageBox" | "showOpenDialog" | "showSaveDialog">;
 export type ExternalPart = Pick<common.Shell, "openExternal" | "openPath">;
-export type MenuPart = Pick<typeof electron.Menu, "buildFromTemplate" | "setApplicationMenu">;
-export type ThemePart = Pick<electron.NativeTheme, "shouldUseDarkColors" | "themeSource"> & {
+type MenuPart = Pick<typeof electron.Menu, "buildFromTemplate" | "setApplicationMenu">;
+type ThemePart = Pick<electron.NativeTheme, "shouldUseDarkColors" | "themeSource"> & {
   on(event: "updated", listener: () => void): unknown;
 };
-export type ImagePart = Pick<typeof common.nativeImage, "createFromPath">;
+type ImagePart = Pick<typeof common.nativeImage, "createFromPath">;
 
 /** Everything that the coordinator hands on. */
 export interface ElectronParts {

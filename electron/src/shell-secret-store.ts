@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { SecretStore } from "@sockeye/engine/config/secret-store";
 import type { FromEngine, SecretAnswer } from "./engine-messages.ts";
 
 /** The main process has a keychain to ask, which asks its owner, who needs a moment. */
@@ -7,7 +8,7 @@ const ANSWER_MS = 90_000;
 type Question = (FromEngine & { readonly kind: "secret" })["ask"];
 
 /** Secrets as the main process keeps them, for the engine in its own process. */
-export class ShellSecretStore {
+export class ShellSecretStore implements SecretStore {
   readonly #say: (message: FromEngine) => void;
   readonly #waiting = new Map<string, (answer: SecretAnswer) => void>();
 

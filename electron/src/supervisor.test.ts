@@ -41,6 +41,7 @@ function make(
       kind: "start",
       version: "1",
       configFile: "/c",
+      history: "/h",
       connected: restart,
     }),
     onState: (state) => states.push(state),
@@ -101,6 +102,7 @@ test("an engine is started when its code is there, and runs when it says so", ()
     kind: "start",
     version: "1",
     configFile: "/c",
+    history: "/h",
     connected: false,
   });
   newest().say({ kind: "running" });
@@ -113,7 +115,7 @@ test("one that ends is started again, and hears that it was running", async () =
   supervisor.start();
   run().emit("exit", 1);
   const state = await until("restarting");
-  assert.ok(state.state === "restarting" && state.attempt === 1 && state.reason.includes('status 1'));
+  assert.ok(state.state === "restarting" && state.attempt === 1 && state.reason.includes("status 1"));
   await untilForked(2);
   newest().say({ kind: "loaded" });
   assert.equal((newest().messages[0] as { connected: boolean }).connected, true);
@@ -126,7 +128,7 @@ test("one that hangs is noticed within a few heartbeats, ended and started again
   run();
   answers = false;
   const state = await until("restarting");
-  assert.ok(state.state === "restarting" && state.reason.includes('did not answer'));
+  assert.ok(state.state === "restarting" && state.reason.includes("did not answer"));
   answers = true;
   await untilForked(2);
   run();
@@ -164,7 +166,7 @@ test("one that keeps ending is given up, with its last words", async () => {
     run().emit("exit", 7);
   }
   const state = await until("failed");
-  assert.ok(state.state === "failed" && state.reason.includes('status 7'));
+  assert.ok(state.state === "failed" && state.reason.includes("status 7"));
   assert.match(state.log, /line of 1\nline of 2\nline of 3\nline of 4/);
   assert.equal(supervisor.log, state.log);
   await new Promise((resolve) => setTimeout(resolve, 60));
@@ -212,7 +214,7 @@ test("one that never runs is not waited for", async () => {
   supervisor.start();
   newest().say({ kind: "loaded" });
   const state = await until("restarting");
-  assert.ok(state.state === "restarting" && state.reason.includes('did not start'));
+  assert.ok(state.state === "restarting" && state.reason.includes("did not start"));
 });
 
 test("a message that is none ends the process that sent it", async () => {

@@ -31,7 +31,7 @@ const en = {
   pageGone: "The window stopped working ({reason}). The engine goes on; open the window again.",
 } as const;
 
-export type TextKey = keyof typeof en;
+type TextKey = keyof typeof en;
 
 const de: Record<TextKey, string> = {
   connect: "Verbinden",

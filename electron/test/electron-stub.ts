@@ -241,7 +241,7 @@ export class StubTray extends EventEmitter implements TrayPart {
 
 const templates = new WeakMap<Menu, MenuItemConstructorOptions[]>();
 
-export function templateOf(menu: Menu): MenuItemConstructorOptions[] {
+function templateOf(menu: Menu): MenuItemConstructorOptions[] {
   return templates.get(menu) ?? [];
 }
 
@@ -430,7 +430,9 @@ export function createElectron(folder: string) {
     },
     Menu: {
       buildFromTemplate,
-      setApplicationMenu: (next) => void (menu = next === null ? [] : templateOf(next)),
+      setApplicationMenu: (next: Menu | null): void => {
+        menu = next === null ? [] : templateOf(next);
+      },
     },
     BrowserWindow: StubWindow,
     MessageChannelMain: class {

@@ -1,15 +1,20 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { cpSync, existsSync, globSync, mkdirSync, readFileSync, realpathSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { defineConfig, type Plugin } from "vite";
 import { carryAlong, nodeBundle, root, UNBUNDLED } from "./bundle.ts";
 
 /** As native/build.mjs has them; a system has those that it needs. */
 const NATIVE_MODULES = ["sshcrypto", "handover", "tun", "egress"];
 
+/** The engine's threads, each an entry of its own: `history-worker` → engine/src/observe/history-worker.ts. */
+const workers = Object.fromEntries(
+  globSync("engine/src/**/*-worker.ts", { cwd: root }).map((path) => [basename(path, ".ts"), path]),
+);
+
 export default defineConfig({
   ...nodeBundle({
     "engine-process": "electron/src/engine-process.ts",
-    "parse-worker": "engine/src/config/parse-worker.ts",
+    ...workers,
   }),
   plugins: [
     placesInTheBundle(),
@@ -34,7 +39,7 @@ function placesInTheBundle(): Plugin {
       handler: (code) =>
         code
           .replaceAll(/new URL\("(?:\.\.\/)+native\//g, 'new URL("./native/')
-          .replaceAll('new URL("./parse-worker.ts"', 'new URL("./parse-worker.mjs"'),
+          .replaceAll(/new URL\("\.\/([\w-]+-worker)\.ts"/g, 'new URL("./$1.mjs"'),
     },
   };
 }

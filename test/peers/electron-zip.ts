@@ -44,7 +44,7 @@ function zip(files: Readonly<Record<string, Buffer>>): Buffer {
     shared.writeUInt16LE(name.length, 22);
     const local = Buffer.concat([Buffer.from("PK\x03\x04"), shared, Buffer.from(name), content]);
     const tail = Buffer.alloc(14);
-    tail.writeUInt32LE(((0o100755 << 16) >>> 0) as number, 6);
+    tail.writeUInt32LE((0o100755 << 16) >>> 0, 6);
     tail.writeUInt32LE(offset, 10);
     directory.push(
       Buffer.concat([Buffer.from("PK\x01\x02\x14\x03", "latin1"), shared, tail, Buffer.from(name)]),

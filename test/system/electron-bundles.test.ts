@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fork, spawnSync, type ChildProcess } from "node:child_process";
 import { EventEmitter, once } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, describe, it } from "node:test";
@@ -41,6 +41,7 @@ class BundledEngine {
         kind: "start",
         version: "1.2.3",
         configFile,
+        history: join(folder, "history.db"),
         connected: false,
       });
     });
@@ -110,9 +111,16 @@ describe("the desktop app's bundles", () => {
     const status = await client.call("status", {});
     assert.equal(status.version, "1.2.3");
     assert.deepEqual(status.connection, { state: "off" });
+    const now = Date.now();
+    const { series } = await client.call("metrics.history", { from: now - 60_000, to: now, points: 10 });
+    assert.ok(Array.isArray(series), "the thread that keeps history answers");
     assert.match((await client.call("config.read", {})).text, /socks5: 127\.0\.0\.1:1080/);
     if (existsSync(join(root, "native/sshcrypto/build/Release/sshcrypto.node")))
       assert.equal(status.sshCrypto, "native");
+    const support = client.call("secret.support", {});
+    const { id } = (await engine.says("secret")) as { readonly id?: string };
+    engine.tell({ kind: "secret", id, answer: { error: "this desktop has no keyring" } });
+    assert.deepEqual(await support, { keychain: false, reason: "this desktop has no keyring" });
     engine.tell({ kind: "woke-up" });
     assert.equal(await engine.end(), 0);
     await client.closed;
@@ -132,6 +140,15 @@ describe("the desktop app's bundles", () => {
     engine = new BundledEngine(configFile);
     const { message = "" } = await engine.says("refused");
     assert.ok(message.includes(`${configFile}:1:10: `) && message.includes(`${configFile}:2:1: `), message);
+  });
+
+  it("every file of its own that the engine names is in the bundle", () => {
+    for (const name of readdirSync(app).filter((each) => each.endsWith(".mjs"))) {
+      const code = readFileSync(join(app, name), "utf8");
+      assert.doesNotMatch(code, /new URL\("[^"]*\.ts"/, name);
+      for (const [, path] of code.matchAll(/new URL\("(\.\/[^"]*\.mjs)"/g))
+        assert.ok(existsSync(join(app, path!)), path);
+    }
   });
 
   it("every compiled module that the engine names is where the bundle names it", () => {

@@ -54,7 +54,7 @@ describe("the desktop app in Electron", { skip: reason ?? false }, () => {
       "[typeof require, typeof process, Object.keys(window.sockeye).sort().join()]",
     );
     assert.deepEqual(globals, ["undefined", "undefined", "call,on,requestEnginePort"]);
-    const facts = (await page.evaluate("window.sockeye.call('facts', {})")) as { packaged: boolean };
+    const facts = await page.evaluate<{ packaged: boolean }>("window.sockeye.call('facts', {})");
     assert.equal(facts.packaged, false);
     await assert.rejects(page.evaluate("fetch('https://example.com')"));
     await assert.rejects(page.evaluate("fetch('file:///etc/passwd')"));
