@@ -8,6 +8,7 @@ import { AxeBuilder } from "@axe-core/playwright";
 import Chromium from "@sparticuz/chromium";
 import { findEngine } from "@sockeye/engine/control/client";
 import { interfaceAddress } from "@sockeye/engine/control/browser-page";
+import type { EngineOptions } from "@sockeye/engine/control/host";
 import { type Browser, chromium, type Page } from "playwright-core";
 import { type EngineUnderTest, startEngineUnderTest } from "../system/engine-under-test.ts";
 
@@ -32,7 +33,7 @@ export interface PageOptions {
 /** A Chromium, to be started once a file. Pages are apart from each other, as in windows of different people. */
 export interface TestBrowser extends AsyncDisposable {
   /** A page on an engine's interface, loaded and connected. */
-  open(on: InterfaceUnderTest, options?: PageOptions): Promise<Page>;
+  open(on: Served, options?: PageOptions): Promise<Page>;
 }
 
 export async function startBrowser(): Promise<TestBrowser> {
@@ -48,7 +49,7 @@ export async function startBrowser(): Promise<TestBrowser> {
   };
 }
 
-async function openPage(browser: Browser, on: InterfaceUnderTest, options: PageOptions): Promise<Page> {
+async function openPage(browser: Browser, on: Served, options: PageOptions): Promise<Page> {
   const { theme = "light", width = 1180, height = 760, language = "en-GB", bypassCsp = false } = options;
   const context = await browser.newContext({
     viewport: { width, height },
@@ -69,19 +70,25 @@ async function openPage(browser: Browser, on: InterfaceUnderTest, options: PageO
   return page;
 }
 
-/** An engine of its own with a file of its own, which serves the interface. */
-export interface InterfaceUnderTest extends AsyncDisposable {
-  readonly sut: EngineUnderTest;
+export interface Served {
   /** With the key: for a browser's address bar. */
   readonly address: string;
   /** What a page has complained of. */
   readonly failures: string[];
 }
 
+/** An engine of its own with a file of its own, which serves the interface. */
+export interface InterfaceUnderTest extends AsyncDisposable, Served {
+  readonly sut: EngineUnderTest;
+}
+
 /** @param config of the engine, as startEngineUnderTest() takes it. */
-export async function serveInterface(config: object): Promise<InterfaceUnderTest> {
-  await (built ??= build());
-  const sut = await startEngineUnderTest(config, { ui: { directory: BUILT } });
+export async function serveInterface(
+  config: object,
+  options: Partial<EngineOptions> = {},
+): Promise<InterfaceUnderTest> {
+  await buildInterface();
+  const sut = await startEngineUnderTest(config, { ...options, ui: { directory: BUILT } });
   const folder = dirname(sut.configFile);
   // A developer's own keys and known hosts are nothing to a test.
   const home = process.env["HOME"];
@@ -101,6 +108,11 @@ const LOCK = join(ROOT, "node_modules", ".cache", "interface-build");
 const LOCK_STALE_MS = 120_000;
 
 let built: Promise<void> | undefined;
+
+/** Builds it where its sources have changed; once a process. */
+export function buildInterface(): Promise<void> {
+  return (built ??= build());
+}
 
 /** Of files that run side by side, one builds and the others wait. */
 async function build(): Promise<void> {

@@ -39,6 +39,8 @@ export async function connectToServer(key: string | undefined): Promise<ControlC
   try {
     return await connect(`ws://${location.host}/`, key);
   } catch (error) {
+    // Too busy to answer in time: it has said nothing of the key.
+    if (error instanceof ControlError && error.code === "timeout") throw error;
     // A browser does not say why; but where the server is there, it was the key.
     const there = await fetch("/", { method: "HEAD" }).then(
       ({ ok }) => ok,

@@ -1,6 +1,6 @@
 import { CircleX, Unplug } from "lucide-react";
 import { useState } from "react";
-import { callShell } from "../desktop/shell.ts";
+import { callShell, shell } from "../desktop/shell.ts";
 import { useDesktop } from "../desktop/store.ts";
 import type { Link } from "../engine/engine.ts";
 import { useText } from "../i18n/text.ts";
@@ -10,6 +10,9 @@ import { Empty, Notice } from "../ui/surface.tsx";
 import { toastFailure } from "../ui/toast.tsx";
 import styles from "./app.module.css";
 
+/** Opens the interface of the engine that runs now: one that was started again has another port and another key. */
+const COMMAND = "sockeye ui";
+
 /** Over what was last known, while the engine is away: what happened, in a sentence. */
 export function LostBanner() {
   const { lost } = useText().shell;
@@ -18,7 +21,8 @@ export function LostBanner() {
     <div className={styles["banner"]}>
       <Notice kind="warn" action={<Spinner />}>
         <strong>{lost.title}.</strong>{" "}
-        {engine?.state === "restarting" ? lost.restarting(engine.attempt, engine.reason) : lost.reconnecting}
+        {engine?.state === "restarting" ? lost.restarting(engine.attempt, engine.reason) : lost.reconnecting}{" "}
+        {!shell && lost.restarted(COMMAND)}
       </Notice>
     </div>
   );
@@ -32,9 +36,15 @@ export function Lost({ link }: { readonly link: Link }) {
   if (link.state === "no-key") {
     return (
       <div className={styles["lost"]}>
-        <Empty icon={<Unplug />} title={text.lost.title}>
-          {link.kind === "missing" ? text.lost.noToken : text.lost.refused}
-        </Empty>
+        {link.kind === "missing" ? (
+          <Empty icon={<Unplug />} title={text.lost.noTokenTitle}>
+            {text.lost.noToken(COMMAND)}
+          </Empty>
+        ) : (
+          <Empty icon={<Unplug />} title={text.lost.refusedTitle}>
+            {text.lost.refused(COMMAND)}
+          </Empty>
+        )}
       </div>
     );
   }

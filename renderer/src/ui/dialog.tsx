@@ -1,5 +1,5 @@
 import { X } from "lucide-react";
-import { type ReactNode, useEffect, useId, useRef } from "react";
+import { type ReactNode, useId, useLayoutEffect, useRef } from "react";
 import { useText } from "../i18n/text.ts";
 import { IconButton } from "./button.tsx";
 import styles from "./dialog.module.css";
@@ -29,7 +29,8 @@ export function Dialog(props: DialogProps) {
   const text = useText();
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
-  useEffect(() => {
+  // Closed while it is still in the page: one that was taken out gives no focus back.
+  useLayoutEffect(() => {
     const element = dialog.current;
     element?.showModal();
     (element?.querySelector<HTMLElement>("[data-first-focus]") ?? element)?.focus();

@@ -10,7 +10,8 @@ export const connections: typeof en.connections = {
   open: "Offene",
   withEnded: "Auch beendete",
   closeAll: "Alle schließen",
-  closeAllTitle: (count) => `${count} Verbindungen schließen?`,
+  closeAllTitle: (count, written) =>
+    count === 1 ? "Die offene Verbindung schließen?" : `${written} Verbindungen schließen?`,
   closeAllText: "Die offenen Verbindungen aller Programme enden sofort. Sie können neue aufbauen.",
   closed: (count) => (count === 1 ? "Eine Verbindung geschlossen" : `${count} Verbindungen geschlossen`),
   close: (target) => `Verbindung zu ${target} schließen`,

@@ -11,7 +11,7 @@ export const logs: typeof en.logs = {
   paused: (count) =>
     count === 1 ? "Angehalten; eine weitere seither" : `Angehalten; ${count} weitere seither`,
   copy: "Kopieren",
-  copied: (count) => `${count} Zeilen kopiert`,
+  copied: (count) => (count === 1 ? "Eine Zeile kopiert" : `${count} Zeilen kopiert`),
   report: "Problembericht…",
   engineLevel: (level) => `Der Dienst schreibt ab „${level}“.`,
   raise: (level) => `Auch „${level}“ schreiben lassen`,

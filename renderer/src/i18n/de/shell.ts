@@ -23,9 +23,13 @@ export const shell: typeof en.shell = {
   lost: {
     title: "Der Dienst antwortet nicht",
     reconnecting: "Ihr Verkehr läuft vielleicht weiter; dieses Fenster sieht ihn nicht mehr. Neuer Versuch…",
-    noToken: "Diese Seite braucht die Adresse, die der Dienst ausgegeben hat, mit dem Schlüssel am Ende.",
-    refused:
-      "Der Dienst hat den Schlüssel dieser Seite nicht angenommen. Er wurde wohl neu gestartet: Öffnen Sie die Adresse, die er jetzt ausgibt.",
+    restarted: (command) => `Falls er neu gestartet wurde, hat er eine neue Adresse: ${command} öffnet sie.`,
+    noTokenTitle: "Diese Seite hat keinen Schlüssel",
+    noToken: (command) =>
+      `Sie braucht die Adresse, die der Dienst ausgegeben hat, mit dem Schlüssel am Ende. ${command} öffnet sie.`,
+    refusedTitle: "Der Dienst nimmt den Schlüssel dieser Seite nicht an",
+    refused: (command) =>
+      `Er wurde wohl neu gestartet und hat einen neuen: ${command} öffnet seine neue Adresse.`,
     restarting: (attempt, reason) =>
       `Er hat aufgehört (${reason}) und wird neu gestartet, Versuch ${attempt}.`,
     failed: "Er hat mehrmals hintereinander aufgehört und wurde deshalb nicht wieder gestartet.",

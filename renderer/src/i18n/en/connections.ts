@@ -8,7 +8,8 @@ export const connections = {
   open: "Open",
   withEnded: "With ended",
   closeAll: "Close all",
-  closeAllTitle: (count: string) => `Close ${count} connections?`,
+  closeAllTitle: (count: number, written: string) =>
+    count === 1 ? "Close the open connection?" : `Close ${written} connections?`,
   closeAllText: "Every program’s open connection ends at once. They may connect again.",
   closed: (count: number) => (count === 1 ? "One connection closed" : `${count} connections closed`),
   close: (target: string) => `Close the connection to ${target}`,

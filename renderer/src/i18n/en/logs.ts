@@ -8,11 +8,14 @@ export const logs = {
   resume: "Resume",
   paused: (count: number) => (count === 1 ? "Paused; one more since" : `Paused; ${count} more since`),
   copy: "Copy",
-  copied: (count: number) => `${count} lines copied`,
+  copied: (count: number) => (count === 1 ? "One line copied" : `${count} lines copied`),
   report: "Problem report…",
   engineLevel: (level: string) => `The engine writes from “${level}” on.`,
   raise: (level: string) => `Let it write “${level}” too`,
-  dropped: (count: number) => `${count} lines were left out here: they came faster than this page reads.`,
+  dropped: (count: number) =>
+    count === 1
+      ? "One line was left out here: it came faster than this page reads."
+      : `${count} lines were left out here: they came faster than this page reads.`,
   toEnd: (count: number) => (count === 1 ? "One new line" : `${count} new lines`),
   empty: "Nothing has been said yet",
   emptyText: "At this level the engine has been silent.",

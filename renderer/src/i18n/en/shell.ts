@@ -21,9 +21,13 @@ export const shell = {
   lost: {
     title: "The engine does not answer",
     reconnecting: "Your traffic may still flow; this window has lost sight of it. Trying again…",
-    noToken: "This page needs the address that the engine printed, with its key at the end.",
-    refused:
-      "The engine did not take this page’s key. It was probably restarted: open the address that it prints now.",
+    restarted: (command: string) => `If it was started again, it has a new address: ${command} opens it.`,
+    noTokenTitle: "This page has no key",
+    noToken: (command: string) =>
+      `It needs the address that the engine printed, with its key at the end. ${command} opens it.`,
+    refusedTitle: "The engine does not take this page’s key",
+    refused: (command: string) =>
+      `It was probably started again, with a new key: ${command} opens its new address.`,
     restarting: (attempt: number, reason: string) =>
       `It stopped (${reason}) and is being started again, attempt ${attempt}.`,
     failed: "It stopped several times in a row, so it was not started again.",

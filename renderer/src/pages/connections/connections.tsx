@@ -123,7 +123,7 @@ export function ConnectionsPage() {
       )}
       {asking && (
         <Dialog
-          title={text.connections.closeAllTitle(format.number(flows?.active ?? 0))}
+          title={text.connections.closeAllTitle(flows?.active ?? 0, format.number(flows?.active ?? 0))}
           onClose={() => setAsking(false)}
           onSubmit={() => {
             setAsking(false);

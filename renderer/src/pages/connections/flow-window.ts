@@ -16,6 +16,8 @@ export interface FlowWindow {
   readonly total: number | undefined;
   /** The row at a place of the whole table; undefined where it is not loaded. */
   row(index: number): FlowRow | undefined;
+  /** Where a flow stands in the whole table; undefined where it is not loaded. */
+  place(id: number): number | undefined;
   readonly rows: readonly FlowRow[];
   /** Says which rows are on the screen, so that the window follows. */
   show(first: number, last: number): void;
@@ -41,6 +43,10 @@ export function useFlowWindow({ text, upstream, ended, sort }: FlowQuery): FlowW
     total: shown?.total,
     rows: shown?.rows ?? [],
     row: (index) => shown?.rows[index - shown.offset],
+    place(id) {
+      const at = shown?.rows.findIndex((flow) => flow.id === id) ?? -1;
+      return shown && at !== -1 ? shown.offset + at : undefined;
+    },
     show(first, last) {
       const wanted = nextOffset(offset, first, last);
       if (wanted !== offset) setOffset(wanted);

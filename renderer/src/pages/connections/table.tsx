@@ -1,7 +1,16 @@
 import type { FlowRow, FlowSort } from "@sockeye/engine/control/contract";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown, ArrowUp, X } from "lucide-react";
-import { type KeyboardEvent, memo, type ReactNode, useEffect, useRef, useState } from "react";
+import {
+  type FocusEvent,
+  type KeyboardEvent,
+  memo,
+  type ReactNode,
+  type RefObject,
+  useEffect,
+  useRef,
+  useState,
+} from "react";
 import { useNow } from "../../engine/now.ts";
 import { type Format, type Text, useFormat, useText } from "../../i18n/text.ts";
 import { IconButton } from "../../ui/button.tsx";
@@ -38,8 +47,8 @@ export function FlowTable({ shown, sort, onSort, onOpen, onClose, empty }: FlowT
   const format = useFormat();
   const now = useNow();
   const body = useRef<HTMLDivElement>(null);
-  const [active, setActive] = useState(0);
   const total = shown.total ?? 0;
+  const { active, setActive, focus } = useFollowedFlow(shown, body);
   const virtual = useVirtualizer({
     count: total,
     getScrollElement: () => body.current,
@@ -101,7 +110,7 @@ export function FlowTable({ shown, sort, onSort, onOpen, onClose, empty }: FlowT
       {shown.total === 0 ? (
         empty
       ) : (
-        <div ref={body} role="rowgroup" className={styles["body"]} onKeyDown={onKeyDown}>
+        <div ref={body} role="rowgroup" className={styles["body"]} onKeyDown={onKeyDown} {...focus}>
           <div className={styles["space"]} style={{ height: virtual.getTotalSize() }}>
             {items.map(({ index, start }) => (
               <Row
@@ -123,6 +132,38 @@ export function FlowTable({ shown, sort, onSort, onOpen, onClose, empty }: FlowT
       )}
     </div>
   );
+}
+
+/** The row that has the focus. It follows its flow as the order changes: a key is never meant for another that came in its place. */
+function useFollowedFlow(shown: FlowWindow, body: RefObject<HTMLElement | null>) {
+  const [wanted, setWanted] = useState<{ readonly index: number; readonly id: number | undefined }>({
+    index: 0,
+    id: undefined,
+  });
+  const focused = useRef(false);
+  const followed = wanted.id === undefined ? undefined : shown.place(wanted.id);
+  const active = Math.max(0, Math.min(followed ?? wanted.index, (shown.total ?? 0) - 1));
+  const id = shown.row(active)?.id;
+  useEffect(() => {
+    if (active !== wanted.index || id !== wanted.id) setWanted({ index: active, id });
+    const now = document.activeElement;
+    const within = now === document.body || body.current?.contains(now) === true;
+    const row = body.current?.querySelector<HTMLElement>(`[data-index="${active}"]`);
+    if (focused.current && within && row && !row.contains(now)) row.focus({ preventScroll: true });
+  }, [active, id, wanted, body]);
+  return {
+    active,
+    setActive: (index: number) => setWanted({ index, id: shown.row(index)?.id }),
+    focus: {
+      onFocus: () => {
+        focused.current = true;
+      },
+      onBlur: ({ currentTarget, target, relatedTarget }: FocusEvent) => {
+        // A row that went away took the focus with it: the next one has it.
+        if (target.isConnected && !currentTarget.contains(relatedTarget)) focused.current = false;
+      },
+    },
+  };
 }
 
 function ColumnHead({

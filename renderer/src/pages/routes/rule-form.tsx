@@ -1,5 +1,5 @@
 import { ControlError } from "@sockeye/engine/control/control-error";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { useEngine } from "../../engine/engine.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
@@ -41,14 +41,21 @@ export function AddRule({ rules }: { readonly rules: readonly Rule[] }) {
   const text = useText();
   const first = useEngine((state) => state.upstreams.find(({ name }) => name !== "direct")?.name ?? "direct");
   const form = useRule({ match: "", to: first }, (rule) => writeRules([...rules, rule]));
+  const element = useRef<HTMLFormElement>(null);
+  const added = () => {
+    form.reset();
+    // The next rule can be written; the button that was pressed is out of use now, and would lose the focus.
+    element.current?.querySelector("input")?.focus();
+  };
   return (
     <form
+      ref={element}
       className={styles["add"]}
       aria-label={text.routes.add}
       noValidate
       onSubmit={(event) => {
         event.preventDefault();
-        void form.submit().then((added) => added && form.reset());
+        void form.submit().then((done) => done && added());
       }}
     >
       <MatchField form={form} />

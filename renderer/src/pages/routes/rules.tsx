@@ -1,7 +1,7 @@
 import type { StreamEvent } from "@sockeye/engine/control/contract";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown, ArrowUp, ArrowUpToLine, Ellipsis, GripVertical, Pencil, Trash2 } from "lucide-react";
-import { useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { edit, undo } from "../../engine/edit.ts";
 import { useFormat, useText } from "../../i18n/text.ts";
 import { MenuButton } from "../../ui/menu.tsx";
@@ -25,10 +25,36 @@ export function writeRules(rules: readonly Rule[]) {
   return edit([{ kind: "set-routes", routes: rules.map(({ match, to }) => ({ match, to })) }]);
 }
 
+/** The rules with an order that was asked for shown at once, before the engine has applied it. */
+function useAskedOrder(applied: StreamEvent<"routes">) {
+  const [asked, setAsked] = useState<StreamEvent<"routes">["routes"]>();
+  const last = useRef<Promise<unknown>>(Promise.resolve());
+  useEffect(() => {
+    const same = asked?.every(({ match, to }, index) => {
+      const now = applied.routes[index];
+      return now?.match === match && now.to === to;
+    });
+    if (same === true) setAsked(undefined);
+  }, [applied, asked]);
+  const reorder = async (rules: StreamEvent<"routes">["routes"]) => {
+    setAsked(rules);
+    // One after the other: each holds the whole list.
+    const written = last.current.then(() => writeRules(rules));
+    last.current = written.catch(() => undefined);
+    try {
+      await written;
+    } catch (error) {
+      setAsked(undefined);
+      throw error;
+    }
+  };
+  return { rules: asked ?? applied.routes, reorder };
+}
+
 export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) {
   const text = useText();
   const format = useFormat();
-  const rules = applied.routes;
+  const { rules, reorder: ask } = useAskedOrder(applied);
   const list = useRef<HTMLDivElement>(null);
   const space = useRef<HTMLDivElement>(null);
   const [said, setSaid] = useState("");
@@ -44,11 +70,12 @@ export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) 
   const move = (from: number, to: number) => {
     const rule = rules[from];
     if (!rule || !editable) return;
-    writeRules(moved(rules, from, to)).then(() => {
-      setSaid(text.routes.moved(rule.match, to + 1, rules.length));
-      // The focus follows the rule, so that the next arrow moves it on.
-      requestAnimationFrame(() => list.current?.querySelector<HTMLElement>(`[data-handle="${to}"]`)?.focus());
-    }, toastFailure);
+    ask(moved(rules, from, to)).then(
+      () => setSaid(text.routes.moved(rule.match, to + 1, rules.length)),
+      toastFailure,
+    );
+    // The focus follows the rule, so that the next arrow moves it on.
+    requestAnimationFrame(() => list.current?.querySelector<HTMLElement>(`[data-handle="${to}"]`)?.focus());
   };
   const reorder = useReorder({ count: rules.length, box: space, rowHeight: ROW_HEIGHT, onMove: move });
   const remove = (index: number) => {
