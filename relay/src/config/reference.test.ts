@@ -29,5 +29,5 @@ test("the reference has a row for every key in the schema's order, with its flag
 
 function describeDefault(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? "" : `\`${value.join()}\``;
-  return value === undefined ? "" : `\`${String(value)}\``;
+  return value === undefined ? "" : `\`${JSON.stringify(value).replaceAll('"', "")}\``;
 }
