@@ -28,6 +28,6 @@ test("the reference has a row for every key in the schema's order, with its flag
 });
 
 function describeDefault(value: unknown): string {
-  if (Array.isArray(value)) return value.length === 0 ? "" : `\`${value.join()}\``;
-  return value === undefined ? "" : `\`${String(value)}\``;
+  if (Array.isArray(value)) return value.length === 0 ? "" : `\`${value.map(String).join()}\``;
+  return value === undefined ? "" : `\`${JSON.stringify(value).replaceAll('"', "")}\``;
 }
