@@ -1,7 +1,7 @@
 import js from "@eslint/js";
 import tseslint from "typescript-eslint";
 
-/** Imports run one way: wire ← engine, relay ← cli, electron. A layer names what it may not know. */
+/** Imports run one way: wire, config-kit ← engine, relay ← cli, electron. A layer names what it may not know. */
 function layer(files, forbidden, reason) {
   return {
     files,
@@ -86,6 +86,16 @@ export default tseslint.config(
     "wire is codecs without I/O: it knows no other part of the project and no socket",
   ),
   layer(
+    ["link/src/**/*.ts"],
+    ["^@sockeye/(config-kit|engine|relay|cli|electron|renderer)", "^electron$"],
+    "the link is what relay and client have in common: it knows wire, and neither of the two",
+  ),
+  layer(
+    ["config-kit/src/**/*.ts"],
+    ["^@sockeye/"],
+    "config-kit reads configuration files for the engine and the relay: it knows no other part of the project",
+  ),
+  layer(
     ["engine/src/**/*.ts"],
     ["^@sockeye/(cli|demo|relay|electron|renderer)", "^electron$"],
     "the engine knows neither its faces nor Electron",
@@ -119,6 +129,16 @@ export default tseslint.config(
     ["engine/src/netstack/**/*.ts"],
     ["^electron$", "^@sockeye/(cli|relay)", io],
     "the netstack is packets and time in, packets out; it opens nothing",
+  ),
+  layer(
+    ["relay/src/**/*.ts"],
+    ["^@sockeye/(cli|engine|electron|renderer)", "^electron$"],
+    "the relay knows neither its command nor the engine; what both need is below both",
+  ),
+  layer(
+    ["relay/src/{names,limits}/**/*.ts"],
+    ["^@sockeye/(cli|engine|electron|renderer)", "^electron$", io],
+    "names and limits decide; they open nothing",
   ),
   {
     files: ["**/*.test.{ts,tsx,mjs}", "engine/src/netstack/**/test-*.ts"],

@@ -67,9 +67,12 @@ process.exitCode = totals.failed === 0 ? 0 : 1;
 
 /** System tests first: they take longest. */
 function findTestFiles(wanted) {
-  const found = globSync("{wire,engine,renderer,cli,electron,native,test,bench,scripts}/**/*.test.{ts,mjs}", {
-    exclude: (path) => path.includes("node_modules"),
-  }).map((path) => path.replaceAll("\\", "/"));
+  const found = globSync(
+    "{wire,link,config-kit,engine,relay,renderer,cli,electron,native,test,bench,scripts}/**/*.test.{ts,mjs}",
+    {
+      exclude: (path) => path.includes("node_modules"),
+    },
+  ).map((path) => path.replaceAll("\\", "/"));
   return found
     .filter((path) => wanted.length === 0 || wanted.some((pattern) => path.includes(pattern)))
     .sort((a, b) => Number(b.startsWith("test/")) - Number(a.startsWith("test/")) || a.localeCompare(b));

@@ -12,6 +12,7 @@ import { registerFlows } from "./flows.ts";
 import { dropEmptyVariables } from "./options.ts";
 import { complain } from "./output.ts";
 import { registerRun } from "./run.ts";
+import { registerShare } from "./share.ts";
 import { registerStatus } from "./status.ts";
 import { registerTest } from "./test.ts";
 import { registerUi } from "./ui.ts";
@@ -64,6 +65,7 @@ function createProgram(context: Context): Command {
     registerExplain,
     registerCleanUp,
     registerUi,
+    registerShare,
     registerDemo,
     registerCompletion,
   ]) {

@@ -1,5 +1,6 @@
 import { homedir } from "node:os";
-import { parseConfig, type ParseResult, readConfigText } from "@sockeye/engine/config/load";
+import { parseConfig, type ParseResult } from "@sockeye/engine/config/load";
+import { readConfigText } from "@sockeye/config-kit/read-text";
 import { unreadable } from "./refusal.ts";
 
 /**

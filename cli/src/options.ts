@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
-import { didYouMean } from "@sockeye/engine/config/suggest";
+import { didYouMean } from "@sockeye/config-kit/suggest";
 import { type Endpoint, parseEndpoint } from "@sockeye/engine/endpoint";
 import { fileURLToPath } from "node:url";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
@@ -131,6 +131,13 @@ const variables = [
   "SOCKEYE_JSON",
   "SOCKEYE_RUNTIME_DIR",
   "SOCKEYE_UI",
+  "SOCKEYE_RELAY",
+  "SOCKEYE_TOKEN_FILE",
+  "SOCKEYE_SHARE_NAME",
+  "SOCKEYE_SHARE_PORT",
+  "SOCKEYE_HOST_HEADER",
+  "SOCKEYE_CA",
+  "SOCKEYE_LINKS",
 ] as const;
 
 /** `SOCKEYE_CONFIG=` means the same as no SOCKEYE_CONFIG; commander would take it for a value. */

@@ -21,7 +21,11 @@ export function printJson(value: unknown): void {
 
 /** One line on standard error; what a peer chose can't move the cursor in it. */
 export function complain(sentence: string): void {
-  process.stderr.write(`sockeye: ${scrub(sentence).replaceAll("\n", " ")}\n`);
+  complainAs("sockeye", sentence);
+}
+
+export function complainAs(program: "sockeye" | "showoff", sentence: string): void {
+  process.stderr.write(`${program}: ${scrub(sentence).replaceAll("\n", " ")}\n`);
 }
 
 /** Columns as wide as their widest cell, the last as it is. Names that a peer chose are made harmless. */

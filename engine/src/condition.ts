@@ -1,5 +1,5 @@
 import type { ListenConfig } from "./config/config.ts";
-import type { ConfigProblem } from "./config/problem.ts";
+import type { ConfigProblem } from "@sockeye/config-kit/problem";
 import type { ConnectionState, EngineStatus } from "./control/contract.ts";
 import type { ListenerKind } from "./listeners.ts";
 import type { UpstreamStatus } from "./upstream/upstream.ts";

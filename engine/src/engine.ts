@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { homedir } from "node:os";
 import type { Config, Limits, LogLevel } from "./config/config.ts";
 import { type ConfigDiff, diffConfig } from "./config/diff.ts";
-import type { ConfigProblem } from "./config/problem.ts";
+import type { ConfigProblem } from "@sockeye/config-kit/problem";
 import { Reloader } from "./config/reload.ts";
 import { accepted, ConfigSource, emptyLike } from "./config/running.ts";
 import { defaultPaths } from "./config/paths.ts";

@@ -13,7 +13,10 @@ export type HttpHeadErrorCode =
   | "header-value"
   | "duplicate-host"
   | "content-length" // not a number, or several that differ
-  | "ambiguous-length"; // Content-Length together with Transfer-Encoding (RFC 9112 §6.1)
+  | "ambiguous-length" // Content-Length together with Transfer-Encoding (RFC 9112 §6.1)
+  | "transfer-coding" // a Transfer-Encoding that is not `chunked`, or in HTTP/1.0
+  | "target" // not in the form that is served (RFC 9112 §3.2)
+  | "host"; // none, or not the name of a host
 
 /** A peer's bytes are not an HTTP head that is safe to read. */
 export class HttpHeadError extends Error {
@@ -184,7 +187,8 @@ function minorVersion(major: string | undefined, minor: string | undefined): 0 |
   return minor === "0" ? 0 : 1;
 }
 
-function parseHeader(line: string): { name: string; value: string } {
+/** @throws {HttpHeadError} */
+export function parseHeader(line: string): { name: string; value: string } {
   if (line.startsWith(" ") || line.startsWith("\t"))
     throw new HttpHeadError("folded", "a header is folded over several lines");
   const colon = line.indexOf(":");

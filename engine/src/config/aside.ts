@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
-import { type ParseOptions, type ParseResult, parseConfig, readConfigText } from "./load.ts";
+import { type ParseOptions, type ParseResult, parseConfig } from "./load.ts";
+import { readConfigText } from "@sockeye/config-kit/read-text";
 
 /** Smaller texts are read within some tens of milliseconds; a thread takes as long to start. */
 const ASIDE_FROM_CHARACTERS = 128 * 1024;

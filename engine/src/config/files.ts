@@ -1,9 +1,9 @@
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { type Places, placePath } from "./build.ts";
-import { type ConfigProblem, MAX_PROBLEMS, type Path, formatPath } from "./problem.ts";
-import type { Source } from "./source.ts";
-import { listOf, mappingOf, textOf, valueAt } from "./tree.ts";
+import { type ConfigProblem, MAX_PROBLEMS, type Path, formatPath } from "@sockeye/config-kit/problem";
+import type { Source } from "@sockeye/config-kit/source";
+import { listOf, mappingOf, textOf, valueAt } from "@sockeye/config-kit/tree";
 
 /** A file that a configuration names, and where. */
 export interface NamedFile {

@@ -1,7 +1,7 @@
 import { isIPv6 } from "node:net";
 import { type Endpoint, parseEndpoint } from "../endpoint.ts";
-import type { Finding, Path } from "./problem.ts";
-import { isMapping, mappingOf, textOf, valueAt } from "./tree.ts";
+import type { Finding, Path } from "@sockeye/config-kit/problem";
+import { isMapping, mappingOf, textOf, valueAt } from "@sockeye/config-kit/tree";
 
 /** Addresses given beside the file, by flags, which take the place of the file's own. Already checked as `host:port`. */
 export interface GivenListeners {

@@ -1,19 +1,18 @@
-import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { z } from "zod";
 import { type Places, buildConfig } from "./build.ts";
 import type { Config } from "./config.ts";
 import { type NamedFile, namedFiles } from "./files.ts";
 import type { GivenListeners } from "./listeners.ts";
-import { withoutValues } from "./expansions.ts";
-import { type ConfigProblem, type Finding, MAX_PROBLEMS, formatPath } from "./problem.ts";
+import { withoutValues } from "@sockeye/config-kit/expansions";
+import { type ConfigProblem, type Finding, MAX_PROBLEMS, formatPath } from "@sockeye/config-kit/problem";
 import { checkReferences } from "./references.ts";
 import { fileSchema } from "./schema.ts";
 import { describeIssue } from "./sentences.ts";
-import { MAX_FILE_BYTES, type Source, readSource } from "./source.ts";
+import { type Source, readSource } from "@sockeye/config-kit/source";
 
-export type { ConfigProblem } from "./problem.ts";
-export { MAX_FILE_BYTES } from "./source.ts";
+export type { ConfigProblem } from "@sockeye/config-kit/problem";
+export { MAX_FILE_BYTES } from "@sockeye/config-kit/source";
 
 export interface ParseOptions {
   /** For `${NAME}`. */
@@ -56,20 +55,6 @@ export function parseConfig(text: string, options: ParseOptions): ParseResult {
     return { errors: errors.slice(0, MAX_PROBLEMS), warnings, files };
   }
   return { config: buildConfig(parsed.data, places), warnings, files };
-}
-
-/** The file's text; no more of it is read than parseConfig accepts, and one byte, so that it is seen to be too large. */
-export async function readConfigText(path: string): Promise<string> {
-  await using file = await open(path, "r");
-  const chunks: Buffer[] = [];
-  let total = 0;
-  while (total <= MAX_FILE_BYTES) {
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(64 * 1024));
-    if (bytesRead === 0) break;
-    chunks.push(buffer.subarray(0, bytesRead));
-    total += bytesRead;
-  }
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** `routes:` with every rule commented out is a key with an empty value, and means the same as no key. */

@@ -1,9 +1,9 @@
 import { type Pattern, parsePattern } from "../router/pattern.ts";
 import { findShadowedRules } from "../router/shadow.ts";
 import { type GivenListeners, checkListeners, warnOfListeners } from "./listeners.ts";
-import { type Finding, MAX_PROBLEMS, type Path } from "./problem.ts";
-import { didYouMean } from "./suggest.ts";
-import { type Mapping, listOf, mappingOf, textOf, valueAt } from "./tree.ts";
+import { type Finding, MAX_PROBLEMS, type Path } from "@sockeye/config-kit/problem";
+import { didYouMean } from "@sockeye/config-kit/suggest";
+import { type Mapping, listOf, mappingOf, textOf, valueAt } from "@sockeye/config-kit/tree";
 
 /**
  * What no single value shows: names that must exist, ways that must not turn in a circle, listeners in each other's way.

@@ -4,10 +4,10 @@ import type { Logger } from "../observe/log.ts";
 import { Backoff } from "../upstream/backoff.ts";
 import type { Turns } from "../turns.ts";
 import type { Config } from "./config.ts";
-import type { ConfigProblem } from "./problem.ts";
+import type { ConfigProblem } from "@sockeye/config-kit/problem";
 import { accepted, type ConfigSource } from "./running.ts";
 import { forgetSecrets } from "./secrets.ts";
-import { type ConfigChange, type ConfigWatch, watchConfig } from "./watch.ts";
+import { type ConfigChange, type ConfigWatch, watchConfig } from "@sockeye/config-kit/watch";
 
 export interface ReloaderOptions {
   readonly source: ConfigSource;

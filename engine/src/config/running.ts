@@ -5,7 +5,8 @@ import { parseConfigAside } from "./aside.ts";
 import type { Config } from "./config.ts";
 import { defaultTun } from "./defaults.ts";
 import { warnOfFiles } from "./files.ts";
-import { type ParseOptions, type ParseResult, parseConfig, readConfigText } from "./load.ts";
+import { type ParseOptions, type ParseResult, parseConfig } from "./load.ts";
+import { readConfigText } from "@sockeye/config-kit/read-text";
 
 /**
  * Where a running engine's configuration comes from: a file, or a text given in its place, with the command's flags on

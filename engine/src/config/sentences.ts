@@ -1,9 +1,10 @@
 import type { z } from "zod";
 import type { UpstreamType } from "./config.ts";
-import type { Finding, Path } from "./problem.ts";
+import type { Finding, Path } from "@sockeye/config-kit/problem";
 import { keysOf, upstreamOfNoType } from "./schema.ts";
-import { didYouMean, enumerate } from "./suggest.ts";
-import { valueAt } from "./tree.ts";
+import { didYouMean, enumerate } from "@sockeye/config-kit/suggest";
+import { show } from "@sockeye/config-kit/show";
+import { valueAt } from "@sockeye/config-kit/tree";
 
 /** One issue of the schema as findings: unknown keys are one issue and many findings. */
 export function describeIssue(issue: z.core.$ZodIssue, root: unknown): Finding[] {
@@ -131,19 +132,4 @@ function subject(path: Path): string {
 
 function isSecret(path: Path): boolean {
   return path.some((part) => part === "password" || part === "passphrase" || part === "auth");
-}
-
-function show(value: unknown): string {
-  if (value === null || value === undefined) return "nothing";
-  if (Array.isArray(value)) return "a list";
-  switch (typeof value) {
-    case "string":
-      return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}…` : value);
-    case "number":
-    case "boolean":
-    case "bigint":
-      return String(value);
-    default:
-      return "a mapping";
-  }
 }

@@ -4,7 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { Stats } from "node:fs";
 import { type YAMLMap, isMap, isScalar, parseDocument } from "yaml";
 import { type ParseOptions, type ParseResult, parseConfig } from "./load.ts";
-import { type Path, formatPath } from "./problem.ts";
+import { type Path, formatPath } from "@sockeye/config-kit/problem";
 
 /**
  * Puts `text` in the place of the file at `path`, at once and whole: a crash leaves the old file or the new one. A symbolic

@@ -458,8 +458,8 @@ export const calls = {
     result: z.object({ keychain: z.boolean(), /** Why not. */ reason: z.string().optional() }),
   },
   /**
-   * Keeps a secret and says what stands for it in the file: `{ password: "keychain:NAME" }`, which the file has as
-   * `{ password: { keychain: NAME } }`, or `{ password_file: … }`, a file that only its owner can read.
+   * Keeps a secret and says what stands for it in the file, as keys for an edit of the mapping that holds it: `{ password:
+   * { keychain: … }, password_file: null }`, or `{ password: null, password_file: … }`, a file that only its owner can read.
    * @throws no-secret-store; unavailable where the file can't be written.
    */
   "secret.store": {
@@ -469,7 +469,9 @@ export const calls = {
       value: z.string().min(1).max(65_536),
       where: z.enum(["keychain", "file"]),
     }),
-    result: z.object({ reference: z.record(z.string(), z.string()) }),
+    result: z.object({
+      reference: z.record(z.string(), z.union([z.string(), z.object({ keychain: z.string() }), z.null()])),
+    }),
   },
   /** What is in a text: URLs (`ssh://`, `socks5://`, `http://`, `https://`, `sockeye://`), an ssh_config, a configuration of ours. */
   "import.preview": {

@@ -183,7 +183,7 @@ test("a secret typed in place of a file takes the file's key out", () => {
     ...before,
     secrets: { ...before.secrets, password: { kind: "typed", text: "new" } },
   };
-  const references = { password: referenceOf({ password: "keychain:socks" }) };
+  const references = { password: referenceOf({ password: { keychain: "socks" }, password_file: null }) };
   assert.deepEqual(changesOf(toFile(before), toFile(after, references)), {
     auth: { password: { keychain: "socks" }, password_file: null },
   });

@@ -239,14 +239,9 @@ export function placeholderReferences(form: UpstreamForm): Partial<Record<Secret
   );
 }
 
-/** @param stored what `secret.store` gave: `keychain:NAME` is how it says `{ keychain: NAME }`. */
-export function referenceOf(stored: Readonly<Record<string, string>>): SecretReference {
-  return Object.fromEntries(
-    Object.entries(stored).map(([key, value]) => [
-      key,
-      !key.endsWith("_file") && value.startsWith("keychain:") ? { keychain: value.slice(9) } : value,
-    ]),
-  );
+/** @param stored what `secret.store` gave. What it takes out of the file, the difference to the file before takes out. */
+export function referenceOf(stored: SecretReference): SecretReference {
+  return Object.fromEntries(Object.entries(stored).filter(([, value]) => value !== null));
 }
 
 /**

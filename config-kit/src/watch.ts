@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { type FSWatcher, readlinkSync, realpathSync, watch } from "node:fs";
 import { stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { readConfigText } from "./load.ts";
+import { readConfigText } from "./read-text.ts";
 
 export type ConfigChange =
   | { readonly kind: "changed"; readonly text: string }

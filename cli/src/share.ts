@@ -1,0 +1,236 @@
+import { readFile } from "node:fs/promises";
+import { InvalidArgumentError, Option } from "commander";
+import { type Endpoint, formatEndpoint, parseEndpoint } from "@sockeye/config-kit/endpoint";
+import {
+  type Share,
+  ShareClient,
+  type ShareClientOptions,
+  type ShareSpec,
+} from "@sockeye/engine/share/client";
+import { CommandFailure, ExitCode } from "./exit-codes.ts";
+import { jsonOption, wantsJson } from "./options.ts";
+import { complain, formatDuration, paint, print } from "./output.ts";
+import type { Register } from "./context.ts";
+import { scrub } from "@sockeye/engine/observe/redact";
+
+interface ShareFlags {
+  readonly relay: Endpoint;
+  readonly name?: string;
+  readonly port?: number;
+  readonly tokenFile?: string;
+  readonly hostHeader?: string;
+  readonly tls: boolean;
+  readonly ca?: string;
+  readonly links: number;
+  readonly json?: boolean;
+}
+
+const RELAY_PORT = 7000;
+
+/** `sockeye share` */
+export const registerShare: Register = (program) => {
+  program
+    .command("share")
+    .description("publish a local service through a Showoff relay, until it is told to stop")
+    .argument("<what...>", "3000 or HOST:PORT for HTTP; tcp 5432 or tcp HOST:PORT for a raw port")
+    .addOption(
+      new Option("--relay <address>", `the relay, as HOST or HOST:PORT (${RELAY_PORT})`)
+        .env("SOCKEYE_RELAY")
+        .argParser(parseRelay)
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option("--token-file <file>", "file that holds the token for the relay").env("SOCKEYE_TOKEN_FILE"),
+    )
+    .addOption(
+      new Option("--name <name>", "the public name; without it the relay chooses one").env(
+        "SOCKEYE_SHARE_NAME",
+      ),
+    )
+    .addOption(
+      new Option("--port <port>", "tcp: the public port; without it the relay chooses one")
+        .env("SOCKEYE_SHARE_PORT")
+        .argParser((text) => parseWhole(text, 1, 65_535)),
+    )
+    .addOption(
+      new Option(
+        "--host-header <host>",
+        "what the local service sees as Host, instead of the public name",
+      ).env("SOCKEYE_HOST_HEADER"),
+    )
+    .addOption(new Option("--no-tls", "speak to the relay in clear; so it is on loopback without saying"))
+    .addOption(
+      new Option("--ca <file>", "PEM file of the authority of the relay's certificate").env("SOCKEYE_CA"),
+    )
+    .addOption(
+      new Option("--links <count>", "connections to the relay side by side")
+        .env("SOCKEYE_LINKS")
+        .default(1)
+        .argParser((text) => parseWhole(text, 1, 8)),
+    )
+    .addOption(jsonOption())
+    .action((what: string[], flags: ShareFlags) => share(what, flags));
+};
+
+async function share(what: readonly string[], flags: ShareFlags): Promise<void> {
+  const spec = specOf(what, flags);
+  const face = wantsJson(flags) ? jsonFace() : peopleFace();
+  await new Promise<void>((resolve, reject) => {
+    void clientOptions(flags).then((options) => {
+      const client = new ShareClient({
+        ...options,
+        observer: {
+          ...face,
+          refused: (code, message) =>
+            reject(new CommandFailure(ExitCode.failed, `the relay refuses: ${message} (${code})`)),
+          unshared: (share, code, message) => {
+            face.unshared?.(share, code, message);
+            if (FOR_GOOD.has(code)) {
+              client.close();
+              reject(
+                new CommandFailure(ExitCode.failed, `the relay does not share this: ${message} (${code})`),
+              );
+            }
+          },
+        },
+      });
+      client.add(spec);
+      client.start();
+      const stop = () => {
+        client.close();
+        resolve();
+      };
+      process.once("SIGINT", stop);
+      process.once("SIGTERM", stop);
+    }, reject);
+  });
+}
+
+/** Refusals of a share that another try would get again. */
+const FOR_GOOD: ReadonlySet<string> = new Set([
+  "name-invalid",
+  "name-taken",
+  "not-allowed",
+  "none-free",
+  "limit",
+  "unsupported",
+]);
+
+async function clientOptions(flags: ShareFlags): Promise<ShareClientOptions> {
+  const { relay, tokenFile, ca, links } = flags;
+  const plain = !flags.tls || (ca === undefined && isLoopback(relay.host));
+  return {
+    relay,
+    links,
+    watch: true,
+    token: tokenFile === undefined ? undefined : (await read(tokenFile)).trim(),
+    tls: plain ? undefined : ca === undefined ? {} : { ca: await read(ca) },
+  };
+}
+
+async function read(file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    throw new CommandFailure(ExitCode.config, `${file} can't be read: ${(error as Error).message}`, error);
+  }
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host.startsWith("127.");
+}
+
+function specOf(what: readonly string[], flags: ShareFlags): ShareSpec {
+  const [first = "", second] = what;
+  const named = first === "tcp" || first === "http";
+  const target = named ? second : first;
+  if (target === undefined || what.length > (named ? 2 : 1))
+    throw new CommandFailure(
+      ExitCode.usage,
+      "write what to share as 3000, HOST:PORT, tcp 5432 or tcp HOST:PORT",
+    );
+  const kind = first === "tcp" ? "tcp" : "http";
+  if (kind === "tcp" && flags.name !== undefined)
+    throw new CommandFailure(ExitCode.usage, "a TCP share has a port and no name; write --port");
+  if (kind === "http" && flags.port !== undefined)
+    throw new CommandFailure(ExitCode.usage, "an HTTP share has a name and no port; write --name");
+  return { kind, target: localTarget(target), name: flags.name, port: flags.port, host: flags.hostHeader };
+}
+
+/** @throws {CommandFailure} */
+function localTarget(text: string): Endpoint {
+  try {
+    const target = /^\d+$/.test(text)
+      ? { host: "localhost", port: parseWhole(text, 1, 65_535) }
+      : parseEndpoint(text);
+    if (target.port > 0) return target;
+  } catch (error) {
+    throw new CommandFailure(
+      ExitCode.usage,
+      `"${text}" is no local service: ${(error as Error).message}`,
+      error,
+    );
+  }
+  throw new CommandFailure(ExitCode.usage, `"${text}": port 0 is nowhere to connect to`);
+}
+
+function parseRelay(text: string): Endpoint {
+  try {
+    return parseEndpoint(text, RELAY_PORT);
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
+}
+
+function parseWhole(text: string, low: number, high: number): number {
+  const number = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (number >= low && number <= high) return number;
+  throw new InvalidArgumentError(`"${text}" is not a whole number from ${low} to ${high}`);
+}
+
+type Face = NonNullable<ShareClientOptions["observer"]>;
+
+/** For people: the address on standard output, all else on standard error. */
+function peopleFace(): Face {
+  return {
+    shared: (share) => {
+      const [best, ...others] = share.addresses;
+      print(paint(best!, "bold", process.stdout));
+      for (const address of others) print(`  also ${address}`);
+      tell(`shares ${formatEndpoint(share.spec.target)}; Ctrl-C ends it`);
+    },
+    unshared: (_share, code, message) => tell(`not shared: ${message} (${code})`),
+    disconnected: (reason, retryMs) =>
+      complain(`${reason}; the next try is in ${formatDuration(retryMs + 500)}`),
+    request: (_share, { method, target, status, ms }) => {
+      const colour = status >= 500 || status === 0 ? "red" : status >= 400 ? "yellow" : "green";
+      const shown = paint(status === 0 ? "---" : String(status), colour, process.stderr);
+      tell(`${shown} ${method} ${target} ${Math.round(ms)} ms`);
+    },
+    moreRequests: (count) => tell(`… and ${count} more`),
+    localFailed: (share, failure) => complain(`${formatEndpoint(share.spec.target)}: ${failure.message}`),
+  };
+}
+
+/** What a peer chose can't move the cursor. */
+function tell(line: string): void {
+  process.stderr.write(`${scrub(line).replaceAll("\n", " ")}\n`);
+}
+
+/** One object a line on standard output. */
+function jsonFace(): Face {
+  const say = (event: string, fields: Record<string, unknown> = {}) =>
+    print(JSON.stringify({ event, ...fields }));
+  const name = (share: Share) => formatEndpoint(share.spec.target);
+  return {
+    connected: () => say("connected"),
+    shared: (share) => say("shared", { target: name(share), addresses: share.addresses }),
+    unshared: (share, code, message) => say("unshared", { target: name(share), code, message }),
+    disconnected: (reason, retryMs) => say("disconnected", { reason, retry_ms: Math.round(retryMs) }),
+    request: (share, { method, target, status, ms }) =>
+      say("request", { target: name(share), method, path: target, status, ms: Math.round(ms) }),
+    moreRequests: (count) => say("more_requests", { count }),
+    localFailed: (share, { reason, message }) =>
+      say("local_failed", { target: name(share), reason, message }),
+  };
+}

@@ -1,0 +1,68 @@
+import type { Logger } from "@sockeye/engine/observe/log";
+import type { PublicAddress } from "@sockeye/relay/names/registry";
+import type { RelayObserver, ServedEnd } from "@sockeye/relay/observer";
+
+/** What the relay tells of itself, as log records. Each request is one, at debug; those that failed are one at info. */
+export class LogObserver implements RelayObserver {
+  readonly #logger: Logger;
+
+  constructor(logger: Logger) {
+    this.#logger = logger;
+  }
+
+  clientConnected(client: string, identity: string, source: string): void {
+    this.#logger.info({ client, identity, source }, "a client connected");
+  }
+
+  clientDisconnected(client: string, reason: string): void {
+    this.#logger.info({ client, reason }, "a client has gone");
+  }
+
+  clientRefused(source: string, code: string): void {
+    this.#logger.warn({ source, code }, "a client was refused");
+  }
+
+  shared(client: string, address: PublicAddress): void {
+    this.#logger.info({ client, share: shown(address) }, "shared");
+  }
+
+  unshared(client: string, address: PublicAddress): void {
+    this.#logger.info({ client, share: shown(address) }, "no longer shared");
+  }
+
+  connectionOpened(): void {}
+
+  connectionClosed(): void {}
+
+  requestStarted(): void {}
+
+  requestEnded(end: ServedEnd): void {
+    const failed = end.error !== undefined && end.error !== "cancelled";
+    if (!this.#logger.enabled(failed ? "info" : "debug")) return;
+    const fields = {
+      share: end.address && shown(end.address),
+      client: end.client,
+      source: end.source,
+      method: end.method,
+      status: end.status,
+      duration_ms: Math.round(end.ms),
+      bytes_in: end.bytesIn,
+      bytes_out: end.bytesOut,
+      error: end.error,
+    };
+    if (failed) this.#logger.info(fields, "a request failed");
+    else this.#logger.debug(fields, "a request ended");
+  }
+
+  problem(what: string, error: Error): void {
+    this.#logger.error({ err: error }, what);
+  }
+
+  draining(deadlineMs: number): void {
+    this.#logger.info({ duration_ms: deadlineMs }, "the relay drains");
+  }
+}
+
+function shown(address: PublicAddress): string {
+  return address.kind === "http" ? address.name : `tcp ${address.port}`;
+}

@@ -1,0 +1,69 @@
+import type { Command } from "commander";
+import { formatEndpoint } from "@sockeye/config-kit/endpoint";
+import { createLogger } from "@sockeye/engine/observe/log";
+import { relayOptions } from "@sockeye/relay/config/flags";
+import { loadRelayConfig, type RelayProblem } from "@sockeye/relay/config/load";
+import type { RelayConfig } from "@sockeye/relay/config/schema";
+import { startConfiguredRelay } from "@sockeye/relay/configured";
+import type { Relay } from "@sockeye/relay/server";
+import { VERSION } from "../context.ts";
+import { CommandFailure, ExitCode } from "../exit-codes.ts";
+import { complainAs } from "../output.ts";
+import { LogObserver } from "./log-observer.ts";
+
+/** `showoff serve` */
+export function registerServe(program: Command): void {
+  const command = program
+    .command("serve")
+    .description("run the relay in this terminal until it is told to stop")
+    .addHelpText("after", "\nSIGINT and SIGTERM let requests end and then stop; a second one stops at once.")
+    .action((flags: Record<string, unknown>) => serve(flags));
+  for (const option of relayOptions()) command.addOption(option);
+}
+
+async function serve(flags: Readonly<Record<string, unknown>>): Promise<void> {
+  const config = await configFrom(flags);
+  const logger = createLogger(config.log);
+  const relay = await startConfiguredRelay(config, new LogObserver(logger));
+  logger.info(
+    {
+      version: VERSION,
+      control: formatEndpoint(relay.control),
+      http: relay.http && formatEndpoint(relay.http),
+      domains: config.domains,
+    },
+    "the relay is ready",
+  );
+  await untilStopped(relay);
+  logger.info("the relay has stopped");
+}
+
+/** @throws {CommandFailure} after a line for each thing that is wrong. */
+async function configFrom(flags: Readonly<Record<string, unknown>>): Promise<RelayConfig> {
+  const result = await loadRelayConfig({ flags, env: process.env, directory: process.cwd() });
+  if ("config" in result) {
+    for (const warning of result.warnings) tell(warning);
+    return result.config;
+  }
+  for (const error of result.errors) tell(error);
+  const count = result.errors.length;
+  throw new CommandFailure(ExitCode.config, count === 1 ? "one problem" : `${count} problems`);
+}
+
+function tell({ place, message }: RelayProblem): void {
+  complainAs("showoff", place === "" ? message : `${place}: ${message}`);
+}
+
+/** Waits for a signal, and for the end of what is under way then. */
+async function untilStopped(relay: Relay): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    let asked = false;
+    const stop = (number: number) => {
+      if (asked) process.exit(128 + number);
+      asked = true;
+      relay.stop().then(resolve, reject);
+    };
+    process.on("SIGINT", () => stop(2));
+    process.on("SIGTERM", () => stop(15));
+  });
+}

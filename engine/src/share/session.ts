@@ -1,0 +1,186 @@
+import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { type LinkEnd, LinkConnection } from "@sockeye/link/link-connection";
+import {
+  type ClientMessage,
+  encodeMessage,
+  LINK_VERSION,
+  readRelayMessage,
+  type RefusalCode,
+  type RelayMessage,
+} from "@sockeye/link/messages";
+import type { WindowBudget } from "@sockeye/wire/mux";
+import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
+import type { Share, ShareClientOptions } from "./client.ts";
+
+/** How long the relay has to take a connection and welcome us. */
+const WELCOME_MS = 10_000;
+/** Before a further connection that was lost is tried again. */
+const REJOIN_MS = 2000;
+
+export interface SessionHooks {
+  readonly instance: string;
+  readonly budget: WindowBudget;
+  shares(): Iterable<Share & { readonly given: string | undefined }>;
+  opened(stream: TunnelStream, header: Buffer): StreamReceiver;
+  welcomed(): void;
+  message(message: RelayMessage): void;
+  /** The relay is about to stop: the session goes on for what runs in it, and another one is to take its place. */
+  moving(): void;
+  /** Once. */
+  ended(end: SessionEnd): void;
+}
+
+export interface SessionEnd {
+  /** The relay's refusal, where it refused. */
+  readonly code: RefusalCode | undefined;
+  readonly message: string;
+}
+
+/** One stay of a client at a relay: a first connection that is welcomed, and further ones that join it. */
+export class Session {
+  readonly #options: ShareClientOptions;
+  readonly #hooks: SessionHooks;
+  readonly #first: LinkConnection;
+  readonly #further = new Set<LinkConnection>();
+  readonly #startedAt = performance.now();
+  readonly #deadline: NodeJS.Timeout;
+  #rejoin: NodeJS.Timeout | undefined;
+  #state: "greeting" | "welcome" | "ended" = "greeting";
+  #refusal: SessionEnd | undefined;
+
+  constructor(options: ShareClientOptions, hooks: SessionHooks) {
+    this.#options = options;
+    this.#hooks = hooks;
+    this.#first = this.#open(
+      (message) => this.#onMessage(message),
+      (end) => this.#onEnd(end),
+    );
+    this.#deadline = setTimeout(() => this.#first.close("the relay did not answer in time"), WELCOME_MS);
+    this.#greet(this.#first);
+  }
+
+  get welcome(): boolean {
+    return this.#state === "welcome";
+  }
+
+  get lastedMs(): number {
+    return performance.now() - this.#startedAt;
+  }
+
+  /** Asks the relay to publish one; the answer is a message. Before the welcome it does nothing: then all are asked for. */
+  ask(share: Share & { readonly given: string | undefined }): void {
+    if (this.#state !== "welcome") return;
+    const { kind, name, port, host } = share.spec;
+    this.#send({
+      type: "share",
+      share: share.number,
+      kind,
+      ...(kind === "http"
+        ? { name: name ?? share.given, host }
+        : { port: port ?? (share.given === undefined ? undefined : Number(share.given)) }),
+    });
+  }
+
+  giveBack(number: number): void {
+    if (this.#state === "welcome") this.#send({ type: "unshare", share: number });
+  }
+
+  close(): void {
+    this.#first.close();
+  }
+
+  #greet(link: LinkConnection, join?: string): void {
+    const { token, watch } = this.#options;
+    link.sendControl(
+      encodeMessage({
+        type: "hello",
+        version: LINK_VERSION,
+        instance: this.#hooks.instance,
+        token,
+        watch,
+        join,
+      }),
+    );
+  }
+
+  #send(message: ClientMessage): void {
+    this.#first.sendControl(encodeMessage(message));
+  }
+
+  #open(onMessage: (message: RelayMessage) => void, onEnd: (end: LinkEnd) => void): LinkConnection {
+    const { heartbeat } = this.#options;
+    return new LinkConnection(this.#dial(), {
+      role: "client",
+      budget: this.#hooks.budget,
+      handler: {
+        opened: (stream, header) => this.#hooks.opened(stream, header),
+        control: (bytes) => onMessage(readRelayMessage(bytes)),
+        closed: onEnd,
+      },
+      ...(heartbeat === undefined ? {} : { heartbeat }),
+    });
+  }
+
+  #dial(): Socket {
+    const { relay, tls } = this.#options;
+    const address = { host: relay.host, port: relay.port };
+    if (tls === undefined) return connectTcp({ ...address, noDelay: true });
+    const socket = connectTls({ servername: relay.host, ...tls, ...address });
+    socket.setNoDelay(true);
+    return socket;
+  }
+
+  #onMessage(message: RelayMessage): void {
+    switch (message.type) {
+      case "welcome": {
+        this.#onWelcome(message.join, message.maxLinks);
+        return;
+      }
+      case "refused":
+        this.#refusal = { code: message.code, message: message.message };
+        this.#first.close();
+        return;
+      case "move": {
+        this.#hooks.moving();
+        return;
+      }
+      default:
+        this.#hooks.message(message);
+    }
+  }
+
+  #onWelcome(join: string, maxLinks: number): void {
+    if (this.#state !== "greeting") return;
+    clearTimeout(this.#deadline);
+    this.#state = "welcome";
+    this.#hooks.welcomed();
+    for (const share of this.#hooks.shares()) this.ask(share);
+    const links = Math.min(this.#options.links ?? 1, maxLinks);
+    for (let link = 1; link < links; link++) this.#join(join);
+  }
+
+  /** One more connection beside the first; it is tried again for as long as the session lasts. */
+  #join(secret: string): void {
+    const link = this.#open(
+      (message) => {
+        if (message.type === "refused") link.close();
+      },
+      () => {
+        this.#further.delete(link);
+        if (this.#state === "welcome") this.#rejoin = setTimeout(() => this.#join(secret), REJOIN_MS);
+      },
+    );
+    this.#further.add(link);
+    this.#greet(link, secret);
+  }
+
+  #onEnd(end: LinkEnd): void {
+    if (this.#state === "ended") return;
+    this.#state = "ended";
+    clearTimeout(this.#deadline);
+    clearTimeout(this.#rejoin);
+    for (const link of [...this.#further]) link.close();
+    this.#hooks.ended(this.#refusal ?? { code: undefined, message: end.message });
+  }
+}

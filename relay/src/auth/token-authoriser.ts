@@ -1,0 +1,101 @@
+import {
+  AuthError,
+  type Authoriser,
+  type Credential,
+  type Grant,
+  type Purpose,
+  type Verdict,
+} from "./authoriser.ts";
+import { limitsOf } from "./claims.ts";
+import { Listeners } from "./listeners.ts";
+import { expired, hasExpired, noGrant, revoked, withinScope } from "./scope.ts";
+import { hashSecret, isSecret, parseToken } from "./token.ts";
+import { type TokenEntry, parseTokensFile } from "./tokens-file.ts";
+import { WatchedFile } from "./watched-file.ts";
+
+/** Somebody's secret is compared also where the id is unknown, so that the time does not tell which ids there are. */
+const NOBODYS_HASH = hashSecret("nobody");
+
+/** Tokens of a file, which is read again when it changes: a token that is taken out of it ends at once. */
+export class TokenAuthoriser implements Authoriser {
+  /** As it stands in `Grant.origin`. */
+  static readonly kind = "tokens";
+  readonly #file: WatchedFile<ReadonlyMap<string, TokenEntry>>;
+  readonly #listeners: Listeners;
+  readonly #now: () => number;
+
+  /**
+   * @param onProblem told of a file that has become wrong; the tokens stay as they were.
+   * @throws {Error} when the file can't be read or is wrong.
+   */
+  static async open(
+    path: string,
+    onProblem: (sentence: string) => void,
+    now: () => number = Date.now,
+  ): Promise<TokenAuthoriser> {
+    const listeners = new Listeners();
+    const file = await WatchedFile.open(path, {
+      parse: (text) => new Map(parseTokensFile(path, text).map((entry) => [entry.id, entry])),
+      onChange: () => listeners.tell(),
+      onProblem,
+    });
+    return new TokenAuthoriser(file, listeners, now);
+  }
+
+  private constructor(
+    file: WatchedFile<ReadonlyMap<string, TokenEntry>>,
+    listeners: Listeners,
+    now: () => number,
+  ) {
+    this.#file = file;
+    this.#listeners = listeners;
+    this.#now = now;
+  }
+
+  static reads({ token }: Credential): boolean {
+    return token !== undefined && parseToken(token) !== undefined;
+  }
+
+  async authenticate(credential: Credential): Promise<Grant> {
+    const token = credential.token === undefined ? undefined : parseToken(credential.token);
+    if (token === undefined) throw new AuthError("missing", "a token is needed");
+    const entry = this.#file.value.get(token.id);
+    const isRight = isSecret(token.secret, entry?.sha256 ?? NOBODYS_HASH);
+    if (entry === undefined || !isRight) throw new AuthError("refused", "the token is not known here");
+    const grant = grantOf(entry);
+    if (hasExpired(grant, this.#now())) throw new AuthError("expired", "the token has expired");
+    return grant;
+  }
+
+  /** By the file as it is now: a token's scope may have become narrower. */
+  authorise(grant: Grant | undefined, purpose: Purpose): Verdict {
+    if (grant?.origin.authoriser !== TokenAuthoriser.kind) return noGrant;
+    const [id = "", hash] = grant.origin.reference.split(" ");
+    const entry = this.#file.value.get(id);
+    if (entry?.sha256 !== hash) return revoked;
+    if (`token:${entry?.identity}` !== grant.identity) return revoked;
+    const now = grantOf(entry!);
+    return hasExpired(now, this.#now()) ? expired : withinScope(now, purpose);
+  }
+
+  onRevocation(listener: () => void): () => void {
+    return this.#listeners.add(listener);
+  }
+
+  close(): void {
+    this.#file.close();
+    this.#listeners.clear();
+  }
+}
+
+function grantOf(entry: TokenEntry): Grant {
+  const { expires } = entry;
+  return {
+    identity: `token:${entry.identity}`,
+    names: entry.names,
+    ports: entry.ports,
+    limits: limitsOf(entry),
+    ...(expires !== undefined && { expiresAt: Date.parse(expires) }),
+    origin: { authoriser: TokenAuthoriser.kind, reference: `${entry.id} ${entry.sha256}` },
+  };
+}

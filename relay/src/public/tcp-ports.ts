@@ -1,0 +1,234 @@
+import { createServer, type Server, type Socket } from "node:net";
+import { Carry, cut } from "@sockeye/link/carry";
+import type { StreamReceiver } from "@sockeye/wire/mux-stream";
+import type { Route } from "../dispatch/dispatch.ts";
+import type { PortOpener } from "../link/share-desk.ts";
+import type { Slot } from "../limits/limits.ts";
+import type { PublicAddress } from "../names/registry.ts";
+import type { ErrorKind } from "../observer.ts";
+import { plainAddress } from "./forwarded.ts";
+import type { PublicContext } from "./public-context.ts";
+import { ofReset } from "./refusals.ts";
+
+interface OpenPort {
+  readonly server: Server;
+  /** How many shares want it open. */
+  holders: number;
+  closing: NodeJS.Timeout | undefined;
+}
+
+/** The public TCP ports: each connection becomes a stream to the client that holds the port. */
+export class TcpPorts implements PortOpener {
+  readonly #context: PublicContext;
+  readonly #open = new Map<number, OpenPort>();
+  readonly #connections = new Set<TcpConnection>();
+
+  constructor(context: PublicContext) {
+    this.#context = context;
+  }
+
+  /** @throws {Error} where the system does not give the port. */
+  async open(port: number): Promise<void> {
+    const known = this.#open.get(port);
+    if (known !== undefined) {
+      clearTimeout(known.closing);
+      known.closing = undefined;
+      known.holders++;
+      return;
+    }
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.#accept(socket, port),
+    );
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, this.#context.config.tcp.host, () => {
+        server.off("error", reject);
+        server.on("error", (error) => this.#context.observer.problem(`TCP port ${port}`, error));
+        resolve();
+      });
+    });
+    this.#open.set(port, { server, holders: 1, closing: undefined });
+  }
+
+  /** It stays open for as long as a client that is away may come back: connections wait for it meanwhile. */
+  close(port: number): void {
+    const known = this.#open.get(port);
+    if (known === undefined || --known.holders > 0) return;
+    const holdMs = this.#context.config.names.hold * 1000;
+    known.closing = setTimeout(() => {
+      this.#open.delete(port);
+      known.server.close();
+    }, holdMs);
+  }
+
+  /** To be called several times a second. */
+  sweep(now: number): void {
+    for (const connection of this.#connections) connection.sweep(now);
+  }
+
+  get connections(): number {
+    return this.#connections.size;
+  }
+
+  stopAccepting(): void {
+    for (const { server, closing } of this.#open.values()) {
+      clearTimeout(closing);
+      server.close();
+    }
+    this.#open.clear();
+  }
+
+  destroy(): void {
+    for (const connection of [...this.#connections]) connection.destroy();
+  }
+
+  #accept(socket: Socket, port: number): void {
+    socket.on("error", () => {});
+    const source = plainAddress(socket.remoteAddress);
+    const admission = this.#context.limits.connection(source);
+    if ("refusal" in admission) {
+      cut(socket);
+      return;
+    }
+    this.#context.observer.connectionOpened("tcp");
+    const connection = new TcpConnection(this.#context, socket, {
+      address: { kind: "tcp", port },
+      source,
+      sourcePort: socket.remotePort ?? 0,
+      onClosed: () => {
+        admission.slot.release();
+        this.#connections.delete(connection);
+        this.#context.observer.connectionClosed("tcp");
+      },
+    });
+    this.#connections.add(connection);
+  }
+}
+
+interface TcpPeer {
+  readonly address: PublicAddress;
+  readonly source: string;
+  readonly sourcePort: number;
+  readonly onClosed: () => void;
+}
+
+const WAITING: StreamReceiver = { data: () => {}, end: () => {}, reset: () => {}, drain: () => {} };
+
+/** One connection to a public port. A reset is all that it can be told where it can't be served. */
+class TcpConnection {
+  readonly #context: PublicContext;
+  readonly #socket: Socket;
+  readonly #peer: TcpPeer;
+  readonly #startedAt = performance.now();
+  readonly #abort = new AbortController();
+  #route: Route | undefined;
+  #slot: Slot | undefined;
+  #carry: Carry | undefined;
+  #error: ErrorKind | undefined;
+
+  constructor(context: PublicContext, socket: Socket, peer: TcpPeer) {
+    this.#context = context;
+    this.#socket = socket;
+    this.#peer = peer;
+    socket.pause();
+    socket.once("close", () => this.#onClose());
+    context.observer.requestStarted({ address: peer.address, source: peer.source });
+    this.#find().catch((error: unknown) => {
+      if (this.#abort.signal.aborted) return;
+      context.observer.problem("routing a TCP connection", error as Error);
+      this.#fail("away");
+    });
+  }
+
+  destroy(): void {
+    if (this.#carry !== undefined) this.#carry.abort("cancelled");
+    cut(this.#socket);
+  }
+
+  sweep(now: number): void {
+    const carry = this.#carry;
+    if (carry === undefined) return;
+    const { idle_timeout, half_close_timeout, total_timeout } = this.#context.config.limits;
+    const quietMs = now - carry.lastActive;
+    const idle = idle_timeout > 0 && quietMs > idle_timeout * 1000;
+    const halfClosed = carry.halfClosed && quietMs > half_close_timeout * 1000;
+    const tooLong = total_timeout > 0 && now - this.#startedAt > total_timeout * 1000;
+    if (!idle && !halfClosed && !tooLong) return;
+    this.#error = "idle";
+    carry.abort("cancelled");
+  }
+
+  async #find(): Promise<void> {
+    const { dispatch, config } = this.#context;
+    const { address } = this.#peer;
+    const refusal = this.#context.limits.request({ source: this.#peer.source, kind: "tcp" });
+    if (refusal !== undefined) {
+      this.#fail("limit");
+      return;
+    }
+    const found = await dispatch.find(address);
+    if (this.#isGone()) return;
+    const route =
+      found.state === "held"
+        ? found.route
+        : await dispatch.waitFor(address, config.names.hold * 1000, this.#abort.signal);
+    if (this.#isGone()) return;
+    if (route === undefined) {
+      this.#fail("away");
+      return;
+    }
+    await this.#carryTo(route);
+  }
+
+  async #carryTo(route: Route): Promise<void> {
+    const { authoriser, limits } = this.#context;
+    this.#route = route;
+    const verdict = await authoriser.authorise(route.grant, route.address);
+    if (this.#isGone()) return;
+    if (!verdict.allowed) {
+      this.#fail("not-authorised");
+      return;
+    }
+    const refusal = limits.request({ source: "", client: route.client, kind: "tcp" });
+    const admission = limits.tunnel(route.client);
+    if (refusal !== undefined || "refusal" in admission) {
+      this.#fail("limit");
+      return;
+    }
+    this.#slot = admission.slot;
+    const { source, sourcePort } = this.#peer;
+    const stream = route.open(`${source.includes(":") ? `[${source}]` : source}:${sourcePort}`, WAITING);
+    if (stream === undefined) {
+      this.#fail("limit");
+      return;
+    }
+    this.#carry = new Carry(this.#socket, stream, (end) => {
+      if (end.reason !== undefined) this.#error ??= ofReset(end.reason).kind;
+    });
+  }
+
+  #isGone(): boolean {
+    return this.#socket.destroyed;
+  }
+
+  #fail(kind: ErrorKind): void {
+    this.#error = kind;
+    cut(this.#socket);
+  }
+
+  #onClose(): void {
+    this.#abort.abort();
+    this.#slot?.release();
+    this.#peer.onClosed();
+    this.#context.observer.requestEnded({
+      address: this.#peer.address,
+      source: this.#peer.source,
+      client: this.#route?.client,
+      status: 0,
+      ms: performance.now() - this.#startedAt,
+      bytesIn: this.#carry?.bytesToStream ?? 0,
+      bytesOut: this.#carry?.bytesToSocket ?? 0,
+      error: this.#error,
+    });
+  }
+}

@@ -1,0 +1,218 @@
+import {
+  FrameType,
+  frameHeader,
+  MuxError,
+  numberFrame,
+  RESET_REASONS,
+  type ResetReason,
+} from "./mux-frames.ts";
+
+/** Who reads from a stream. Nothing here may throw. */
+export interface StreamReceiver {
+  /** Bytes that came. Each byte is to be given to `consumed` once it has been passed on. */
+  data(chunk: Buffer): void;
+  /** The peer sends no more; this direction only. */
+  end(): void;
+  /** The stream was cut: nothing more comes, and nothing more can be sent. */
+  reset(reason: ResetReason): void;
+  /** After a `write` that returned false: there is room again. */
+  drain(): void;
+}
+
+/** One end of a stream between relay and client, whatever carries it. */
+export interface TunnelStream {
+  receiver: StreamReceiver;
+  /** @returns false where the writer should wait for `drain`. On a stream that has ended or was cut it does nothing. */
+  write(chunk: Buffer): boolean;
+  /** No more will be written. */
+  end(): void;
+  /** Cuts both directions; the receiver hears nothing more. */
+  reset(reason: ResetReason): void;
+  /** So many of the bytes that came have been passed on: the peer may send as many again. */
+  consumed(bytes: number): void;
+}
+
+/** What a stream needs of its connection. */
+export interface StreamEnds {
+  ready(stream: MuxStream): void;
+  urgent(bytes: Buffer): void;
+  forget(stream: MuxStream): void;
+  grow(stream: MuxStream, by: number): boolean;
+  shrink(by: number): void;
+  now(): number;
+}
+
+export interface StreamLimits {
+  readonly firstWindow: number;
+  readonly largestWindow: number;
+}
+
+/** Bytes that wait for the peer's window, after which `write` asks the writer to wait. */
+const ENOUGH_WAITING = 65_536;
+
+const NOBODY: StreamReceiver = { data: () => {}, end: () => {}, reset: () => {}, drain: () => {} };
+
+/** One stream of a `Mux`. */
+export class MuxStream implements TunnelStream {
+  readonly id: number;
+  receiver: StreamReceiver = NOBODY;
+  /** When the peer was last allowed to send more. */
+  creditedAt: number;
+  /** True while the stream stands among those whose turn comes. */
+  hasTurn = false;
+  readonly #ends: StreamEnds;
+  readonly #limits: StreamLimits;
+  /** What the peer lets us send. */
+  #credit: number;
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  #wantsDrain = false;
+  #ending: "open" | "asked" | "sent" = "open";
+  #remoteEnded = false;
+  #closed = false;
+  #window: number;
+  /** Received, and not yet consumed. */
+  #unread = 0;
+  /** Consumed, and not yet told to the peer. */
+  #owed = 0;
+
+  constructor(id: number, ends: StreamEnds, limits: StreamLimits) {
+    this.id = id;
+    this.#ends = ends;
+    this.#limits = limits;
+    this.#credit = limits.firstWindow;
+    this.#window = limits.firstWindow;
+    this.creditedAt = ends.now();
+  }
+
+  write(chunk: Buffer): boolean {
+    if (this.#closed || this.#ending !== "open" || chunk.length === 0) return true;
+    this.#waiting.push(chunk);
+    this.#waitingBytes += chunk.length;
+    this.#askForTurn();
+    if (this.#waitingBytes < ENOUGH_WAITING) return true;
+    this.#wantsDrain = true;
+    return false;
+  }
+
+  end(): void {
+    if (this.#closed || this.#ending !== "open") return;
+    this.#ending = "asked";
+    this.#askForTurn();
+  }
+
+  reset(reason: ResetReason): void {
+    if (this.#closed) return;
+    this.#forget();
+    const header = frameHeader(FrameType.reset, this.id, 1);
+    this.#ends.urgent(Buffer.concat([header, Buffer.of(RESET_REASONS.indexOf(reason))]));
+  }
+
+  consumed(bytes: number): void {
+    if (this.#closed || this.#remoteEnded) return;
+    this.#unread -= bytes;
+    this.#owed += bytes;
+    if (this.#owed < this.#window / 2) return;
+    let credit = this.#owed;
+    if (this.#window * 2 <= this.#limits.largestWindow && this.#ends.grow(this, this.#window)) {
+      credit += this.#window;
+      this.#window *= 2;
+    }
+    this.#owed = 0;
+    this.creditedAt = this.#ends.now();
+    this.#ends.urgent(numberFrame(FrameType.window, this.id, credit));
+  }
+
+  /** @internal Adds what may be sent now to `pieces`. @returns its bytes. */
+  takeTurn(pieces: Buffer[], maxBytes: number): number {
+    this.hasTurn = false;
+    if (this.#closed) return 0;
+    let taken = 0;
+    let used = 0;
+    while (used < this.#waiting.length && this.#credit > 0 && taken < maxBytes) {
+      const chunk = this.#waiting[used]!;
+      const length = Math.min(chunk.length, this.#credit, maxBytes - taken);
+      pieces.push(frameHeader(FrameType.data, this.id, length));
+      if (length === chunk.length) {
+        pieces.push(chunk);
+        used++;
+      } else {
+        pieces.push(chunk.subarray(0, length));
+        this.#waiting[used] = chunk.subarray(length);
+      }
+      this.#credit -= length;
+      taken += length;
+    }
+    if (used > 0) this.#waiting = used === this.#waiting.length ? [] : this.#waiting.slice(used);
+    this.#waitingBytes -= taken;
+    if (this.#waitingBytes === 0 && this.#ending === "asked") {
+      this.#ending = "sent";
+      pieces.push(frameHeader(FrameType.end, this.id, 0));
+      if (this.#remoteEnded) this.#forget();
+    } else if (this.#waitingBytes > 0 && this.#credit > 0) {
+      this.hasTurn = true;
+    }
+    return taken;
+  }
+
+  /** @internal After a turn: whoever waited for room may write again. */
+  tellRoom(): void {
+    if (this.#closed || !this.#wantsDrain || this.#waitingBytes >= ENOUGH_WAITING / 2) return;
+    this.#wantsDrain = false;
+    this.receiver.drain();
+  }
+
+  /** @internal @throws {MuxError} more than the window allows. */
+  onData(bytes: Buffer): void {
+    if (this.#remoteEnded) throw new MuxError("protocol", `data after the end of stream ${this.id}`);
+    this.#unread += bytes.length;
+    if (this.#unread + this.#owed > this.#window)
+      throw new MuxError("protocol", `stream ${this.id} was sent more than its window`);
+    this.receiver.data(bytes);
+  }
+
+  /** @internal */
+  onEnd(): void {
+    if (this.#remoteEnded) throw new MuxError("protocol", `stream ${this.id} ended twice`);
+    this.#remoteEnded = true;
+    if (this.#ending === "sent") this.#forget();
+    this.receiver.end();
+  }
+
+  /** @internal */
+  onReset(reason: number): void {
+    this.#forget();
+    this.receiver.reset(RESET_REASONS[reason] ?? "closed");
+  }
+
+  /** @internal @throws {MuxError} */
+  onCredit(bytes: number): void {
+    this.#credit += bytes;
+    if (this.#credit > 2 ** 40)
+      throw new MuxError("protocol", `the window of stream ${this.id} is too large`);
+    if (this.#waiting.length > 0) this.#askForTurn();
+  }
+
+  /** @internal */
+  connectionLost(): void {
+    this.#forget();
+    this.receiver.reset("lost");
+  }
+
+  #askForTurn(): void {
+    if (this.hasTurn) return;
+    const onlyEnds = this.#waitingBytes === 0 && this.#ending === "asked";
+    if (this.#credit === 0 && !onlyEnds) return;
+    this.hasTurn = true;
+    this.#ends.ready(this);
+  }
+
+  #forget(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    if (this.#window > this.#limits.firstWindow) this.#ends.shrink(this.#window - this.#limits.firstWindow);
+    this.#ends.forget(this);
+  }
+}

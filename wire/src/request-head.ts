@@ -1,0 +1,125 @@
+import type { BodyFraming } from "./http-body.ts";
+import { HeadReader, headerValue, HttpHeadError, type HttpHeaders, type RequestHead } from "./http-head.ts";
+
+/**
+ * The head of a request that comes from the public, as a server reads it that routes by Host (RFC 9112 §§3 and 6): one valid
+ * Host, a target in origin-form, a body whose length has one reading. What `HeadReader` refuses is refused here too.
+ */
+export interface PublicRequest {
+  readonly method: string;
+  /** In origin-form: begins with a slash. */
+  readonly target: string;
+  readonly minorVersion: 0 | 1;
+  readonly headers: HttpHeaders;
+  /** As sent, with its port where it has one. */
+  readonly host: string;
+  /** In lower case, without port and final dot. */
+  readonly hostname: string;
+  readonly framing: BodyFraming;
+  /** The connection serves another request after this one, as far as the client is concerned (RFC 9112 §9.3). */
+  readonly keepAlive: boolean;
+  /** The protocol that the client would rather speak, e.g. "websocket". */
+  readonly upgrade: string | undefined;
+}
+
+/** Of a request's head with its empty line. */
+export const MAX_REQUEST_HEAD_BYTES = 32_768;
+
+/** Reads one request's head, however its bytes are cut into chunks. One reader reads one head. */
+export class PublicRequestReader {
+  readonly #reader: HeadReader<"request">;
+
+  /** @param maxBytes of the head; counted as the bytes arrive. */
+  constructor(maxBytes = MAX_REQUEST_HEAD_BYTES) {
+    this.#reader = new HeadReader("request", maxBytes);
+  }
+
+  /**
+   * Takes the next bytes.
+   * @returns the request and the bytes after its head (a view of `chunk`), or undefined while the head has no end.
+   * @throws {HttpHeadError} after which the reader is of no more use; `statusOf` says what to answer.
+   */
+  push(chunk: Buffer): { request: PublicRequest; rest: Buffer } | undefined {
+    const read = this.#reader.push(chunk);
+    return read && { request: publicRequest(read.head), rest: read.rest };
+  }
+}
+
+/** The status to answer a head with that can't be served. */
+export function statusOf(error: HttpHeadError): 400 | 431 | 501 | 505 {
+  switch (error.code) {
+    case "too-large":
+      return 431;
+    case "version":
+      return 505;
+    case "transfer-coding":
+      return 501;
+    default:
+      return 400;
+  }
+}
+
+function publicRequest(head: RequestHead): PublicRequest {
+  const { method, target, minorVersion, headers } = head;
+  // Absolute-form has a second host in it, authority-form and `*` name no resource: a relay of names has no use for them.
+  if (!target.startsWith("/")) throw new HttpHeadError("target", "the target does not begin with a slash");
+  const host = headerValue(headers, "host");
+  if (host === undefined) throw new HttpHeadError("host", "there is no Host header");
+  const options = connectionOptions(headers);
+  return {
+    method,
+    target,
+    minorVersion,
+    headers,
+    host,
+    hostname: hostnameOf(host),
+    framing: requestFraming(head),
+    keepAlive: minorVersion === 1 ? !options.has("close") : options.has("keep-alive"),
+    upgrade: minorVersion === 1 && options.has("upgrade") ? headerValue(headers, "upgrade") : undefined,
+  };
+}
+
+/** RFC 9110 §7.2: a name or an IPv4 address, or an IPv6 address in brackets, and perhaps a port. */
+const HOST = /^(?<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(?::\d{1,5})?$/;
+
+function hostnameOf(host: string): string {
+  const name = host.length <= 261 ? HOST.exec(host.toLowerCase())?.groups?.["name"] : undefined;
+  if (name === undefined) throw new HttpHeadError("host", "the Host header is not the name of a host");
+  return name;
+}
+
+/** RFC 9112 §6.3. `HeadReader` has seen to it that there is no Content-Length beside a Transfer-Encoding. */
+function requestFraming(head: RequestHead): BodyFraming {
+  if (isChunked(head)) return { kind: "chunked" };
+  const length = headerValue(head.headers, "content-length");
+  if (length === undefined || Number(length) === 0) return { kind: "none" };
+  return { kind: "length", length: Number(length) };
+}
+
+/** @throws {HttpHeadError} for any coding besides a single `chunked`: nobody else would agree where the body ends. */
+export function isChunked(head: { readonly minorVersion: 0 | 1; readonly headers: HttpHeaders }): boolean {
+  let chunked = false;
+  for (const { name, value } of head.headers) {
+    if (name.length !== 17 || name.toLowerCase() !== "transfer-encoding") continue;
+    if (chunked || head.minorVersion === 0 || value.toLowerCase() !== "chunked")
+      throw new HttpHeadError(
+        "transfer-coding",
+        "the only transfer coding served is chunked, once, in HTTP/1.1",
+      );
+    chunked = true;
+  }
+  return chunked;
+}
+
+/** The options of all Connection headers, in lower case (RFC 9110 §7.6.1). */
+export function connectionOptions(headers: HttpHeaders): ReadonlySet<string> {
+  let options: Set<string> | undefined;
+  for (const { name, value } of headers) {
+    if (name.length !== 10 || name.toLowerCase() !== "connection") continue;
+    options ??= new Set();
+    for (const option of value.split(",")) options.add(option.trim().toLowerCase());
+  }
+  return options ?? NO_OPTIONS;
+}
+
+const NO_OPTIONS: ReadonlySet<string> = new Set();
