@@ -70,7 +70,7 @@ export function createTestHost(): TestHost {
     secrets: {
       support: async () => ({ keychain: false, reason: "a test has no keychain" }),
       keep: async ({ upstream, kind }) => ({
-        reference: { [`${kind}_file`]: `/secrets/${upstream}-${kind}` },
+        reference: { [kind]: null, [`${kind}_file`]: `/secrets/${upstream}-${kind}` },
       }),
     },
     routeHits: new RouteHits(),

@@ -3,6 +3,8 @@ import { mkdtemp, readFile, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
+import { editConfig } from "../config/edit.ts";
+import { parseConfig } from "../config/load.ts";
 import type { SecretStore } from "../config/secret-store.ts";
 import { readSecret } from "../config/secrets.ts";
 import { SecretKeeper } from "./secret-keeper.ts";
@@ -27,14 +29,20 @@ describe("secrets outside the configuration", () => {
   });
   after(() => rm(folder, { recursive: true }));
 
-  it("go into the store, and the file gets the name of the entry", async () => {
+  it("go into the store, and the file gets the name of the entry in place of what stood there", async () => {
     const store = memoryStore();
     const keeper = new SecretKeeper(store, join(folder, "unused"));
     assert.deepEqual(await keeper.support(), { keychain: true });
     const { reference } = await keeper.keep({ ...secret, where: "keychain" });
-    assert.deepEqual(reference, { password: "keychain:production-password" });
+    assert.deepEqual(reference, { password: { keychain: "production-password" }, password_file: null });
     assert.equal(store.entries.get("production-password"), secret.value);
-    assert.equal(await readSecret({ keychain: "production-password" }, { store }), secret.value);
+    const text = "upstreams:\n  production: { address: h, password_file: /old }\n";
+    const edited = editConfig(text, [{ kind: "set-upstream", name: "production", upstream: reference }]);
+    const parsed = parseConfig(edited, { env: {}, home: "/h" });
+    assert.ok("config" in parsed, edited);
+    const production = parsed.config.upstreams["production"]!;
+    assert.ok(production.type === "ssh" && production.password);
+    assert.equal(await readSecret(production.password, { store }), secret.value);
   });
 
   it("that are stored anew are read anew", async () => {
@@ -52,7 +60,10 @@ describe("secrets outside the configuration", () => {
     const keeper = new SecretKeeper(memoryStore(), directory);
     for (const value of ["first", "second"]) {
       const { reference } = await keeper.keep({ ...secret, kind: "passphrase", value, where: "file" });
-      assert.deepEqual(reference, { passphrase_file: join(directory, "production-passphrase") });
+      assert.deepEqual(reference, {
+        passphrase: null,
+        passphrase_file: join(directory, "production-passphrase"),
+      });
       assert.equal(await readFile(join(directory, "production-passphrase"), "utf8"), `${value}\n`);
     }
     if (process.platform !== "win32") {

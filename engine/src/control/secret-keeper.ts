@@ -26,15 +26,15 @@ export class SecretKeeper {
   }
 
   /**
-   * @returns what stands for the secret in the file, as the contract has it.
+   * @returns the keys of an upstream's configuration that stand for the secret, as an edit: what was in its place goes.
    * @throws {ControlError} `no-secret-store`, `bad-request`, `unavailable`; no sentence holds the secret.
    */
   async keep(secret: CallParams<"secret.store">): Promise<CallResult<"secret.store">> {
     const { kind, where } = secret;
     const reference =
       where === "keychain"
-        ? { [kind]: `keychain:${await this.#keepInStore(secret)}` }
-        : { [`${kind}_file`]: await this.#keepInFile(secret) };
+        ? { [kind]: { keychain: await this.#keepInStore(secret) }, [`${kind}_file`]: null }
+        : { [kind]: null, [`${kind}_file`]: await this.#keepInFile(secret) };
     // One that was asked for before is another now.
     forgetSecrets();
     return { reference };
