@@ -159,8 +159,11 @@ function useFollowedFlow(shown: FlowWindow, body: RefObject<HTMLElement | null>)
         focused.current = true;
       },
       onBlur: ({ currentTarget, target, relatedTarget }: FocusEvent) => {
-        // A row that went away took the focus with it: the next one has it.
-        if (target.isConnected && !currentTarget.contains(relatedTarget)) focused.current = false;
+        if (currentTarget.contains(relatedTarget)) return;
+        // A row that goes away takes the focus with it, and hears of it while it is still there: the next one has it then.
+        requestAnimationFrame(() => {
+          if (target.isConnected && !currentTarget.contains(document.activeElement)) focused.current = false;
+        });
       },
     },
   };
