@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdir } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { type Socket } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "playwright-core";
@@ -44,12 +45,17 @@ describe("how the interface looks", { skip: skipWithoutChromium() }, () => {
   let browser: TestBrowser;
   let echo: TcpPeer;
   let on: InterfaceUnderTest;
+  let folder: string;
   const sockets: Socket[] = [];
   before(async () => {
     await mkdir(SCREENSHOTS, { recursive: true });
     browser = await startBrowser();
     echo = await startEcho();
-    on = await serveInterface(config, { logDestination: { write: () => {} } });
+    folder = await mkdtemp(join(tmpdir(), "sockeye-looks-"));
+    on = await serveInterface(config, {
+      logDestination: { write: () => {} },
+      history: { file: join(folder, "history.db") },
+    });
     for (let flow = 0; flow < 12; flow++) {
       const socket = await connectThrough("socks5", on.sut.socks5, echo);
       socket.on("error", () => {}).resume();
@@ -63,6 +69,7 @@ describe("how the interface looks", { skip: skipWithoutChromium() }, () => {
     await browser[Symbol.asyncDispose]();
     await on[Symbol.asyncDispose]();
     await echo.stop();
+    await rm(folder, { recursive: true, force: true });
   });
 
   for (const theme of ["light", "dark"] as const) {
@@ -73,6 +80,7 @@ describe("how the interface looks", { skip: skipWithoutChromium() }, () => {
         await goTo(page, `#/${name}`);
         await page.locator("main h1").waitFor({ state: "attached" });
         await page.waitForLoadState("networkidle");
+        if (name === "metrics") await page.getByRole("button", { name: "Direct" }).click();
         for (const size of sizes) {
           await page.setViewportSize(size);
           await settle(page);

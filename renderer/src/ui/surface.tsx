@@ -18,7 +18,7 @@ export function Page({ title, subtitle, actions, layout = "wide", children }: Pa
   const column = filled ? undefined : join(styles["measure"], layout === "reading" && styles["narrow"]);
   return (
     <div className={styles["page"]}>
-      <header className={styles["pageHead"]}>
+      <header className={join(styles["pageHead"], filled && styles["overFilled"])}>
         <div className={join(styles["headline"], column)}>
           <div>
             <h1>{title}</h1>

@@ -256,7 +256,7 @@ const Row = memo(function Row({ index, top, flow, active, now, format, text, ...
       >
         {process?.name ?? "–"}
       </span>
-      <span role="cell">{upstream}</span>
+      <span role="cell">{upstream === "direct" ? text.common.direct : upstream}</span>
       <span role="cell" className={cell("wide", "faint")}>
         {rule === undefined ? text.connections.defaultRule : rule + 1}
       </span>
