@@ -158,6 +158,10 @@ function useFollowedFlow(shown: FlowWindow, body: RefObject<HTMLElement | null>)
       onFocus: () => {
         focused.current = true;
       },
+      // A dialog gives the focus back while React listens to nothing; whoever presses a key here has it.
+      onKeyDownCapture: () => {
+        focused.current = true;
+      },
       onBlur: ({ currentTarget, target, relatedTarget }: FocusEvent) => {
         if (currentTarget.contains(relatedTarget)) return;
         // A row that goes away takes the focus with it, and hears of it while it is still there: the next one has it then.
