@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { app } from "./app/app.ts";
 import type { Bench, Rig, Table } from "./bench.ts";
 import { connections } from "./connections.ts";
 import { delay } from "./delay.ts";
@@ -13,7 +14,7 @@ import { asMarkdown, asText, type Report } from "./report.ts";
 import { ssh } from "./ssh.ts";
 import { tun } from "./tun/tun.ts";
 
-const benches: readonly Bench[] = [ssh, proxy, connections, delay, memory, tun];
+const benches: readonly Bench[] = [ssh, proxy, connections, delay, memory, tun, app];
 const RESULTS = join(import.meta.dirname, "RESULTS.md");
 
 const USAGE = `npm run bench [-- NAME…] [--quick] [--json]

@@ -36,13 +36,17 @@ export interface TestBrowser extends AsyncDisposable {
   open(on: Served, options?: PageOptions): Promise<Page>;
 }
 
-export async function startBrowser(): Promise<TestBrowser> {
+export async function launchChromium(): Promise<Browser> {
   const args = Chromium.args.filter((arg) => arg !== "--single-process" && arg !== "--no-zygote");
-  const browser: Browser = await chromium.launch({
+  return chromium.launch({
     executablePath: await Chromium.executablePath(),
     args: [...args, "--no-sandbox"],
     headless: true,
   });
+}
+
+export async function startBrowser(): Promise<TestBrowser> {
+  const browser = await launchChromium();
   return {
     open: (on, options = {}) => openPage(browser, on, options),
     [Symbol.asyncDispose]: () => browser.close(),

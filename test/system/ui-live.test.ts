@@ -240,7 +240,7 @@ describe("live pages of the interface", { skip: skipWithoutChromium() }, () => {
         await eventually("none yet", async () => (await cells.allInnerTexts()).slice(0, 2).join() === "0,0");
         const sockets = await openFlows(on);
         await eventually("three", async () => (await cells.allInnerTexts()).slice(0, 2).join() === "3,3");
-        assert.match((await cells.allInnerTexts()).at(-1)!, /^6(\.\d)? kB$/);
+        await eventually("bytes", async () => /^6(\.\d)? kB$/i.test((await cells.allInnerTexts()).at(-1)!));
         for (const socket of sockets) socket.destroy();
         await eventually("ended", async () => (await cells.allInnerTexts()).slice(0, 2).join() === "0,3");
       }

@@ -46,6 +46,10 @@ export function App() {
   const seen = useEngine((state) => state.status !== undefined);
   const link = useEngine((state) => state.link);
   const failed = useDesktop((state) => state.engine?.state === "failed");
+  useEffect(() => {
+    // For who measures how long it took: from here on the page does what it is told.
+    if (seen) performance.mark("interactive");
+  }, [seen]);
   return (
     <div className={styles["app"]}>
       <a

@@ -37,11 +37,11 @@ export function Lost({ link }: { readonly link: Link }) {
     return (
       <div className={styles["lost"]}>
         {link.kind === "missing" ? (
-          <Empty icon={<Unplug />} title={text.lost.noTokenTitle}>
+          <Empty wholePage icon={<Unplug />} title={text.lost.noTokenTitle}>
             {text.lost.noToken(COMMAND)}
           </Empty>
         ) : (
-          <Empty icon={<Unplug />} title={text.lost.refusedTitle}>
+          <Empty wholePage icon={<Unplug />} title={text.lost.refusedTitle}>
             {text.lost.refused(COMMAND)}
           </Empty>
         )}
@@ -62,6 +62,7 @@ function Failed({ reason, log }: { readonly reason: string; readonly log: string
   return (
     <div className={styles["lost"]} role="alert">
       <Empty
+        wholePage
         icon={<CircleX />}
         title={lost.failed}
         action={

@@ -83,7 +83,8 @@ function optionsFor(element: HTMLElement, latest: { readonly current: ChartProps
   return {
     width: Math.max(1, element.clientWidth),
     height,
-    padding: [8, 0, 0, 0],
+    // At the right there is half of the last time.
+    padding: [8, 32, 0, 0],
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     legend: { show: false },
     scales: {

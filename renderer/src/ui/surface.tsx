@@ -18,7 +18,7 @@ export function Page({ title, subtitle, actions, layout = "wide", children }: Pa
   const column = filled ? undefined : join(styles["measure"], layout === "reading" && styles["narrow"]);
   return (
     <div className={styles["page"]}>
-      <header className={styles["pageHead"]}>
+      <header className={join(styles["pageHead"], filled && styles["overFilled"])}>
         <div className={join(styles["headline"], column)}>
           <div>
             <h1>{title}</h1>
@@ -62,18 +62,22 @@ export function Empty({
   title,
   children,
   action,
+  wholePage,
 }: {
   readonly icon: ReactNode;
   readonly title: string;
   readonly children?: ReactNode;
   readonly action?: ReactNode;
+  /** There is nothing else on the page: its title is the page's. */
+  readonly wholePage?: boolean;
 }) {
+  const Title = wholePage === true ? "h1" : "h2";
   return (
     <div className={styles["empty"]}>
       <div className={styles["emptyIcon"]} aria-hidden="true">
         {icon}
       </div>
-      <h2>{title}</h2>
+      <Title>{title}</Title>
       {children !== undefined && <p>{children}</p>}
       {action}
     </div>

@@ -51,6 +51,7 @@ export const connections: typeof en.connections = {
     ended: "Endete",
     error: "Fehler",
     rule: (number) => `Regel ${number}`,
+    close: "Verbindung schließen",
     gone: "Sie ist nicht mehr in der Tabelle; das ist das Letzte, was bekannt war.",
   },
 };

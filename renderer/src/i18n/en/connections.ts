@@ -49,6 +49,7 @@ export const connections = {
     ended: "Ended",
     error: "Error",
     rule: (number: number) => `rule ${number}`,
+    close: "Close the connection",
     gone: "It has left the table; this is the last that was known.",
   },
 };

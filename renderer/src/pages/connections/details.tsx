@@ -27,7 +27,7 @@ export function FlowDetails({ known, now, onLeave, onClose }: FlowDetailsProps) 
   const facts: [string, string][] = [
     [details.state, states[flow.state]],
     ...(flow.error ? ([[details.error, flow.error.message]] as [string, string][]) : []),
-    [columns.upstream, flow.upstream],
+    [columns.upstream, flow.upstream === "direct" ? text.common.direct : flow.upstream],
     [columns.rule, flow.rule === undefined ? defaultRule : details.rule(flow.rule + 1)],
     [details.kind, flow.kind.toUpperCase()],
     [details.inbound, flow.inbound.toUpperCase()],
@@ -52,7 +52,7 @@ export function FlowDetails({ known, now, onLeave, onClose }: FlowDetailsProps) 
         flow.state !== "ended" &&
         now && (
           <Button kind="danger" onClick={() => onClose(flow)}>
-            {text.common.close}
+            {details.close}
           </Button>
         )
       }

@@ -158,9 +158,16 @@ function useFollowedFlow(shown: FlowWindow, body: RefObject<HTMLElement | null>)
       onFocus: () => {
         focused.current = true;
       },
+      // A dialog gives the focus back while React listens to nothing; whoever presses a key here has it.
+      onKeyDownCapture: () => {
+        focused.current = true;
+      },
       onBlur: ({ currentTarget, target, relatedTarget }: FocusEvent) => {
-        // A row that went away took the focus with it: the next one has it.
-        if (target.isConnected && !currentTarget.contains(relatedTarget)) focused.current = false;
+        if (currentTarget.contains(relatedTarget)) return;
+        // A row that goes away takes the focus with it, and hears of it while it is still there: the next one has it then.
+        requestAnimationFrame(() => {
+          if (target.isConnected && !currentTarget.contains(document.activeElement)) focused.current = false;
+        });
       },
     },
   };
@@ -253,7 +260,7 @@ const Row = memo(function Row({ index, top, flow, active, now, format, text, ...
       >
         {process?.name ?? "–"}
       </span>
-      <span role="cell">{upstream}</span>
+      <span role="cell">{upstream === "direct" ? text.common.direct : upstream}</span>
       <span role="cell" className={cell("wide", "faint")}>
         {rule === undefined ? text.connections.defaultRule : rule + 1}
       </span>

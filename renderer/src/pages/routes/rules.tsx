@@ -94,14 +94,20 @@ export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) 
     <Card bare>
       <div role="table" aria-label={text.routes.rules} aria-rowcount={rules.length + 2}>
         <div role="row" className={styles["head"]}>
-          <span role="columnheader" aria-label="" />
-          <span role="columnheader" className={styles["number"]} aria-label="" />
+          <span role="columnheader">
+            <span className="visually-hidden">{text.routes.columns.order}</span>
+          </span>
+          <span role="columnheader" className={styles["number"]}>
+            <span className="visually-hidden">{text.routes.columns.place}</span>
+          </span>
           <span role="columnheader">{text.routes.columns.match}</span>
           <span role="columnheader">{text.routes.columns.to}</span>
           <span role="columnheader" className={styles["hits"]}>
             {text.routes.columns.hits}
           </span>
-          <span role="columnheader" aria-label="" />
+          <span role="columnheader">
+            <span className="visually-hidden">{text.routes.columns.more}</span>
+          </span>
         </div>
         <div ref={list} role="rowgroup" className={styles["list"]}>
           <div ref={space} className={styles["space"]} style={{ height: virtual.getTotalSize() }}>
