@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { connectControl, findEngine } from "@sockeye/engine/control/client";
 import { cleanUp } from "@sockeye/engine/helper/spawn";
 import { PORT } from "../peers/far-services.ts";
 import { enterNamespace } from "../peers/namespace.ts";
@@ -108,6 +110,27 @@ if (await enterNamespace(import.meta.filename)) {
     const engine = await world.engine(config);
     await exchange(FAR);
     assert.equal(await engine.stop("SIGINT"), 0);
+    await restored(engine);
+  });
+
+  test("a disconnect gives everything back, the kill switch too, and a connect captures again", async () => {
+    const blocking = world.everyWay({ tun: { block_when_disconnected: true } });
+    const engine = await world.engine(blocking);
+    assert.equal(await exchange(FAR), "hello");
+    const directory = join(engine.configFile.replace(/config-(\d+)\.yaml$/, "state-$1"), "sockeye");
+    const client = await connectControl(findEngine({ directory }));
+    const options = { timeoutMs: 30_000 };
+    await client.call("disconnect", {}, options);
+    assert.deepEqual((await client.call("status", {})).connection, { state: "off" });
+    await until(() => JSON.stringify(machineState()) === JSON.stringify(before), "all is as it was");
+    assert.equal(await exchange(FAR), "hello");
+    await client.call("connect", {}, options);
+    const { connection, tun } = await client.call("status", {});
+    assert.equal(tun.state, "on");
+    assert.notEqual(connection.state, "off");
+    assert.equal(await exchange(FAR), "hello");
+    client.close();
+    assert.equal(await engine.stop(), 0);
     await restored(engine);
   });
 
