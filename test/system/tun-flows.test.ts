@@ -58,13 +58,18 @@ if (await enterNamespace(import.meta.filename)) {
     const during = [await round()];
     const first = engine.memory();
     during.push(await round());
+    // What the system gets back it gets once the engine is quiet.
+    await until(
+      () => engine.memory() - first < MOST_LEFT_BY_ANOTHER_ROUND,
+      "another round leaves nothing behind",
+      40_000,
+    );
     const second = engine.memory();
     const mb = (bytes: number) => (bytes / MEGABYTE).toFixed();
     t.diagnostic(
       `${mb(before)} MB before, ${during.map(mb).join(" and ")} MB with ${flows} flows, ${mb(first)} and ${mb(second)} MB after`,
     );
     assert.ok((during[0]! - before) / flows < MOST_FOR_A_FLOW, "each flow takes too much");
-    assert.ok(second - first < MOST_LEFT_BY_ANOTHER_ROUND, "another round leaves more behind");
     assert.equal(await exchange(FAR6), "hello");
     assert.doesNotMatch(engine.output, /"level":"(warn|error|fatal)"/);
   });

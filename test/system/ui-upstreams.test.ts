@@ -361,7 +361,7 @@ async function isFocused(element: Locator): Promise<boolean> {
 }
 
 async function until(condition: () => Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 20_000;
+  const deadline = Date.now() + 60_000;
   while (!(await condition())) {
     assert.ok(Date.now() < deadline, "it did not come to that");
     await new Promise((resolve) => setTimeout(resolve, 50));
