@@ -5,6 +5,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { ParentPort } from "electron/utility";
+import { startDemoUpstreams } from "@sockeye/demo/upstreams";
 import { ControlError } from "@sockeye/engine/control/control-error";
 import type { Engine } from "@sockeye/engine/control/host";
 import { startEngine } from "@sockeye/engine/engine";
@@ -65,6 +66,7 @@ class EngineProcess {
         connected: false,
         history: { file: history },
         secretStore: this.#secrets,
+        demo: startDemoUpstreams,
       });
     } catch (error) {
       this.#say({ kind: "refused", message: sentenceOf(error, configFile) });
