@@ -16,7 +16,7 @@ import { endRunningFiles, runFile } from "./test-file.mjs";
 const CONCURRENCY = availableParallelism() + 1;
 
 /** More files than this that fail at once are no accident of timing. */
-const MAX_SECOND_TRIES = 3;
+const MAX_SECOND_TRIES = 6;
 
 const totals = { passed: 0, failed: 0, skipped: 0 };
 const skips = [];

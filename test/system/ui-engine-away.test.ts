@@ -34,19 +34,23 @@ describe("the interface without its engine", { skip: skipWithoutChromium() }, ()
       const Plain = WebSocket;
       window.made = [];
       window.WebSocket = class extends Plain {
-        constructor(...given) { super(...given); window.made.push(this); }
+        constructor(url, ...given) {
+          super(window.cut ? "ws://127.0.0.1:1/" : url, ...given);
+          window.made.push(this);
+        }
       };
     `);
     await page.reload();
     await goTo(page, "#/routes");
     await page.getByText("a.example", { exact: true }).first().waitFor();
     await page.context().setOffline(true);
-    await page.evaluate("window.made.at(-1).close()");
+    await page.evaluate("window.cut = true; window.made.at(-1).close()");
     const banner = page.getByRole("alert").filter({ hasText: "The engine does not answer" });
     await banner.waitFor();
     await page.getByText("No engine").waitFor({ state: "attached" });
     assert.equal(await page.getByText("a.example", { exact: true }).first().isVisible(), true);
     await page.context().setOffline(false);
+    await page.evaluate("window.cut = false");
     await banner.waitFor({ state: "detached" });
     await page.getByText("Connected", { exact: true }).waitFor({ state: "attached" });
     await on.sut.reconfigure({ ...config, routes: [{ match: "b.example", to: "first" }] });
