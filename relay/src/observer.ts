@@ -6,6 +6,7 @@ export type ErrorKind =
   | "unknown-name"
   | "away" // the client did not come back in time
   | "limit"
+  | "not-taken" // the client did not take it up in time
   | "not-authorised"
   | "local-refused"
   | "local-unreachable"
@@ -36,6 +37,16 @@ export interface ServedEnd extends ServedStart {
   /** To the public. */
   readonly bytesOut: number;
   readonly error: ErrorKind | undefined;
+  /** The key of the configuration that refused it: `limits.max_tunnels`. */
+  readonly limit?: string | undefined;
+}
+
+/** A certificate that a listener shows from now on. */
+export interface CertificateInForce {
+  readonly file: string;
+  /** Whom it is for. */
+  readonly names: readonly string[];
+  readonly validUntil: Date;
 }
 
 /** What the relay tells of itself. Each call is cheap and may not throw. */
@@ -53,5 +64,7 @@ export interface RelayObserver {
   requestEnded(end: ServedEnd): void;
   /** A problem that is nobody's request: a listener's error, a failed renewal. */
   problem(what: string, error: Error): void;
+  /** The files of a listener have changed. */
+  certificatesReloaded(listener: string, certificates: readonly CertificateInForce[]): void;
   draining(deadlineMs: number): void;
 }

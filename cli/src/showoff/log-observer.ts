@@ -1,6 +1,6 @@
 import type { Logger } from "@sockeye/engine/observe/log";
 import type { PublicAddress } from "@sockeye/relay/names/registry";
-import type { RelayObserver, ServedEnd } from "@sockeye/relay/observer";
+import type { CertificateInForce, RelayObserver, ServedEnd } from "@sockeye/relay/observer";
 
 /** What the relay tells of itself, as log records. Each request is one, at debug; those that failed are one at info. */
 export class LogObserver implements RelayObserver {
@@ -56,6 +56,14 @@ export class LogObserver implements RelayObserver {
 
   problem(what: string, error: Error): void {
     this.#logger.error({ err: error }, what);
+  }
+
+  certificatesReloaded(listener: string, certificates: readonly CertificateInForce[]): void {
+    for (const { file, names, validUntil } of certificates)
+      this.#logger.info(
+        { listener, file, names, valid_until: validUntil.toISOString() },
+        "a certificate was read again",
+      );
   }
 
   draining(deadlineMs: number): void {

@@ -16,6 +16,7 @@ test("what is there now, what was served, how long it took and what went wrong a
   metrics.requestEnded(served);
   metrics.requestEnded({ ...served, error: "lost" });
   metrics.requestEnded({ ...served, client: undefined, error: "unknown-name" });
+  metrics.requestEnded({ ...served, client: undefined, error: "limit", limit: "limits.max_tunnels" });
   metrics.clientRefused("192.0.2.1", "revoked");
   const expected: [series: string, value: number][] = [
     ["showoff_clients", 2],
@@ -27,9 +28,10 @@ test("what is there now, what was served, how long it took and what went wrong a
     ['showoff_clients_refused_total{code="revoked"}', 1],
     ['showoff_errors_total{kind="lost"}', 1],
     ['showoff_errors_total{kind="unknown-name"}', 1],
-    ["showoff_tunnel_duration_seconds_count", 3],
+    ['showoff_limit_refusals_total{limit="limits.max_tunnels"}', 1],
+    ["showoff_tunnel_duration_seconds_count", 4],
     ['showoff_tunnel_duration_seconds_bucket{le="0.01"}', 0],
-    ['showoff_tunnel_duration_seconds_bucket{le="0.025"}', 3],
+    ['showoff_tunnel_duration_seconds_bucket{le="0.025"}', 4],
     ['showoff_client_requests_total{identity="token:ada"}', 2],
     ['showoff_client_failures_total{identity="token:ada"}', 1],
     ['showoff_client_received_bytes_total{identity="token:ada"}', 200],

@@ -52,6 +52,7 @@ export function limited(refusal: Refusal): Refused {
     title: "Too much at once",
     sentence: `More was asked for than is allowed here (${refusal.limit}). Try again in a moment.`,
     retryAfter: refusal.retryAfter,
+    limit: refusal.limit,
   };
 }
 
