@@ -12,6 +12,7 @@ import type { ErrorKind } from "../observer.ts";
 import type { Origin } from "./forwarded.ts";
 import { forwardedRequestHead, forwardedResponseHead, isIdempotent } from "./heads.ts";
 import type { Refused } from "./pages.ts";
+import { openPending } from "./pending.ts";
 import { nameOf, type PublicContext } from "./public-context.ts";
 import * as refusals from "./refusals.ts";
 
@@ -54,6 +55,7 @@ export class Exchange implements StreamReceiver {
   #route: Route | undefined;
   #slot: Slot | undefined;
   #stream: TunnelStream | undefined;
+  #openedAt = 0;
   #reused = false;
   #retries = 0;
   /** What was sent of the body; undefined once it can't be sent again. */
@@ -70,6 +72,7 @@ export class Exchange implements StreamReceiver {
   #bytesIn = 0;
   #bytesOut = 0;
   #error: ErrorKind | undefined;
+  #limit: string | undefined;
   #status = 0;
   #reported = false;
   /** The tunnel takes no more of the body for now. */
@@ -151,7 +154,11 @@ export class Exchange implements StreamReceiver {
 
   /** To be called about every second: ends what takes longer than it may. */
   sweep(now: number): void {
-    const { response_timeout, idle_timeout, total_timeout } = this.#context.config.limits;
+    const { pending_timeout, response_timeout, idle_timeout, total_timeout } = this.#context.config.limits;
+    if (this.#stream?.untaken === true && now - this.#openedAt > pending_timeout * 1000) {
+      this.#fail("not-taken", refusals.notTaken);
+      return;
+    }
     const waited = now - Math.max(this.lastActive, this.#startedAt);
     if (this.#state === "head" && response_timeout > 0 && waited > response_timeout * 1000) {
       this.#fail("local-timeout", refusals.slow);
@@ -262,7 +269,13 @@ export class Exchange implements StreamReceiver {
         ? route.idle.take(isIdempotent(request.method))
         : undefined;
     this.#reused = idle !== undefined;
-    const stream = idle ?? route.open("", this);
+    const opening =
+      idle === undefined ? openPending(this.#context.limits, route, "", this) : { stream: idle };
+    if ("refusal" in opening) {
+      this.#refuse(refusals.limited(opening.refusal));
+      return;
+    }
+    const { stream } = opening;
     if (stream === undefined) {
       this.#refuse(refusals.tooManyStreams);
       return;
@@ -270,7 +283,7 @@ export class Exchange implements StreamReceiver {
     stream.receiver = this;
     this.#stream = stream;
     this.#state = "head";
-    this.lastActive = performance.now();
+    this.#openedAt = this.lastActive = performance.now();
     this.#headReader = new HeadReader("response", MAX_RESPONSE_HEAD_BYTES);
     const head = forwardedRequestHead(request, this.origin, route.host ?? request.host);
     stream.write(Buffer.from(head, "latin1"));
@@ -452,6 +465,7 @@ export class Exchange implements StreamReceiver {
     if (this.#isOver()) return;
     const answered = this.#state === "body";
     this.#error = kind;
+    this.#limit = refused.limit;
     this.#stream?.reset("cancelled");
     this.#stream = undefined;
     if (!answered) this.#status = refused.status;
@@ -489,6 +503,7 @@ export class Exchange implements StreamReceiver {
       bytesIn: this.#bytesIn + (tunnel?.bytesIn ?? 0),
       bytesOut: this.#bytesOut + (tunnel?.bytesOut ?? 0),
       error: this.#error,
+      limit: this.#limit,
     });
   }
 }

@@ -86,6 +86,13 @@ export const unavailable: Refused = {
   retryAfter: 5,
 };
 
+export const notTaken: Refused = {
+  status: 504,
+  kind: "not-taken",
+  title: "The share did not take this up in time",
+  sentence: "Whoever shares this is connected, and takes no requests up now. Try again in a moment.",
+};
+
 export const slow: Refused = {
   status: 504,
   kind: "local-timeout",
