@@ -7,6 +7,7 @@ import { notYet } from "./not-yet.ts";
 import type { RelayObserver } from "./observer.ts";
 import { joined } from "./observers.ts";
 import { type Relay, type RelayParts, startRelay } from "./server.ts";
+import type { OtlpTracer } from "./trace/otlp-tracer.ts";
 
 /**
  * Starts a relay of one machine as its configuration says: names in memory, limits in memory, the authoriser that is asked for.
@@ -43,7 +44,7 @@ async function openObservers(
   config: RelayConfig,
   given: RelayObserver,
   opened: AsyncDisposableStack,
-): Promise<Pick<RelayParts, "admin" | "observer">> {
+): Promise<Pick<RelayParts, "admin" | "tracer" | "observer">> {
   const observers = [given];
   const report = (what: string) => (sentence: string) => given.problem(what, new Error(sentence));
   const admin =
@@ -51,7 +52,19 @@ async function openObservers(
       ? undefined
       : opened.use(await AdminSide.open(config, report("the admin listener's credentials")));
   if (admin !== undefined) observers.push(admin.observer);
-  return { admin, observer: joined(observers) };
+  const tracer = await openTracer(config, report("traces"));
+  if (tracer !== undefined) observers.push(opened.use(tracer).observer);
+  return { admin, tracer, observer: joined(observers) };
+}
+
+/** What it takes is loaded where traces are asked for alone. */
+async function openTracer(
+  { otel_endpoint }: RelayConfig,
+  onProblem: (sentence: string) => void,
+): Promise<OtlpTracer | undefined> {
+  if (otel_endpoint === undefined) return undefined;
+  const { OtlpTracer } = await import("./trace/otlp-tracer.ts");
+  return new OtlpTracer(otel_endpoint, onProblem);
 }
 
 async function openAuthoriser(

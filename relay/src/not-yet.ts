@@ -14,7 +14,6 @@ export function notYet(config: RelayConfig): string[] {
       listener.proxy_protocol !== "off",
     ]),
     ["proxy_protocol_out", config.proxy_protocol_out !== "off"],
-    ["otel_endpoint", config.otel_endpoint !== undefined],
   ];
   return used.flatMap(([key, isUsed]) => (isUsed ? [`${key} is not carried out by this version yet`] : []));
 }

@@ -1,4 +1,5 @@
 import type { PublicAddress } from "./names/registry.ts";
+import type { RequestTrace } from "./trace/tracer.ts";
 
 /** Why a request or a connection was not served as asked. Labels of metrics: the list is closed. */
 export type ErrorKind =
@@ -24,11 +25,15 @@ export interface ServedStart {
   /** HTTP only. */
   readonly method?: string | undefined;
   readonly target?: string | undefined;
+  /** Where traces are made. */
+  readonly trace?: RequestTrace | undefined;
 }
 
 export interface ServedEnd extends ServedStart {
   /** The session that served it; undefined where it came to none. */
   readonly client: string | undefined;
+  /** Whose session that is. */
+  readonly identity: string | undefined;
   /** HTTP only; 0 where the public client went before there was one. */
   readonly status: number;
   readonly ms: number;

@@ -11,6 +11,7 @@ import { ClientDoor } from "./link/client-door.ts";
 import { ShareDesk } from "./link/share-desk.ts";
 import type { Lease, NameRegistry } from "./names/registry.ts";
 import type { RelayObserver } from "./observer.ts";
+import type { RelayTracer } from "./trace/tracer.ts";
 import { plainAddress, TrustedProxies } from "./public/forwarded.ts";
 import { HttpDoor } from "./public/http-door.ts";
 import type { PublicContext } from "./public/public-context.ts";
@@ -24,6 +25,8 @@ export interface RelayParts {
   readonly registry: NameRegistry;
   readonly limits: RelayLimits;
   readonly observer: RelayObserver;
+  /** Where traces are made; its observer is among the `observer`s. */
+  readonly tracer?: RelayTracer | undefined;
   /** What the admin listener shows; without it there is none. It is among the `observer`s. */
   readonly admin?: AdminSide | undefined;
   /** Called once when it has stopped: to close the parts. */
@@ -99,7 +102,7 @@ class RelayServer implements Relay {
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
-    const { config, authoriser, registry, limits, observer } = parts;
+    const { config, authoriser, registry, limits, observer, tracer } = parts;
     this.#dispatch = new LocalDispatch(registry, config.names.hold * 1000);
     const { domains } = config;
     const context: PublicContext = {
@@ -107,6 +110,7 @@ class RelayServer implements Relay {
       authoriser,
       limits,
       observer,
+      tracer,
       dispatch: this.#dispatch,
       trusted: new TrustedProxies(config.trusted_proxies),
       domains: domains.map((domain) => `.${domain}`),

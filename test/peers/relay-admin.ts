@@ -4,7 +4,6 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
 import { LinkConnection } from "@sockeye/link/link-connection";
 import { encodeMessage, LINK_VERSION, readRelayMessage, type RelayMessage } from "@sockeye/link/messages";
 import { relayOptions } from "@sockeye/relay/config/flags";
@@ -36,7 +35,7 @@ export async function configuredBy(
     "tcp.ports": "20000-30000",
     insecure_no_auth: "true",
   };
-  const argv: string[] = [];
+  const flags: Record<string, string> = {};
   const env: Record<string, string> = {};
   const folder = await mkdtemp(join(tmpdir(), "showoff-keys-"));
   try {
@@ -45,7 +44,7 @@ export async function configuredBy(
     for (const [name, value] of all) {
       const key = configKeys.find(({ path }) => path.join(".") === name);
       if (key === undefined) throw new Error(`there is no key ${name}`);
-      if (way === "flag") argv.push(`${key.flag}=${value}`);
+      if (way === "flag") flags[attributeOf(key.flag)] = value;
       else if (way === "variable") env[key.variable] = value;
       else put(tree, key.path, value);
     }
@@ -53,17 +52,21 @@ export async function configuredBy(
       const file = join(folder, "relay.yaml");
       // JSON is YAML, too.
       await writeFile(file, JSON.stringify(tree));
-      argv.push(`--config=${file}`);
+      flags["config"] = file;
     }
-    const command = new Command();
-    for (const option of relayOptions()) command.addOption(option);
-    command.parse(argv, { from: "user" });
-    const result = await loadRelayConfig({ flags: command.opts(), env, directory: folder });
+    const result = await loadRelayConfig({ flags, env, directory: folder });
     if ("config" in result) return result.config;
     throw new Error(result.errors.map(({ place, message }) => `${place}: ${message}`).join("; "));
   } finally {
     await rm(folder, { recursive: true });
   }
+}
+
+/** Under which name commander gives a flag. */
+function attributeOf(flag: string): string {
+  return relayOptions()
+    .find(({ long }) => long === flag)!
+    .attributeName();
 }
 
 function put(tree: Record<string, unknown>, [first, ...rest]: readonly string[], value: string): void {

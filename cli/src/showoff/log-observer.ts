@@ -1,5 +1,5 @@
 import type { Logger } from "@sockeye/engine/observe/log";
-import type { PublicAddress } from "@sockeye/relay/names/registry";
+import { type PublicAddress, shownAddress } from "@sockeye/relay/names/registry";
 import type { CertificateInForce, RelayObserver, ServedEnd } from "@sockeye/relay/observer";
 
 /** What the relay tells of itself, as log records. Each request is one, at debug; those that failed are one at info. */
@@ -23,11 +23,11 @@ export class LogObserver implements RelayObserver {
   }
 
   shared(client: string, address: PublicAddress): void {
-    this.#logger.info({ client, share: shown(address) }, "shared");
+    this.#logger.info({ client, share: shownAddress(address) }, "shared");
   }
 
   unshared(client: string, address: PublicAddress): void {
-    this.#logger.info({ client, share: shown(address) }, "no longer shared");
+    this.#logger.info({ client, share: shownAddress(address) }, "no longer shared");
   }
 
   connectionOpened(): void {}
@@ -40,7 +40,7 @@ export class LogObserver implements RelayObserver {
     const failed = end.error !== undefined && end.error !== "cancelled";
     if (!this.#logger.enabled(failed ? "info" : "debug")) return;
     const fields = {
-      share: end.address && shown(end.address),
+      share: end.address && shownAddress(end.address),
       client: end.client,
       source: end.source,
       method: end.method,
@@ -69,8 +69,4 @@ export class LogObserver implements RelayObserver {
   draining(deadlineMs: number): void {
     this.#logger.info({ duration_ms: deadlineMs }, "the relay drains");
   }
-}
-
-function shown(address: PublicAddress): string {
-  return address.kind === "http" ? address.name : `tcp ${address.port}`;
 }

@@ -18,8 +18,8 @@ export interface RelayGauges {
 
 /** A request or a connection of the public that has been served, or not. */
 export interface Served {
-  /** The session that served it; undefined where it came to none. */
-  readonly client: string | undefined;
+  /** Of the client that served it; undefined where it came to none. */
+  readonly identity: string | undefined;
   readonly ms: number;
   /** From the public. */
   readonly bytesIn: number;
@@ -81,12 +81,12 @@ export class RelayMetrics {
     add(this.#refusedClients, code);
   }
 
-  requestEnded({ client, ms, bytesIn, bytesOut, error, limit }: Served): void {
+  requestEnded({ identity, ms, bytesIn, bytesOut, error, limit }: Served): void {
     this.#duration.observe(ms / 1000);
     if (limit !== undefined) add(this.#limits, limit);
     if (error !== undefined) add(this.#errors, error);
-    const counts = client === undefined ? undefined : this.#sessions.get(client);
-    if (counts === undefined) return;
+    if (identity === undefined) return;
+    const counts = this.#countsOf(identity);
     counts.served++;
     counts.bytesIn += bytesIn;
     counts.bytesOut += bytesOut;

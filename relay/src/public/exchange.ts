@@ -8,7 +8,7 @@ import type { Verdict } from "../auth/authoriser.ts";
 import type { Found, Route } from "../dispatch/dispatch.ts";
 import type { Slot } from "../limits/limits.ts";
 import type { PublicAddress } from "../names/registry.ts";
-import type { ErrorKind } from "../observer.ts";
+import type { ErrorKind, ServedStart } from "../observer.ts";
 import type { Origin } from "./forwarded.ts";
 import { forwardedRequestHead, forwardedResponseHead, isIdempotent } from "./heads.ts";
 import type { Refused } from "./pages.ts";
@@ -52,6 +52,7 @@ export class Exchange implements StreamReceiver {
   readonly #requestBody: BodyReader;
   readonly #abort = new AbortController();
   #address: PublicAddress | undefined;
+  #started: ServedStart | undefined;
   #route: Route | undefined;
   #slot: Slot | undefined;
   #stream: TunnelStream | undefined;
@@ -97,12 +98,7 @@ export class Exchange implements StreamReceiver {
     const { request, origin } = this;
     const name = nameOf(request.hostname, this.#context.domains);
     this.#address = name === undefined ? undefined : { kind: "http", name };
-    this.#context.observer.requestStarted({
-      address: this.#address,
-      source: origin.source,
-      method: request.method,
-      target: request.target,
-    });
+    this.#tellStart();
     if (request.method === "CONNECT") {
       this.#refuse(refusals.noConnect);
       return;
@@ -117,6 +113,15 @@ export class Exchange implements StreamReceiver {
       return;
     }
     this.#findRoute(this.#address);
+  }
+
+  #tellStart(): void {
+    const { observer, tracer } = this.#context;
+    const { method, target, headers } = this.request;
+    const start: ServedStart = { address: this.#address, source: this.origin.source, method, target };
+    const trace = tracer?.begin(start, headerValue(headers, "traceparent"));
+    this.#started = trace === undefined ? start : { ...start, trace };
+    observer.requestStarted(this.#started);
   }
 
   /** Hands over the next bytes of the body. @returns how many were taken; 0 where it has to wait for `wantsBody`. */
@@ -285,7 +290,9 @@ export class Exchange implements StreamReceiver {
     this.#state = "head";
     this.#openedAt = this.lastActive = performance.now();
     this.#headReader = new HeadReader("response", MAX_RESPONSE_HEAD_BYTES);
-    const head = forwardedRequestHead(request, this.origin, route.host ?? request.host);
+    const { origin } = this;
+    const ways = { origin, host: route.host ?? request.host, trace: this.#started?.trace };
+    const head = forwardedRequestHead(request, ways);
     stream.write(Buffer.from(head, "latin1"));
     for (const part of this.#replay ?? []) stream.write(part);
     if (!this.#requestBody.done) this.#host.wantsBody();
@@ -493,11 +500,9 @@ export class Exchange implements StreamReceiver {
     const { method, target } = this.request;
     this.#route?.seen({ method, target, status: this.#status, ms });
     this.#context.observer.requestEnded({
-      address: this.#address,
-      source: this.origin.source,
-      method,
-      target,
+      ...this.#started!,
       client: this.#route?.client,
+      identity: this.#route?.grant.identity,
       status: this.#status,
       ms,
       bytesIn: this.#bytesIn + (tunnel?.bytesIn ?? 0),

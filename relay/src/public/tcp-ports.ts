@@ -5,7 +5,7 @@ import type { Route } from "../dispatch/dispatch.ts";
 import type { PortOpener } from "../link/share-desk.ts";
 import type { Slot } from "../limits/limits.ts";
 import type { PublicAddress } from "../names/registry.ts";
-import type { ErrorKind } from "../observer.ts";
+import type { ErrorKind, ServedStart } from "../observer.ts";
 import { plainAddress } from "./forwarded.ts";
 import { openPending } from "./pending.ts";
 import type { PublicContext } from "./public-context.ts";
@@ -121,6 +121,7 @@ class TcpConnection {
   readonly #socket: Socket;
   readonly #peer: TcpPeer;
   readonly #startedAt = performance.now();
+  readonly #started: ServedStart;
   readonly #abort = new AbortController();
   #route: Route | undefined;
   #slot: Slot | undefined;
@@ -136,7 +137,10 @@ class TcpConnection {
     this.#peer = peer;
     socket.pause();
     socket.once("close", () => this.#onClose());
-    context.observer.requestStarted({ address: peer.address, source: peer.source });
+    const start: ServedStart = { address: peer.address, source: peer.source };
+    const trace = context.tracer?.begin(start, undefined);
+    this.#started = trace === undefined ? start : { ...start, trace };
+    context.observer.requestStarted(this.#started);
     this.#find().catch((error: unknown) => {
       if (this.#abort.signal.aborted) return;
       context.observer.problem("routing a TCP connection", error as Error);
@@ -240,9 +244,9 @@ class TcpConnection {
     this.#slot?.release();
     this.#peer.onClosed();
     this.#context.observer.requestEnded({
-      address: this.#peer.address,
-      source: this.#peer.source,
+      ...this.#started,
       client: this.#route?.client,
+      identity: this.#route?.grant.identity,
       status: 0,
       ms: performance.now() - this.#startedAt,
       bytesIn: this.#carry?.bytesToStream ?? 0,
