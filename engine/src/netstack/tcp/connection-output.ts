@@ -68,6 +68,7 @@ export class ConnectionOutput {
   data(bytes: number, unread: number): void {
     const { host, flow, sender, receiver } = this.#parts;
     const { output } = host;
+    if (sender.again) host.counters.retransmissions++;
     const last = sender.again ? !before((sender.at + bytes) | 0, sender.nxt) : bytes === sender.unsent;
     output.begin(flow);
     const flags = Flag.ack | (last && bytes > 0 ? Flag.psh : 0) | (sender.fin ? Flag.fin : 0);

@@ -486,7 +486,6 @@ export class TcpConnection extends Flow implements StreamTransport {
   #close(): void {
     if (this.state === State.closed) return;
     this.state = State.closed;
-    this.#host.counters.retransmissions += this.sender.retransmissions;
     this.sender.clear();
     this.receiver.clear();
     this.#giveBackSendBuffer();
