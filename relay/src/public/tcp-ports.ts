@@ -120,7 +120,8 @@ class TcpConnection {
   readonly #socket: Socket;
   readonly #peer: TcpPeer;
   readonly #startedAt = performance.now();
-  readonly #abort = new AbortController();
+  /** For a wait that ends with the connection; most never wait. */
+  #abort: AbortController | undefined;
   #route: Route | undefined;
   #slot: Slot | undefined;
   #carry: Carry | undefined;
@@ -134,7 +135,7 @@ class TcpConnection {
     socket.once("close", () => this.#onClose());
     context.observer.requestStarted({ address: peer.address, source: peer.source });
     this.#find().catch((error: unknown) => {
-      if (this.#abort.signal.aborted) return;
+      if (this.#isGone()) return;
       context.observer.problem("routing a TCP connection", error as Error);
       this.#fail("away");
     });
@@ -171,7 +172,11 @@ class TcpConnection {
     const route =
       found.state === "held"
         ? found.route
-        : await dispatch.waitFor(address, config.names.hold * 1000, this.#abort.signal);
+        : await dispatch.waitFor(
+            address,
+            config.names.hold * 1000,
+            (this.#abort = new AbortController()).signal,
+          );
     if (this.#isGone()) return;
     if (route === undefined) {
       this.#fail("away");
@@ -217,7 +222,7 @@ class TcpConnection {
   }
 
   #onClose(): void {
-    this.#abort.abort();
+    this.#abort?.abort();
     this.#slot?.release();
     this.#peer.onClosed();
     this.#context.observer.requestEnded({
