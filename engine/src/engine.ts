@@ -115,6 +115,8 @@ class RunningEngine implements Engine {
   #router: Router;
   #phase: EngineStatus["phase"] = "starting";
   #hasRun = false;
+  /** By a person's wish to be connected; an engine that was only started waits for traffic. */
+  #keepsWarm = false;
   /** One for every client: it lets one write at a time. */
   readonly #service: Service = createService(this);
   readonly #ports = new PortServer(this.#service);
@@ -368,6 +370,8 @@ class RunningEngine implements Engine {
 
   async connect(): Promise<void> {
     await this.#connection.connect();
+    this.#keepsWarm = true;
+    this.#warmDefault();
     this.#log.info({ listening: this.#addresses() }, "connected: traffic is taken in");
   }
 
@@ -448,6 +452,7 @@ class RunningEngine implements Engine {
     const before = { config: this.#config, router: this.#router };
     const listeners = await unlessBusy(this.#intake.change(after, before, concernsTun));
     this.#adopt(next, diff);
+    if (this.#keepsWarm && !this.#connection.isOff) this.#warmDefault();
     if (diff.logChanged) this.#log.setLevel(next.log.level);
     if (diff.listen.control === "changed") this.#log.warn("listen.control changes at the next start");
     if (diff.isEmpty && listeners.length === 0) return;
@@ -456,6 +461,11 @@ class RunningEngine implements Engine {
       { upstreams, routes, limits, listeners: this.#addresses(listeners) },
       "configuration reloaded",
     );
+  }
+
+  /** Whoever has pressed the switch wants to know whether the way that most traffic takes is open, before some of it has failed. */
+  #warmDefault(): void {
+    for (const upstream of this.#upstreams) upstream.keepWarm(upstream.name === this.#config.default);
   }
 
   /** Everything but the listeners becomes that of `next`. */
