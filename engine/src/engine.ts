@@ -18,6 +18,7 @@ import {
   type UpstreamNumbers,
 } from "./control/contract.ts";
 import { ControlError } from "./control/control-error.ts";
+import { demoUpstreamsIn, restoreDemo } from "./control/demo.ts";
 import type { ConfigCheck, ControlHost, DemoUpstreams, Engine, EngineOptions } from "./control/host.ts";
 import { ControlPrompter } from "./control/prompts.ts";
 import { withKeptSecrets } from "./control/kept-secrets.ts";
@@ -121,6 +122,7 @@ class RunningEngine implements Engine {
   readonly #service: Service = createService(this);
   readonly #ports = new PortServer(this.#service);
   #demo: Promise<DemoUpstreams> | undefined;
+  #restoring: Promise<void> | undefined;
   #control: ControlServer | undefined;
   #unwatchNetwork = (): void => {};
   readonly #history: History | undefined;
@@ -214,6 +216,7 @@ class RunningEngine implements Engine {
     this.#unwatchNetwork = watchNetwork((event) => this.networkChanged(event));
     this.#phase = "running";
     this.#hasRun = true;
+    this.#restoring = this.#restoreDemo();
     this.#log.info({ listening: this.#addresses(), ssh_crypto: cipher.kind }, "running");
   }
 
@@ -269,6 +272,7 @@ class RunningEngine implements Engine {
     await this.#upstreams.close();
     this.#table.close();
     await this.#processes.close();
+    await this.#restoring;
     const demo = await this.#demo?.catch(() => undefined);
     await demo?.close();
     this.#idleMemory.close();
@@ -442,6 +446,21 @@ class RunningEngine implements Engine {
     // What could not be started is tried again when it is asked for again.
     starting.catch(() => (this.#demo = undefined));
     return starting;
+  }
+
+  /** Demo upstreams are servers of the process that added them: whoever kept them in the file finds them working. */
+  async #restoreDemo(): Promise<void> {
+    const names = demoUpstreamsIn(this.#config.upstreams);
+    if (names.length === 0 || !this.#options.demo || this.#source.file === undefined) return;
+    try {
+      const upstreams = await restoreDemo(this, names);
+      this.#log.info({ upstreams }, "demo upstreams started again");
+    } catch (error) {
+      // Whoever stops the engine meanwhile does not miss them.
+      if (this.#phase !== "running") return;
+      const why = error instanceof Error ? error.message : String(error);
+      this.#warn(`the demo upstreams could not be started again: ${why}`);
+    }
   }
 
   /** A reload. What can fail comes first, and is as it was then. */
