@@ -80,7 +80,7 @@ describe("the admin side of a relay", () => {
     test(`admin.credentials_file, by ${way}: they open what is closed without`, async () => {
       await using closed = await started(await configuredBy(way, {}));
       await using open = await started(await configuredBy(way, { "admin.credentials_file": credentials }));
-      for (const path of ["/version", "/metrics"]) {
+      for (const path of ["/", "/live", "/version", "/metrics"]) {
         const refused = await ask(closed.relay, path);
         assert.equal(refused.status, 403);
         assert.match(await refused.text(), /admin\.credentials_file/);

@@ -1,4 +1,5 @@
 import { STATUS_CODES } from "node:http";
+import { escapeHtml } from "../html.ts";
 import type { ErrorKind } from "../observer.ts";
 
 /** What the relay itself answers, where there is nothing to pass on. */
@@ -11,18 +12,6 @@ export interface Refused {
   readonly retryAfter?: number | undefined;
   /** The key of the configuration that refuses it. */
   readonly limit?: string | undefined;
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!);
 }
 
 /**
