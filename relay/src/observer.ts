@@ -7,6 +7,7 @@ export type ErrorKind =
   | "away" // the client did not come back in time
   | "limit"
   | "not-authorised"
+  | "guarded" // the share does not let this one in
   | "local-refused"
   | "local-unreachable"
   | "local-timeout"

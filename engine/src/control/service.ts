@@ -29,10 +29,14 @@ import {
   logsSource,
   metricsSource,
   promptsSource,
+  requestsSource,
   routesSource,
+  sharesSource,
   stateSource,
   testSource,
 } from "./sources.ts";
+import { describeRequest, describeShares, windowOf } from "./describe-share.ts";
+import type { KeptRequest } from "../share/inspect/kept-request.ts";
 import type * as z from "zod";
 
 type Handlers = { [Name in CallName]: (params: CallParams<Name>) => Promise<CallResult<Name>> };
@@ -110,6 +114,28 @@ function createHandlers(host: ControlHost): Handlers {
     "metrics.history": (query) => host.history(query),
     report: async () => ({ text: await writeReport(host) }),
     "demo.add": () => writes.run(() => addDemo(host)),
+    shares: async () => describeShares(host.shares),
+    "share.start": ({ share }) => writes.run(() => switchShare(host, share, true)),
+    "share.stop": ({ share }) => writes.run(() => switchShare(host, share, false)),
+    "share.requests": async (window) => {
+      if (!host.shares.has(window.share)) throw unknownShare(window.share);
+      return windowOf(host.shares.get(window.share)?.ring, window);
+    },
+    "share.request": async ({ share, request, reveal }) =>
+      describeRequest(keptRequest(host, share, request), reveal ?? false),
+    "share.replay": async ({ share, request }) => {
+      const kept = keptRequest(host, share, request);
+      try {
+        return { request: host.shares.get(share)!.replay(kept).id };
+      } catch (error) {
+        throw new ControlError("unavailable", (error as Error).message, { cause: error });
+      }
+    },
+    "share.clear": async ({ share }) => {
+      if (!host.shares.has(share)) throw unknownShare(share);
+      host.shares.get(share)?.ring.clear();
+      return {};
+    },
     "log.level": async ({ level }) => {
       host.setLogLevel(level);
       return { level };
@@ -144,6 +170,11 @@ function openSource(host: ControlHost, rates: FlowRates, name: StreamName, param
     case "routes":
       check(streams.routes.params, name, params);
       return routesSource(host);
+    case "shares":
+      check(streams.shares.params, name, params);
+      return sharesSource(host);
+    case "share.requests":
+      return requestsSource(host, check(streams["share.requests"].params, name, params));
     case "metrics":
       check(streams.metrics.params, name, params);
       return metricsSource(host);
@@ -225,6 +256,30 @@ async function addDemo(host: ControlHost): Promise<CallResult<"demo.add">> {
   if (added.length > 0) edits.push({ kind: "set-routes", routes: [...added, ...present.routes] });
   await writeDocument(host, edited(text, edits), revision);
   return { added: Object.keys(upstreams).filter((name) => !Object.hasOwn(present.upstreams, name)) };
+}
+
+/** The file keeps it, where there is one that says otherwise. */
+async function switchShare(host: ControlHost, share: string, on: boolean): Promise<Record<string, never>> {
+  if (!host.shares.has(share)) throw unknownShare(share);
+  if (host.configFile !== undefined && host.config().shares[share]?.enabled !== on) {
+    const { text, revision } = await readConfigText(host.configFile);
+    const edits: ControlEdit[] = [{ kind: "set-share", name: share, share: { enabled: on } }];
+    await writeDocument(host, edited(text, edits), revision);
+  }
+  host.shares.switch(share, on);
+  return {};
+}
+
+function keptRequest(host: ControlHost, share: string, request: number): KeptRequest {
+  if (!host.shares.has(share)) throw unknownShare(share);
+  const kept = host.shares.get(share)?.ring.get(request);
+  if (kept === undefined)
+    throw new ControlError("unknown-share", `"${share}" keeps no request ${request} any more`);
+  return kept;
+}
+
+function unknownShare(share: string): ControlError {
+  return new ControlError("unknown-share", `no share is called "${share}"`);
 }
 
 /** @throws {ControlError} invalid-config with the sentence of what can't be done. */

@@ -8,12 +8,19 @@ import type { Origin } from "./forwarded.ts";
  * the request came from are written anew, from what this relay has understood.
  */
 
-/** @param host what the local service is to see as Host. */
-export function forwardedRequestHead(request: PublicRequest, origin: Origin, host: string): string {
+export interface RequestWays {
+  /** What the local service is to see as Host. */
+  readonly host: string;
+  /** Authorization was for the relay, and ends here. */
+  readonly withoutAuthorization: boolean;
+}
+
+export function forwardedRequestHead(request: PublicRequest, origin: Origin, ways: RequestWays): string {
   const named = connectionOptions(request.headers);
-  let head = `${request.method} ${request.target} HTTP/1.1\r\nHost: ${host}\r\n`;
+  let head = `${request.method} ${request.target} HTTP/1.1\r\nHost: ${ways.host}\r\n`;
   for (const { name, value } of request.headers) {
     const field = name.toLowerCase();
+    if (ways.withoutAuthorization && field === "authorization") continue;
     if (isOurs(field) || named.has(field)) {
       if (field === "te" && value.toLowerCase() === "trailers") head += "TE: trailers\r\n";
       continue;

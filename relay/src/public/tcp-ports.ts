@@ -189,6 +189,10 @@ class TcpConnection {
       this.#fail("not-authorised");
       return;
     }
+    if (route.gate?.refuses(this.#peer.source, undefined) === "address") {
+      this.#fail("guarded");
+      return;
+    }
     const refusal = limits.request({ source: "", client: route.client, kind: "tcp" });
     const admission = limits.tunnel(route.client);
     if (refusal !== undefined || "refusal" in admission) {
