@@ -47,7 +47,10 @@ export function carryToLocal(
     stream.reset(reason);
     socket.destroy();
   };
-  socket.once("connect", () => clearTimeout(late));
+  socket.once("connect", () => {
+    clearTimeout(late);
+    stream.takeUp?.();
+  });
   socket.once("error", (error: NodeJS.ErrnoException) => {
     const found = localFailureOf(error);
     if (socket.connecting || isConnectError(error)) fail(found.reason, found.message);

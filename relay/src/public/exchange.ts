@@ -8,10 +8,11 @@ import type { Verdict } from "../auth/authoriser.ts";
 import type { Found, Route } from "../dispatch/dispatch.ts";
 import type { Slot } from "../limits/limits.ts";
 import type { PublicAddress } from "../names/registry.ts";
-import type { ErrorKind } from "../observer.ts";
+import type { ErrorKind, ServedStart } from "../observer.ts";
 import type { Origin } from "./forwarded.ts";
 import { forwardedRequestHead, forwardedResponseHead, isIdempotent } from "./heads.ts";
 import type { Refused } from "./pages.ts";
+import { openPending } from "./pending.ts";
 import { nameOf, type PublicContext } from "./public-context.ts";
 import * as refusals from "./refusals.ts";
 
@@ -53,9 +54,11 @@ export class Exchange implements StreamReceiver {
   readonly #requestBody: BodyReader;
   readonly #abort = new AbortController();
   #address: PublicAddress | undefined;
+  #started: ServedStart | undefined;
   #route: Route | undefined;
   #slot: Slot | undefined;
   #stream: TunnelStream | undefined;
+  #openedAt = 0;
   #reused = false;
   #retries = 0;
   /** What was sent of the body; undefined once it can't be sent again. */
@@ -72,6 +75,7 @@ export class Exchange implements StreamReceiver {
   #bytesIn = 0;
   #bytesOut = 0;
   #error: ErrorKind | undefined;
+  #limit: string | undefined;
   #status = 0;
   #reported = false;
   /** The tunnel takes no more of the body for now. */
@@ -96,12 +100,7 @@ export class Exchange implements StreamReceiver {
     const { request, origin } = this;
     const name = nameOf(request.hostname, this.#context.domains);
     this.#address = name === undefined ? undefined : { kind: "http", name };
-    this.#context.observer.requestStarted({
-      address: this.#address,
-      source: origin.source,
-      method: request.method,
-      target: request.target,
-    });
+    this.#tellStart();
     if (request.method === "CONNECT") {
       this.#refuse(refusals.noConnect);
       return;
@@ -116,6 +115,15 @@ export class Exchange implements StreamReceiver {
       return;
     }
     this.#findRoute(this.#address);
+  }
+
+  #tellStart(): void {
+    const { observer, tracer } = this.#context;
+    const { method, target, headers } = this.request;
+    const start: ServedStart = { address: this.#address, source: this.origin.source, method, target };
+    const trace = tracer?.begin(start, headerValue(headers, "traceparent"));
+    this.#started = trace === undefined ? start : { ...start, trace };
+    observer.requestStarted(this.#started);
   }
 
   /** Hands over the next bytes of the body. @returns how many were taken; 0 where it has to wait for `wantsBody`. */
@@ -153,7 +161,11 @@ export class Exchange implements StreamReceiver {
 
   /** To be called about every second: ends what takes longer than it may. */
   sweep(now: number): void {
-    const { response_timeout, idle_timeout, total_timeout } = this.#context.config.limits;
+    const { pending_timeout, response_timeout, idle_timeout, total_timeout } = this.#context.config.limits;
+    if (this.#stream?.untaken === true && now - this.#openedAt > pending_timeout * 1000) {
+      this.#fail("not-taken", refusals.notTaken);
+      return;
+    }
     const waited = now - Math.max(this.lastActive, this.#startedAt);
     if (this.#state === "head" && response_timeout > 0 && waited > response_timeout * 1000) {
       this.#fail("local-timeout", refusals.slow);
@@ -272,7 +284,13 @@ export class Exchange implements StreamReceiver {
         ? route.idle.take(isIdempotent(request.method))
         : undefined;
     this.#reused = idle !== undefined;
-    const stream = idle ?? route.open("", this);
+    const opening =
+      idle === undefined ? openPending(this.#context.limits, route, "", this) : { stream: idle };
+    if ("refusal" in opening) {
+      this.#refuse(refusals.limited(opening.refusal));
+      return;
+    }
+    const { stream } = opening;
     if (stream === undefined) {
       this.#refuse(refusals.tooManyStreams);
       return;
@@ -280,10 +298,13 @@ export class Exchange implements StreamReceiver {
     stream.receiver = this;
     this.#stream = stream;
     this.#state = "head";
-    this.lastActive = performance.now();
+    this.#openedAt = this.lastActive = performance.now();
     this.#headReader = new HeadReader("response", MAX_RESPONSE_HEAD_BYTES);
-    const head = forwardedRequestHead(request, this.origin, {
+    const { origin } = this;
+    const head = forwardedRequestHead(request, {
+      origin,
       host: route.host ?? request.host,
+      trace: this.#started?.trace,
       withoutAuthorization: route.gate?.usesAuthorization ?? false,
     });
     stream.write(Buffer.from(head, "latin1"));
@@ -466,6 +487,7 @@ export class Exchange implements StreamReceiver {
     const refused = this.#withPage(refusal);
     const answered = this.#state === "body";
     this.#error = kind;
+    this.#limit = refused.limit;
     this.#stream?.reset("cancelled");
     this.#stream = undefined;
     if (!answered) this.#status = refused.status;
@@ -500,16 +522,15 @@ export class Exchange implements StreamReceiver {
     const { method, target } = this.request;
     this.#route?.seen({ method, target, status: this.#status, ms });
     this.#context.observer.requestEnded({
-      address: this.#address,
-      source: this.origin.source,
-      method,
-      target,
+      ...this.#started!,
       client: this.#route?.client,
+      identity: this.#route?.grant.identity,
       status: this.#status,
       ms,
       bytesIn: this.#bytesIn + (tunnel?.bytesIn ?? 0),
       bytesOut: this.#bytesOut + (tunnel?.bytesOut ?? 0),
       error: this.#error,
+      limit: this.#limit,
     });
   }
 }

@@ -13,6 +13,8 @@ export interface Refused {
   readonly challenge?: string | undefined;
   /** HTML of whoever shares the name, in place of ours. */
   readonly page?: Buffer | undefined;
+  /** The key of the configuration that refuses it. */
+  readonly limit?: string | undefined;
 }
 
 /**
