@@ -44,6 +44,7 @@ import { describeHelper } from "./helper/status.ts";
 import { Intake } from "./intake.ts";
 import { IdleMemory } from "./idle-memory.ts";
 import { TunMode } from "./tun/mode.ts";
+import { Shares } from "./share/shares.ts";
 import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
@@ -108,6 +109,7 @@ class RunningEngine implements Engine {
   readonly #connection: Connection;
   readonly #hits = new RouteHits();
   readonly #recentUse = new RecentUse();
+  readonly shares: Shares;
   readonly #reloader: Reloader;
   readonly #instance = randomBytes(4).toString("hex");
   readonly #startedAt = Date.now();
@@ -167,6 +169,7 @@ class RunningEngine implements Engine {
       events: (kind) => this.#listenEvents(kind),
       openMetrics: (address) => startObserveEndpoint(address, this.#metrics, this.#health()),
     });
+    this.shares = new Shares({ readSecret: (secret) => this.#readSecret(secret), log: this.#log });
     this.#intake = new Intake(this.#listeners, this.#tun);
     const turns = new Turns();
     const busyWith = () => (this.#phase === "running" ? undefined : this.#phase);
@@ -261,6 +264,7 @@ class RunningEngine implements Engine {
     await this.#reloader.close();
     this.#unwatchNetwork();
     this.prompts.close();
+    this.shares.close();
     // What the device captured ends here: nothing of it could outlive the device.
     await this.#tun.close();
     await this.#listeners.closeInbounds();
@@ -475,9 +479,9 @@ class RunningEngine implements Engine {
     if (diff.logChanged) this.#log.setLevel(next.log.level);
     if (diff.listen.control === "changed") this.#log.warn("listen.control changes at the next start");
     if (diff.isEmpty && listeners.length === 0) return;
-    const { upstreams, routesChanged: routes, limitsChanged: limits } = diff;
+    const { upstreams, routesChanged: routes, limitsChanged: limits, sharesChanged: shares } = diff;
     this.#log.info(
-      { upstreams, routes, limits, listeners: this.#addresses(listeners) },
+      { upstreams, routes, limits, shares, listeners: this.#addresses(listeners) },
       "configuration reloaded",
     );
   }
@@ -493,6 +497,7 @@ class RunningEngine implements Engine {
     this.#table.setTimeouts(next.limits);
     for (const name of diff.upstreams.added) this.#metrics.declare(name);
     this.#upstreams.apply(next, diff, next.limits.drain_timeout * 1000);
+    this.shares.apply(next);
     for (const name of diff.upstreams.removed) this.#metrics.forget(name);
     this.#router = routerOf(next);
     if (diff.routesChanged) this.#hits.adopt(next.routes, next.default);
