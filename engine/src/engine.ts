@@ -132,7 +132,7 @@ class RunningEngine implements Engine {
     this.#limits = { ...config.limits };
     const { logDestination: destination } = options;
     this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
-    this.#metrics = new Metrics(options.version);
+    this.#metrics = new Metrics(options.version, () => this.#tun.numbers);
     this.#table = new FlowTable(config.limits, this.#metrics);
     this.#processes = new FlowProcesses(this.#table);
     const paths = defaultPaths({ env: process.env, home: homedir(), platform: process.platform });
@@ -333,7 +333,7 @@ class RunningEngine implements Engine {
   }
 
   explain(target: Endpoint): ControlExplanation {
-    return describeExplanation(this.#router.explain(target), this.#config);
+    return describeExplanation(target, this.#router, this.#config);
   }
 
   async testUpstream(

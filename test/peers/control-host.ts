@@ -137,6 +137,7 @@ export function createTestHost(): TestHost {
       rule: 0,
       matched: "*.example",
       reason: `${target.host} ends in .example`,
+      tun: { enabled: false, captured: "no", reason: "no network of tun.cidrs holds it" },
       chain: ["corp-proxy", "production"],
     }),
     testUpstream: async ({ name, config }, { signal, onStep }) => {

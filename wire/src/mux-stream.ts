@@ -31,6 +31,12 @@ export interface TunnelStream {
   reset(reason: ResetReason): void;
   /** So many of the bytes that came have been passed on: the peer may send as many again. */
   consumed(bytes: number): void;
+  /** For whoever opened it: true until the peer shows that it has taken the stream up. Absent where it is taken up from the start. */
+  readonly untaken?: boolean;
+  /** Called once when the stream is taken up, or ends before. */
+  onTaken?: (() => void) | undefined;
+  /** For whom it was opened to: tells the peer that it is taken up, though there is nothing to send yet. */
+  takeUp?(): void;
 }
 
 /** What a stream needs of its connection. */
@@ -66,6 +72,8 @@ export class MuxStream implements TunnelStream {
   creditedAt: number;
   /** True while the stream stands among those whose turn comes. */
   hasTurn = false;
+  onTaken: (() => void) | undefined;
+  #untaken = true;
   readonly #ends: StreamEnds;
   readonly #limits: StreamLimits;
   /** What the peer lets us send. */
@@ -113,6 +121,15 @@ export class MuxStream implements TunnelStream {
     this.#forget();
     const header = frameHeader(FrameType.reset, this.id, 1);
     this.#ends.urgent(Buffer.concat([header, Buffer.of(RESET_REASONS.indexOf(reason))]));
+  }
+
+  get untaken(): boolean {
+    return this.#untaken;
+  }
+
+  /** Room for 0 bytes more: it says nothing but that somebody is there. */
+  takeUp(): void {
+    if (!this.#closed) this.#ends.urgent(numberFrame(FrameType.window, this.id, 0));
   }
 
   consumed(bytes: number): void {
@@ -180,6 +197,7 @@ export class MuxStream implements TunnelStream {
     this.#unread += bytes.length;
     if (this.#unread + this.#owed > this.#window)
       throw new MuxError("protocol", `stream ${this.id} was sent more than its window`);
+    this.#taken();
     this.receiver.data(bytes);
   }
 
@@ -187,6 +205,7 @@ export class MuxStream implements TunnelStream {
   onEnd(): void {
     if (this.#remoteEnded) throw new MuxError("protocol", `stream ${this.id} ended twice`);
     this.#remoteEnded = true;
+    this.#taken();
     if (this.#ending === "sent") this.#forget();
     this.receiver.end();
   }
@@ -202,6 +221,7 @@ export class MuxStream implements TunnelStream {
     this.#credit += bytes;
     if (this.#credit > 2 ** 40)
       throw new MuxError("protocol", `the window of stream ${this.id} is too large`);
+    this.#taken();
     if (this.#waiting.length > 0) this.#askForTurn();
   }
 
@@ -209,6 +229,14 @@ export class MuxStream implements TunnelStream {
   connectionLost(): void {
     this.#forget();
     this.receiver.reset("lost");
+  }
+
+  #taken(): void {
+    if (!this.#untaken) return;
+    this.#untaken = false;
+    const tell = this.onTaken;
+    this.onTaken = undefined;
+    tell?.();
   }
 
   #askForTurn(): void {
@@ -222,6 +250,7 @@ export class MuxStream implements TunnelStream {
   #forget(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#taken();
     this.#waiting = [];
     this.#waitingBytes = 0;
     if (this.#window > this.#limits.firstWindow) this.#ends.shrink(this.#window - this.#limits.firstWindow);

@@ -1,6 +1,6 @@
 import type { Logger } from "@sockeye/engine/observe/log";
-import type { PublicAddress } from "@sockeye/relay/names/registry";
-import type { RelayObserver, ServedEnd } from "@sockeye/relay/observer";
+import { type PublicAddress, shownAddress } from "@sockeye/relay/names/registry";
+import type { CertificateInForce, RelayObserver, ServedEnd } from "@sockeye/relay/observer";
 
 /** What the relay tells of itself, as log records. Each request is one, at debug; those that failed are one at info. */
 export class LogObserver implements RelayObserver {
@@ -23,11 +23,11 @@ export class LogObserver implements RelayObserver {
   }
 
   shared(client: string, address: PublicAddress): void {
-    this.#logger.info({ client, share: shown(address) }, "shared");
+    this.#logger.info({ client, share: shownAddress(address) }, "shared");
   }
 
   unshared(client: string, address: PublicAddress): void {
-    this.#logger.info({ client, share: shown(address) }, "no longer shared");
+    this.#logger.info({ client, share: shownAddress(address) }, "no longer shared");
   }
 
   connectionOpened(): void {}
@@ -40,7 +40,7 @@ export class LogObserver implements RelayObserver {
     const failed = end.error !== undefined && end.error !== "cancelled";
     if (!this.#logger.enabled(failed ? "info" : "debug")) return;
     const fields = {
-      share: end.address && shown(end.address),
+      share: end.address && shownAddress(end.address),
       client: end.client,
       source: end.source,
       method: end.method,
@@ -58,11 +58,15 @@ export class LogObserver implements RelayObserver {
     this.#logger.error({ err: error }, what);
   }
 
+  certificatesReloaded(listener: string, certificates: readonly CertificateInForce[]): void {
+    for (const { file, names, validUntil } of certificates)
+      this.#logger.info(
+        { listener, file, names, valid_until: validUntil.toISOString() },
+        "a certificate was read again",
+      );
+  }
+
   draining(deadlineMs: number): void {
     this.#logger.info({ duration_ms: deadlineMs }, "the relay drains");
   }
-}
-
-function shown(address: PublicAddress): string {
-  return address.kind === "http" ? address.name : `tcp ${address.port}`;
 }

@@ -35,7 +35,10 @@ export function carryToLocal(
     stream.reset(reason);
     socket.destroy();
   };
-  socket.once("connect", () => clearTimeout(late));
+  socket.once("connect", () => {
+    clearTimeout(late);
+    stream.takeUp?.();
+  });
   socket.once("error", (error: NodeJS.ErrnoException) => {
     if (socket.connecting || isConnectError(error)) fail(reasonOf(error), messageOf(error));
   });

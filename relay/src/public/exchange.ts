@@ -9,10 +9,11 @@ import type { Verdict } from "../auth/authoriser.ts";
 import type { Found, Route } from "../dispatch/dispatch.ts";
 import type { Slot } from "../limits/limits.ts";
 import type { PublicAddress } from "../names/registry.ts";
-import type { ErrorKind } from "../observer.ts";
+import type { ErrorKind, ServedStart } from "../observer.ts";
 import type { Origin } from "./forwarded.ts";
 import { forwardedRequestHead, forwardedResponseHead, isIdempotent } from "./heads.ts";
 import type { Refused } from "./pages.ts";
+import { openPending } from "./pending.ts";
 import { nameOf, type PublicContext } from "./public-context.ts";
 import * as refusals from "./refusals.ts";
 
@@ -53,9 +54,11 @@ export class Exchange implements StreamReceiver {
   /** For a wait that ends with the exchange; most never wait. */
   #abort: AbortController | undefined;
   #address: PublicAddress | undefined;
+  #started: ServedStart | undefined;
   #route: Route | undefined;
   #slot: Slot | undefined;
   #stream: TunnelStream | undefined;
+  #openedAt = 0;
   #reused = false;
   #retries = 0;
   /** What was sent of the body; undefined once it can't be sent again. */
@@ -72,6 +75,7 @@ export class Exchange implements StreamReceiver {
   #bytesIn = 0;
   #bytesOut = 0;
   #error: ErrorKind | undefined;
+  #limit: string | undefined;
   #status = 0;
   #reported = false;
   /** The tunnel takes no more of the body for now. */
@@ -96,12 +100,7 @@ export class Exchange implements StreamReceiver {
     const { request, origin } = this;
     const name = nameOf(request.hostname, this.#context.domains);
     this.#address = name === undefined ? undefined : { kind: "http", name };
-    this.#context.observer.requestStarted({
-      address: this.#address,
-      source: origin.source,
-      method: request.method,
-      target: request.target,
-    });
+    this.#tellStart();
     if (request.method === "CONNECT") {
       this.#refuse(refusals.noConnect);
       return;
@@ -116,6 +115,15 @@ export class Exchange implements StreamReceiver {
       return;
     }
     this.#findRoute(this.#address);
+  }
+
+  #tellStart(): void {
+    const { observer, tracer } = this.#context;
+    const { method, target, headers } = this.request;
+    const start: ServedStart = { address: this.#address, source: this.origin.source, method, target };
+    const trace = tracer?.begin(start, headerValue(headers, "traceparent"));
+    this.#started = trace === undefined ? start : { ...start, trace };
+    observer.requestStarted(this.#started);
   }
 
   /** Hands over the next bytes of the body. @returns how many were taken; 0 where it has to wait for `wantsBody`. */
@@ -153,7 +161,11 @@ export class Exchange implements StreamReceiver {
 
   /** To be called about every second: ends what takes longer than it may. */
   sweep(now: number): void {
-    const { response_timeout, idle_timeout, total_timeout } = this.#context.config.limits;
+    const { pending_timeout, response_timeout, idle_timeout, total_timeout } = this.#context.config.limits;
+    if (this.#stream?.untaken === true && now - this.#openedAt > pending_timeout * 1000) {
+      this.#fail("not-taken", refusals.notTaken);
+      return;
+    }
     const waited = now - Math.max(this.lastActive, this.#startedAt);
     if (this.#state === "head" && response_timeout > 0 && waited > response_timeout * 1000) {
       this.#fail("local-timeout", refusals.slow);
@@ -265,7 +277,13 @@ export class Exchange implements StreamReceiver {
         ? route.idle.take(isIdempotent(request.method))
         : undefined;
     this.#reused = idle !== undefined;
-    const stream = idle ?? route.open("", this);
+    const opening =
+      idle === undefined ? openPending(this.#context.limits, route, "", this) : { stream: idle };
+    if ("refusal" in opening) {
+      this.#refuse(refusals.limited(opening.refusal));
+      return;
+    }
+    const { stream } = opening;
     if (stream === undefined) {
       this.#refuse(refusals.tooManyStreams);
       return;
@@ -273,9 +291,11 @@ export class Exchange implements StreamReceiver {
     stream.receiver = this;
     this.#stream = stream;
     this.#state = "head";
-    this.lastActive = performance.now();
+    this.#openedAt = this.lastActive = performance.now();
     this.#headReader = new HeadReader("response", MAX_RESPONSE_HEAD_BYTES);
-    const head = forwardedRequestHead(request, this.origin, route.host ?? request.host);
+    const { origin } = this;
+    const ways = { origin, host: route.host ?? request.host, trace: this.#started?.trace };
+    const head = forwardedRequestHead(request, ways);
     stream.write(Buffer.from(head, "latin1"));
     for (const part of this.#replay ?? []) stream.write(part);
     if (!this.#requestBody.done) this.#host.wantsBody();
@@ -457,6 +477,7 @@ export class Exchange implements StreamReceiver {
     if (this.#isOver()) return;
     const answered = this.#state === "body";
     this.#error = kind;
+    this.#limit = refused.limit;
     this.#stream?.reset("cancelled");
     this.#stream = undefined;
     if (!answered) this.#status = refused.status;
@@ -484,16 +505,15 @@ export class Exchange implements StreamReceiver {
     const { method, target } = this.request;
     this.#route?.seen({ method, target, status: this.#status, ms });
     this.#context.observer.requestEnded({
-      address: this.#address,
-      source: this.origin.source,
-      method,
-      target,
+      ...this.#started!,
       client: this.#route?.client,
+      identity: this.#route?.grant.identity,
       status: this.#status,
       ms,
       bytesIn: this.#bytesIn + (tunnel?.bytesIn ?? 0),
       bytesOut: this.#bytesOut + (tunnel?.bytesOut ?? 0),
       error: this.#error,
+      limit: this.#limit,
     });
   }
 }

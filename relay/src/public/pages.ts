@@ -9,6 +9,8 @@ export interface Refused {
   /** What the person who asked can make of it. */
   readonly sentence: string;
   readonly retryAfter?: number | undefined;
+  /** The key of the configuration that refuses it. */
+  readonly limit?: string | undefined;
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {

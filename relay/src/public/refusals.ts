@@ -52,6 +52,7 @@ export function limited(refusal: Refusal): Refused {
     title: "Too much at once",
     sentence: `More was asked for than is allowed here (${refusal.limit}). Try again in a moment.`,
     retryAfter: refusal.retryAfter,
+    limit: refusal.limit,
   };
 }
 
@@ -83,6 +84,13 @@ export const unavailable: Refused = {
   title: "This can't be answered now",
   sentence: "The relay could not find out who answers. Try again in a moment.",
   retryAfter: 5,
+};
+
+export const notTaken: Refused = {
+  status: 504,
+  kind: "not-taken",
+  title: "The share did not take this up in time",
+  sentence: "Whoever shares this is connected, and takes no requests up now. Try again in a moment.",
 };
 
 export const slow: Refused = {
