@@ -31,7 +31,7 @@ import { createService } from "./control/service.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
 import { judge } from "./condition.ts";
 import { Connection } from "./connection.ts";
-import { connect } from "./flow/connect.ts";
+import { connect, DialDeadlines } from "./flow/connect.ts";
 import { associate, type DatagramContext } from "./flow/datagrams.ts";
 import { DnsCarrier } from "./flow/dns-carrier.ts";
 import { FlowProcesses } from "./flow/processes.ts";
@@ -543,6 +543,7 @@ class RunningEngine implements Engine {
         return this.#upstreams.get(name);
       },
       dialTimeoutMs: () => this.#limits.dial_timeout * 1000,
+      dialDeadlines: new DialDeadlines(),
       requestId: (flow) => `${this.#instance}-${flow}`,
       dns: this.#dns,
       udp: this.#udpSupport,
