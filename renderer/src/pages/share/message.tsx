@@ -23,7 +23,7 @@ export function Message({
       <h3>
         {title} {about}
       </h3>
-      <dl className={styles["headers"]} aria-label={words.headers}>
+      <dl className={styles["headers"]} aria-label={`${title}: ${words.headers}`}>
         {message.headers.map(({ name, value, secret }, index) => (
           <div key={index}>
             <dt>{name}</dt>
@@ -31,12 +31,12 @@ export function Message({
           </div>
         ))}
       </dl>
-      <Body body={message.body} />
+      <Body body={message.body} of={title} />
     </section>
   );
 }
 
-function Body({ body }: { readonly body: KeptBodyView }) {
+function Body({ body, of }: { readonly body: KeptBodyView; readonly of: string }) {
   const text = useText();
   const words = text.share.inspector;
   const format = useFormat();
@@ -52,7 +52,7 @@ function Body({ body }: { readonly body: KeptBodyView }) {
   };
   return (
     <div className={styles["body"]}>
-      <pre tabIndex={0} role="region" aria-label={words.body}>
+      <pre tabIndex={0} role="region" aria-label={`${of}: ${words.body}`}>
         {content === undefined ? spaced(hex ?? "") : readable(content)}
       </pre>
       {notes.length > 0 && <p className={styles["soft"]}>{notes.join(" · ")}</p>}
