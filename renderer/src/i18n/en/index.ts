@@ -8,6 +8,7 @@ import { metrics } from "./metrics.ts";
 import { prompts } from "./prompts.ts";
 import { routes } from "./routes.ts";
 import { settings } from "./settings.ts";
+import { share } from "./share.ts";
 import { shell } from "./shell.ts";
 import { upstreams } from "./upstreams.ts";
 
@@ -22,6 +23,7 @@ export const en = {
   prompts,
   routes,
   settings,
+  share,
   shell,
   upstreams,
 };
