@@ -2,6 +2,7 @@ import type { ControlEdit } from "@sockeye/engine/control/contract";
 import { useEffect, useState } from "react";
 import { edit } from "../../engine/edit.ts";
 import { call, useEngine } from "../../engine/engine.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Checkbox } from "../../ui/choice.tsx";
@@ -44,7 +45,7 @@ export function ConnectStep({
       if (off) await call("connect", {}, { timeoutMs: CONNECT_DEADLINE_MS });
       leaveFirstRun();
     } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
+      setFailure(failureText(text, error));
       setBusy(false);
     }
   };
