@@ -20,6 +20,9 @@ import {
 /** Pictures for people; kept out of the repository. */
 const SCREENSHOTS = join(import.meta.dirname, "..", "..", ".cache", "screenshots");
 
+/** Files of tests run side by side, each in a process of its own. */
+const TCP_PORT = 20_000 + (process.pid % 10_000);
+
 const basic = (password: string) => `Basic ${Buffer.from(`root:${password}`).toString("base64")}`;
 
 describe("the dashboard of a relay", { skip: skipWithoutChromium() }, () => {
@@ -58,7 +61,7 @@ describe("the dashboard of a relay", { skip: skipWithoutChromium() }, () => {
     ] as const)
       all.use(await share(name, identity));
     all.use(
-      await startShare(relay, { kind: "tcp", port: 25432, target: tcp.target }, { token: "token-linus" }),
+      await startShare(relay, { kind: "tcp", port: TCP_PORT, target: tcp.target }, { token: "token-linus" }),
     );
     await serveSome(relay);
     browser = await launchChromium();
@@ -115,7 +118,14 @@ describe("the dashboard of a relay", { skip: skipWithoutChromium() }, () => {
   it("shows who is connected, what they share and what was asked for, all as text, and keeps up by itself", async () => {
     const page = await open();
     const shares = await page.locator("#shares").innerText();
-    for (const text of ["demo.localhost", "staging.localhost", "localhost:25432", "ada", "grace", "linus"])
+    for (const text of [
+      "demo.localhost",
+      "staging.localhost",
+      `localhost:${TCP_PORT}`,
+      "ada",
+      "grace",
+      "linus",
+    ])
       assert.ok(shares.includes(text), `${text} in ${shares}`);
     const requests = await page.locator("#requests").innerText();
     assert.match(requests, /GET\s+\/orders/);
@@ -191,6 +201,6 @@ async function serveSome(relay: TestRelay): Promise<void> {
       `${method} ${target} HTTP/1.1\r\nHost: ${host}.localhost\r\nConnection: close\r\n${body}\r\n${method === "POST" ? "{}" : ""}`,
     );
   }
-  await raw(25432, "");
+  await raw(TCP_PORT, "");
   await until(() => relay.ended.length === asked.length + 1, "all were served");
 }
