@@ -1,3 +1,4 @@
+import { givePart, letGo } from "./given-memory.ts";
 import {
   FrameType,
   frameHeader,
@@ -9,7 +10,7 @@ import {
 
 /** Who reads from a stream. Nothing here may throw. */
 export interface StreamReceiver {
-  /** Bytes that came. Each byte is to be given to `consumed` once it has been passed on. */
+  /** Bytes that came. Each byte is to be told to `consumed` once it has been passed on; the chunk may be given. */
   data(chunk: Buffer): void;
   /** The peer sends no more; this direction only. */
   end(): void;
@@ -22,7 +23,7 @@ export interface StreamReceiver {
 /** One end of a stream between relay and client, whatever carries it. */
 export interface TunnelStream {
   receiver: StreamReceiver;
-  /** @returns false where the writer should wait for `drain`. On a stream that has ended or was cut it does nothing. */
+  /** A chunk that is given is let go when it has been sent. @returns false where the writer should wait for `drain`. On a stream that has ended or was cut it does nothing. */
   write(chunk: Buffer): boolean;
   /** No more will be written. */
   end(): void;
@@ -55,6 +56,11 @@ export interface StreamLimits {
 
 /** Bytes that wait for the peer's window, after which `write` asks the writer to wait. */
 const ENOUGH_WAITING = 65_536;
+/**
+ * The same where the window has room for it, so that a reader need not stop and start for each chunk. Windows beyond the first come
+ * out of the peer's budget, so there are not many of these.
+ */
+const ENOUGH_FLOWING = 262_144;
 
 const NOBODY: StreamReceiver = { data: () => {}, end: () => {}, reset: () => {}, drain: () => {} };
 
@@ -99,6 +105,7 @@ export class MuxStream implements TunnelStream {
     this.#waitingBytes += chunk.length;
     this.#askForTurn();
     if (this.#waitingBytes < ENOUGH_WAITING) return true;
+    if (this.#waitingBytes < ENOUGH_FLOWING && this.#waitingBytes < this.#credit) return true;
     this.#wantsDrain = true;
     return false;
   }
@@ -154,8 +161,13 @@ export class MuxStream implements TunnelStream {
         pieces.push(chunk);
         used++;
       } else {
-        pieces.push(chunk.subarray(0, length));
-        this.#waiting[used] = chunk.subarray(length);
+        const first = chunk.subarray(0, length);
+        const rest = chunk.subarray(length);
+        givePart(chunk, first);
+        givePart(chunk, rest);
+        letGo(chunk);
+        pieces.push(first);
+        this.#waiting[used] = rest;
       }
       this.#credit -= length;
       taken += length;

@@ -75,7 +75,10 @@ export const calls = {
   },
   /** Reads the file again and applies it; with problems it fails with `invalid-config` and nothing changes. */
   reload: { params: nothing, result: z.object({ warnings: z.array(configProblem) }) },
-  /** Opens the listeners and, where configured, TUN mode. Fails with a sentence, and is off then, where one can't be had. */
+  /**
+   * Opens the listeners and, where configured, TUN mode. Fails with a sentence, and is off then, where one
+   * can't be had. The default's upstream is connected to at once: `connection` says how that goes.
+   */
   connect: { params: nothing, result: nothing },
   /** Ends every flow, TUN mode and the listeners; the upstreams' connections close. */
   disconnect: { params: nothing, result: nothing },

@@ -1,4 +1,5 @@
 import { BodyReader, HttpBodyError } from "@sockeye/wire/http-body";
+import { keepGiven } from "@sockeye/wire/given-memory";
 import { HeadReader, headerValue, HttpHeadError, type ResponseHead } from "@sockeye/wire/http-head";
 import type { ResetReason } from "@sockeye/wire/mux-frames";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
@@ -52,7 +53,8 @@ export class Exchange implements StreamReceiver {
   readonly #host: ExchangeHost;
   readonly #startedAt = performance.now();
   readonly #requestBody: BodyReader;
-  readonly #abort = new AbortController();
+  /** For a wait that ends with the exchange; most never wait. */
+  #abort: AbortController | undefined;
   #address: PublicAddress | undefined;
   #started: ServedStart | undefined;
   #route: Route | undefined;
@@ -137,7 +139,7 @@ export class Exchange implements StreamReceiver {
       this.#fail("bad-request", refusals.badBody(error));
       return 0;
     }
-    const part = bytes.subarray(0, taken);
+    const part = taken === bytes.length ? bytes : bytes.subarray(0, taken);
     this.#bytesIn += taken;
     this.lastActive = performance.now();
     this.#remember(part);
@@ -213,6 +215,7 @@ export class Exchange implements StreamReceiver {
   #waitForClient(address: PublicAddress): void {
     this.#state = "waiting";
     const holdMs = this.#context.config.names.hold * 1000;
+    this.#abort = new AbortController();
     this.#context.dispatch.waitFor(address, holdMs, this.#abort.signal).then(
       (route) => {
         if (this.#isOver()) return;
@@ -315,7 +318,9 @@ export class Exchange implements StreamReceiver {
   #remember(part: Buffer): void {
     this.#replayBytes += part.length;
     if (this.#replayBytes > MAX_REPLAY_BYTES || !isIdempotent(this.request.method)) this.#replay = undefined;
-    this.#replay?.push(part);
+    if (this.#replay === undefined) return;
+    keepGiven(part);
+    this.#replay.push(part);
   }
 
   /**
@@ -509,7 +514,7 @@ export class Exchange implements StreamReceiver {
 
   #over(): void {
     this.#state = "over";
-    this.#abort.abort();
+    this.#abort?.abort();
     this.report();
   }
 

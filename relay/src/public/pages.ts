@@ -1,4 +1,5 @@
 import { STATUS_CODES } from "node:http";
+import { escapeHtml } from "../html.ts";
 import type { ErrorKind } from "../observer.ts";
 
 /** What the relay itself answers, where there is nothing to pass on. */
@@ -24,18 +25,6 @@ export interface Refused {
 const FOREIGN_PAGE_POLICY =
   "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:";
 const OWN_PAGE_POLICY = "default-src 'none'; style-src 'unsafe-inline'";
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  "&": "&amp;",
-  "<": "&lt;",
-  ">": "&gt;",
-  '"': "&quot;",
-  "'": "&#39;",
-};
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => ENTITIES[character]!);
-}
 
 /**
  * A whole response: a page for browsers, JSON for all others.

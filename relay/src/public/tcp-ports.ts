@@ -122,7 +122,8 @@ class TcpConnection {
   readonly #peer: TcpPeer;
   readonly #startedAt = performance.now();
   readonly #started: ServedStart;
-  readonly #abort = new AbortController();
+  /** For a wait that ends with the connection; most never wait. */
+  #abort: AbortController | undefined;
   #route: Route | undefined;
   #slot: Slot | undefined;
   #stream: TunnelStream | undefined;
@@ -142,7 +143,7 @@ class TcpConnection {
     this.#started = trace === undefined ? start : { ...start, trace };
     context.observer.requestStarted(this.#started);
     this.#find().catch((error: unknown) => {
-      if (this.#abort.signal.aborted) return;
+      if (this.#isGone()) return;
       context.observer.problem("routing a TCP connection", error as Error);
       this.#fail("away");
     });
@@ -180,7 +181,11 @@ class TcpConnection {
     const route =
       found.state === "held"
         ? found.route
-        : await dispatch.waitFor(address, config.names.hold * 1000, this.#abort.signal);
+        : await dispatch.waitFor(
+            address,
+            config.names.hold * 1000,
+            (this.#abort = new AbortController()).signal,
+          );
     if (this.#isGone()) return;
     if (route === undefined) {
       this.#fail("away");
@@ -244,7 +249,7 @@ class TcpConnection {
   }
 
   #onClose(): void {
-    this.#abort.abort();
+    this.#abort?.abort();
     this.#slot?.release();
     this.#peer.onClosed();
     this.#context.observer.requestEnded({

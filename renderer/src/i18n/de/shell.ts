@@ -37,4 +37,10 @@ export const shell: typeof en.shell = {
     restart: "Neu starten",
     log: "Seine letzten Worte",
   },
+  repair: {
+    title: "Die Konfiguration braucht eine Korrektur",
+    why: "Der Dienst startet nicht mit der Datei, wie sie ist. Nichts wurde geändert; berichtigen Sie sie hier oder in einem eigenen Editor.",
+    save: "Speichern und starten",
+    open: "Datei öffnen",
+  },
 };

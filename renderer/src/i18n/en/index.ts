@@ -1,5 +1,6 @@
 import { common } from "./common.ts";
 import { connections } from "./connections.ts";
+import { failures } from "./failures.ts";
 import { firstRun } from "./first-run.ts";
 import { helper } from "./helper.ts";
 import { home } from "./home.ts";
@@ -15,6 +16,7 @@ import { upstreams } from "./upstreams.ts";
 export const en = {
   common,
   connections,
+  failures,
   firstRun,
   helper,
   home,

@@ -35,4 +35,10 @@ export const shell = {
     restart: "Start it again",
     log: "Its last words",
   },
+  repair: {
+    title: "The configuration needs a correction",
+    why: "The engine does not start with the file as it is. Nothing was changed; correct it here or in an editor of your own.",
+    save: "Save and start",
+    open: "Open the file",
+  },
 };
