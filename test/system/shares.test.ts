@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { request as httpRequest } from "node:http";
 import { tmpdir } from "node:os";
@@ -287,6 +289,46 @@ test("a relay that goes is come back to, and says meanwhile why", async () => {
     assert.ok(refused.state.state === "refused" && /revoked|not accepted/.test(refused.state.reason));
   } finally {
     await back[Symbol.asyncDispose]();
+  }
+});
+
+test("the command line asks the relay for the same, and prints what passes without credentials", async () => {
+  await using relay = await startTestRelay({ names: { hold: 0 } });
+  await using local = await startLocalHttp((_request, response) => response.end("the answer"));
+  const directory = await mkdtemp(join(tmpdir(), "sockeye-share-"));
+  const file = async (name: string, text: string) => {
+    const path = join(directory, name);
+    await writeFile(path, text, { mode: 0o600 });
+    return path;
+  };
+  const flags = ["--token-file", await file("token", "token-ada\n"), "--allow", "127.0.0.0/8", "--inspect"];
+  flags.push("--basic-auth-file", await file("auth", "team:open:sesame\n"));
+  flags.push("--offline-page", await file("away.html", "<p>Back soon</p>"));
+  const relayAddress = `127.0.0.1:${relay.control.port}`;
+  const main = new URL("../../cli/src/main.ts", import.meta.url).pathname;
+  const args = [main, "share", String(local.port), "--name", "cli", "--relay", relayAddress, ...flags];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+  let told = "";
+  for (const output of [child.stdout, child.stderr])
+    output.setEncoding("utf8").on("data", (text: string) => (told += text));
+  try {
+    await until(() => told.includes("http://cli.localhost"), "it is shared");
+    assert.equal((await ask(relay, "cli")).status, 401);
+    const authorization = `Basic ${Buffer.from("team:open:sesame").toString("base64")}`;
+    const cookie = "secret-cookie=1";
+    const right = await ask(relay, "cli", { path: "/seen", headers: { authorization, cookie } });
+    assert.equal(right.body, "the answer");
+    await until(() => told.includes("< the answer"), "the answer is printed");
+    assert.match(told, /> GET \/seen\n/);
+    assert.match(told, /> cookie: •••/);
+    assert.doesNotMatch(told, /secret-cookie/);
+    await local.stop();
+    const headers = { authorization, accept: "text/html" };
+    assert.match((await ask(relay, "cli", { headers })).body, /Back soon/);
+  } finally {
+    child.kill("SIGTERM");
+    await once(child, "exit");
+    await rm(directory, { recursive: true, force: true });
   }
 });
 

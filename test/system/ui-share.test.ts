@@ -200,7 +200,7 @@ describe("the Share page", { skip: skipWithoutChromium() }, () => {
       assert.deepEqual(await violationsOf(page), [], `the list, ${look.theme}`);
       await goTo(page, "#/share/shop");
       await page.getByRole("dialog", { name: "shop" }).waitFor();
-      assert.deepEqual(await violationsOf(page), [], `the form, ${look.theme}`);
+      assert.deepEqual(await violationsOf(page, "dialog"), [], `the form, ${look.theme}`);
       await goTo(page, "#/share/shop%2Frequests%2F2");
       await page.getByRole("article").waitFor();
       assert.deepEqual(await violationsOf(page), [], `the inspector, ${look.theme}`);
