@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, test } from "node:test";
 import type { ConfigDocument, EngineStatus } from "@sockeye/engine/control/contract";
 import { ControlError } from "@sockeye/engine/control/control-error";
@@ -323,9 +323,11 @@ test("an engine that is given up is told: to the page, the tray and who does not
   await start();
   await electron.ask(page().webContents.event(), { kind: "hello" });
   newest()!.say({ kind: "loaded" });
-  newest()!.say({ kind: "refused", message: "config.yaml:1:1: nonsense" });
+  const problems = [{ line: 1, column: 1, path: "", message: "nonsense" }];
+  newest()!.say({ kind: "refused", message: "the configuration has problems", problems });
   newest()!.emit("exit", 1);
-  assert.deepEqual(told("engine").at(-1), { state: "failed", reason: "config.yaml:1:1: nonsense", log: "" });
+  const reason = "the configuration has problems";
+  assert.deepEqual(told("engine").at(-1), { state: "failed", reason, log: "", problems });
   assert.equal(tray().toolTip, "Sockeye: The engine is not running");
   assert.deepEqual(
     StubNotification.made.map(({ title }) => title),
@@ -333,6 +335,20 @@ test("an engine that is given up is told: to the page, the tray and who does not
   );
   await call("engine.restart", {});
   assert.equal(electron.processes.length, 2);
+});
+
+test("a configuration that no engine can read is read, written and opened by the shell, and by nobody else's revision", async () => {
+  await start();
+  const { configFile } = await call("facts", {});
+  mkdirSync(dirname(configFile), { recursive: true });
+  writeFileSync(configFile, "default: nobody\n");
+  const { path, text, revision } = await call("config.read", {});
+  assert.deepEqual([path, text], [configFile, "default: nobody\n"]);
+  await call("config.write", { text: "default: direct\n", revision });
+  assert.equal(readFileSync(configFile, "utf8"), "default: direct\n");
+  await assert.rejects(call("config.write", { text: "x", revision }), /has changed since/);
+  await call("config.open", {});
+  assert.deepEqual(electron.opened, [configFile]);
 });
 
 test("secrets are kept for the engine, and a desktop without a keyring says so", async () => {

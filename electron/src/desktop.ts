@@ -1,11 +1,12 @@
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultPaths, type Paths } from "@sockeye/engine/config/paths";
+import { readConfigText, writeConfigText } from "@sockeye/engine/control/config-file";
 import type { DesktopFacts, DesktopParams, DesktopSettings } from "@sockeye/renderer/desktop/contract";
 import { openText, saveText } from "./documents.ts";
 import { EngineHost } from "./engine-host.ts";
 import type { EngineSnapshot } from "./engine-view.ts";
-import { openHelp, type HelpPage } from "./help.ts";
+import { openFile, openHelp, type HelpPage } from "./help.ts";
 import { HelperInstaller, type Elevate } from "./helper-install.ts";
 import type { HelperFiles } from "./helper-script.ts";
 import { serveInterface } from "./interface-protocol.ts";
@@ -320,7 +321,8 @@ export class Desktop {
   }
 
   #handlers(): DesktopHandlers {
-    const { clipboard, dialog } = this.#options.electron;
+    const { clipboard, dialog, shell } = this.#options.electron;
+    const { config } = this.#paths;
     return {
       facts: () => this.#facts(),
       "settings.read": async () => this.#readSettings(),
@@ -334,6 +336,15 @@ export class Desktop {
       },
       "engine.restart": async () => {
         this.#engine.restart();
+        return {};
+      },
+      "config.read": async () => ({ path: config, ...(await readConfigText(config)) }),
+      "config.write": async ({ text, revision }) => {
+        await writeConfigText(config, text, revision);
+        return {};
+      },
+      "config.open": async () => {
+        await openFile(shell, config);
         return {};
       },
       "engine.log": async () => ({ text: this.#engine.log }),

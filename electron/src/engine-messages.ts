@@ -1,4 +1,5 @@
 /** What the main process and the engine's process say to each other, apart from the control contract, which has its own ports. */
+import { configProblem } from "@sockeye/engine/control/contract";
 import * as z from "zod";
 
 const secretName = z.string().min(1).max(512);
@@ -40,7 +41,12 @@ export const fromEngine = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("loaded") }),
   z.strictObject({ kind: z.literal("running") }),
   /** It could not start, and would not the next time either: the configuration is wrong, or can't be read. */
-  z.strictObject({ kind: z.literal("refused"), message: z.string() }),
+  z.strictObject({
+    kind: z.literal("refused"),
+    message: z.string(),
+    /** What is wrong in the configuration, where that is it. */
+    problems: z.array(configProblem).optional(),
+  }),
   z.strictObject({ kind: z.literal("pong"), id: z.int() }),
   z.strictObject({ kind: z.literal("secret"), id: z.uuid(), ask: secretQuestion }),
 ]);

@@ -69,7 +69,7 @@ class EngineProcess {
         demo: startDemoUpstreams,
       });
     } catch (error) {
-      this.#say({ kind: "refused", message: sentenceOf(error, configFile) });
+      this.#say(refusal(error));
       endSoon(1);
       return;
     }
@@ -106,14 +106,10 @@ async function makeConfiguration(path: string): Promise<void> {
   }
 }
 
-function sentenceOf(error: unknown, configFile: string): string {
-  const { message } = error instanceof Error ? error : new Error(String(error));
-  const problems = error instanceof ControlError ? (error.problems ?? []) : [];
-  const lines = problems.map(({ line, column, message: problem, hint }) => {
-    const where = line === 0 ? configFile : `${configFile}:${line}:${column}`;
-    return `${where}: ${problem}${hint === undefined ? "" : ` (${hint})`}`;
-  });
-  return [message, ...lines].join("\n");
+function refusal(error: unknown): FromEngine & { readonly kind: "refused" } {
+  const message = error instanceof Error ? error.message : String(error);
+  const problems = error instanceof ControlError ? error.problems : undefined;
+  return { kind: "refused", message, ...(problems && { problems: [...problems] }) };
 }
 
 const parent = process.parentPort;

@@ -22,7 +22,11 @@ export async function openHelp(shell: ExternalPart, page: HelpPage, place: HelpP
     await shell.openExternal(place.issuesAddress);
     return;
   }
-  const file = join(place.docs, page === "docs" ? "desktop.md" : "security.md");
+  await openFile(shell, join(place.docs, page === "docs" ? "desktop.md" : "security.md"));
+}
+
+/** With the program that the person uses for such files. @throws {Error} with a sentence. */
+export async function openFile(shell: ExternalPart, file: string): Promise<void> {
   const problem = await shell.openPath(file);
   if (problem !== "") throw new Error(`${file} could not be opened: ${problem}`);
 }

@@ -29,6 +29,9 @@ const handlers: DesktopHandlers = {
     return {};
   },
   "engine.restart": refuse,
+  "config.read": refuse,
+  "config.write": refuse,
+  "config.open": refuse,
   "engine.log": refuse,
   "helper.install": async (params) => {
     asked.push(params);

@@ -1,4 +1,5 @@
 import type { MessagePortMain } from "electron/main";
+import type { ConfigProblem } from "@sockeye/engine/control/contract";
 import type { EngineProcess } from "@sockeye/renderer/desktop/contract";
 import { fromEngine, type FromEngine, type ToEngine } from "./engine-messages.ts";
 import { LastLines } from "./last-lines.ts";
@@ -59,7 +60,9 @@ interface Running {
   unanswered: number;
   ready: boolean;
   /** Why it was ended by us, or says that it ends. */
-  verdict: { readonly reason: string; readonly final: boolean } | undefined;
+  verdict:
+    | { readonly reason: string; readonly final: boolean; readonly problems?: ConfigProblem[] | undefined }
+    | undefined;
 }
 
 /** Keeps an engine running in a process of its own: notices when it ends or hangs, starts it again, and knows when to give up. */
@@ -172,7 +175,7 @@ export class Supervisor {
         if (this.#stopping === undefined) this.#setState({ state: "running" });
         return;
       case "refused":
-        running.verdict = { reason: parsed.data.message, final: true };
+        running.verdict = { reason: parsed.data.message, final: true, problems: parsed.data.problems };
         return;
       case "pong":
         return;
@@ -215,11 +218,12 @@ export class Supervisor {
       this.#stopping.resolve(undefined);
       return;
     }
-    const { reason, final } = running.verdict ?? { reason: `it ended with status ${code}`, final: false };
+    const ended = { reason: `it ended with status ${code}`, final: false, problems: undefined };
+    const { reason, final, problems } = running.verdict ?? ended;
     const now = Date.now();
     this.#ends = [...this.#ends.filter((at) => now - at < this.#patience.windowMs), now];
     if (final || this.#ends.length > this.#patience.maxEnds) {
-      this.#setState({ state: "failed", reason, log: this.#log.text });
+      this.#setState({ state: "failed", reason, log: this.#log.text, ...(problems && { problems }) });
       return;
     }
     const attempt = this.#ends.length;

@@ -9,6 +9,7 @@ export type ErrorKind =
   | "limit"
   | "not-taken" // the client did not take it up in time
   | "not-authorised"
+  | "guarded" // the share does not let this one in
   | "local-refused"
   | "local-unreachable"
   | "local-timeout"

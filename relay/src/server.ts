@@ -114,6 +114,7 @@ class RelayServer implements Relay {
       dispatch: this.#dispatch,
       trusted: new TrustedProxies(config.trusted_proxies),
       domains: domains.map((domain) => `.${domain}`),
+      offlinePages: { of: (address) => this.#desk.offlinePages.of(address) },
     };
     this.#http = new HttpDoor(context);
     this.#ports = new TcpPorts(context);

@@ -142,18 +142,21 @@ async function build(): Promise<void> {
   }
 }
 
+const RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"];
+
 /**
  * What axe finds against WCAG 2.2 AA, as lines. For a page with `bypassCsp`.
  * @param within a selector; default: all of the page.
+ * @param about `colours`: only what another theme can change, where all else has been looked at.
  */
-export async function violationsOf(page: Page, within?: string): Promise<string[]> {
-  const axe = new AxeBuilder({ page }).withTags([
-    "wcag2a",
-    "wcag2aa",
-    "wcag21aa",
-    "wcag22aa",
-    "best-practice",
-  ]);
+export async function violationsOf(
+  page: Page,
+  within?: string,
+  about: "everything" | "colours" = "everything",
+): Promise<string[]> {
+  const axe = new AxeBuilder({ page });
+  if (about === "everything") axe.withTags(RULES);
+  else axe.withRules(["color-contrast", "link-in-text-block"]);
   const { violations } = await (within === undefined ? axe : axe.include(within)).analyze();
   return violations.flatMap(({ id, help, nodes }) =>
     nodes.map(({ target, failureSummary }) => `${id}: ${help}: ${target.join(" ")}: ${failureSummary ?? ""}`),

@@ -17,6 +17,9 @@ import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
 export const WAYS = ["flag", "variable", "file"] as const;
 export type Way = (typeof WAYS)[number];
 
+/** Files of tests run side by side, each in a process of its own. */
+const FIRST_PORT = 20_000 + (process.pid % 100) * 100;
+
 /**
  * A relay's configuration on loopback, read as `showoff serve` reads it.
  * @param settings texts by key (`admin.address`), all of them set in this one way. @throws {Error} where they are wrong.
@@ -32,7 +35,7 @@ export async function configuredBy(
     "public_http.address": "127.0.0.1:0",
     "admin.address": "127.0.0.1:0",
     "tcp.host": "127.0.0.1",
-    "tcp.ports": "20000-30000",
+    "tcp.ports": `${FIRST_PORT}-${FIRST_PORT + 99}`,
     insecure_no_auth: "true",
   };
   const flags: Record<string, string> = {};

@@ -111,7 +111,7 @@ function resolvectlAnswers(): boolean {
 }
 
 async function end(child: ChildProcess | undefined): Promise<void> {
-  if (!child || child.exitCode !== null || child.signalCode !== null) return;
+  if (child?.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, "exit");
   child.kill();
   await exited;

@@ -8,6 +8,7 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import type { FromTest, ToTest } from "../../electron/test/utility-process.ts";
 import type { ControlClient } from "../../engine/src/control/control-client.ts";
+import type { ConfigProblem } from "../../engine/src/control/contract.ts";
 import { connectPort, type Port } from "../../engine/src/control/message-port.ts";
 import { until } from "../peers/exercise.ts";
 
@@ -22,7 +23,7 @@ const app = join(folder, "app");
 /** The engine's process, run from its bundle. */
 class BundledEngine {
   readonly #child: ChildProcess;
-  readonly #said: { readonly kind: string; readonly message?: string }[] = [];
+  readonly #said: { readonly kind: string; readonly problems?: readonly ConfigProblem[] }[] = [];
   readonly #ports: EventEmitter[] = [];
 
   constructor(configFile: string) {
@@ -51,7 +52,7 @@ class BundledEngine {
     this.#send({ to: "process", message });
   }
 
-  async says(kind: string): Promise<{ readonly message?: string }> {
+  async says(kind: string): Promise<{ readonly problems?: readonly ConfigProblem[] }> {
     const find = () => this.#said.find((each) => each.kind === kind);
     await until(() => find() !== undefined, `the engine's process to say "${kind}"`, 30_000);
     return find()!;
@@ -138,8 +139,9 @@ describe("the desktop app's bundles", () => {
     const configFile = join(folder, "wrong.yaml");
     writeFileSync(configFile, "default: nobody\nupstream: {}\n");
     engine = new BundledEngine(configFile);
-    const { message = "" } = await engine.says("refused");
-    assert.ok(message.includes(`${configFile}:1:10: `) && message.includes(`${configFile}:2:1: `), message);
+    const { problems = [] } = await engine.says("refused");
+    const places = problems.map(({ line, column }) => `${line}:${column}`);
+    assert.deepEqual(places.sort(), ["1:10", "2:1"]);
   });
 
   it("every file of its own that the engine names is in the bundle", () => {

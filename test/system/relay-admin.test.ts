@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { request as httpsRequest } from "node:https";
-import { connect } from "node:net";
+import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
-import { readFileSync } from "node:fs";
 import type { RelayConfig } from "@sockeye/relay/config/schema";
 import { startConfiguredRelay } from "@sockeye/relay/configured";
 import type { CertificateInForce, ServedEnd } from "@sockeye/relay/observer";
@@ -80,7 +81,7 @@ describe("the admin side of a relay", () => {
     test(`admin.credentials_file, by ${way}: they open what is closed without`, async () => {
       await using closed = await started(await configuredBy(way, {}));
       await using open = await started(await configuredBy(way, { "admin.credentials_file": credentials }));
-      for (const path of ["/version", "/metrics"]) {
+      for (const path of ["/", "/live", "/version", "/metrics"]) {
         const refused = await ask(closed.relay, path);
         assert.equal(refused.status, 403);
         assert.match(await refused.text(), /admin\.credentials_file/);
@@ -233,6 +234,21 @@ describe("the admin side of a relay", () => {
         startConfiguredRelay(await configuredBy("flag", { "admin.address": address }), observing({})))(),
       { code: "EADDRINUSE" },
     );
+  });
+
+  test("a relay that can't start closes its admin listener again", async () => {
+    await using first = await started(await configuredBy("flag", {}));
+    const control = `127.0.0.1:${first.relay.control.port}`;
+    const free = createServer().listen(0, "127.0.0.1");
+    await once(free, "listening");
+    const { port } = free.address() as AddressInfo;
+    free.close();
+    await once(free, "close");
+    const keys = { "admin.address": `127.0.0.1:${port}`, "control.address": control };
+    await assert.rejects(startConfiguredRelay(await configuredBy("flag", keys), observing({})), {
+      code: "EADDRINUSE",
+    });
+    await assert.rejects(fetch(`http://127.0.0.1:${port}/healthz`));
   });
 
   test("no public name leads to the admin side, whatever Host and path are asked for", async () => {

@@ -6,6 +6,8 @@ import { joined, observing } from "../observers.ts";
 import type { TlsContexts } from "../tls/contexts.ts";
 import { VERSION } from "../version.ts";
 import { AdminCredentials } from "./credentials.ts";
+import { Overview } from "./dashboard/overview.ts";
+import { dashboardPages } from "./dashboard/page.ts";
 import { RelayMetrics, type RelayGauges } from "./metrics.ts";
 import { type AdminServer, type AdminState, startAdmin } from "./server.ts";
 
@@ -27,6 +29,7 @@ export class AdminSide implements Disposable {
   readonly #config: RelayConfig;
   readonly #credentials: WatchedFile<AdminCredentials> | undefined;
   readonly #metrics: RelayMetrics;
+  readonly #overview = new Overview();
   #state: RelayState | undefined;
 
   /**
@@ -50,12 +53,12 @@ export class AdminSide implements Disposable {
     this.#config = config;
     this.#credentials = credentials;
     this.#metrics = new RelayMetrics(VERSION, () => this.#gauges());
-    this.observer = joined([observing(metricsOf(this.#metrics))]);
+    this.observer = joined([observing(metricsOf(this.#metrics)), this.#overview.observer]);
   }
 
   /** @throws the system's error (`EADDRINUSE`, …) when `admin.address` can't be bound. */
   async listen(tls: TlsContexts | undefined, state: RelayState): Promise<AdminServer> {
-    const { admin, profiling } = this.#config;
+    const { admin, profiling, domains } = this.#config;
     this.#state = state;
     const credentials = this.#credentials;
     return startAdmin({
@@ -71,6 +74,13 @@ export class AdminSide implements Disposable {
         version: { version: VERSION, node: process.versions.node },
         metrics: () => this.#metrics.text(),
       },
+      pages: dashboardPages(() => ({
+        overview: this.#overview,
+        gauges: this.#gauges(),
+        notReady: state.notReady(),
+        domain: domains[0]!,
+        now: Date.now(),
+      })),
     });
   }
 

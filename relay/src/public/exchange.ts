@@ -40,6 +40,8 @@ const MAX_RETRIES = 2;
 /** Of an answer's head. */
 const MAX_RESPONSE_HEAD_BYTES = 65_536;
 
+const MEANS_OFFLINE: ReadonlySet<ErrorKind> = new Set(["away", "local-refused", "local-unreachable"]);
+
 /**
  * One request and its answer: found a client, sent on from the first byte, answered from the first byte. What the public side
  * can't take yet stays in the tunnel, and the other way round.
@@ -251,6 +253,14 @@ export class Exchange implements StreamReceiver {
       this.#refuse(refusals.notAuthorised);
       return;
     }
+    const closed = route.gate?.refuses(
+      this.origin.source,
+      headerValue(this.request.headers, "authorization"),
+    );
+    if (closed !== undefined) {
+      this.#refuse(closed === "address" ? refusals.notFromHere : refusals.notLetIn);
+      return;
+    }
     if (this.#slot === undefined) {
       const admission = this.#context.limits.tunnel(route.client);
       if ("refusal" in admission) {
@@ -294,8 +304,12 @@ export class Exchange implements StreamReceiver {
     this.#openedAt = this.lastActive = performance.now();
     this.#headReader = new HeadReader("response", MAX_RESPONSE_HEAD_BYTES);
     const { origin } = this;
-    const ways = { origin, host: route.host ?? request.host, trace: this.#started?.trace };
-    const head = forwardedRequestHead(request, ways);
+    const head = forwardedRequestHead(request, {
+      origin,
+      host: route.host ?? request.host,
+      trace: this.#started?.trace,
+      withoutAuthorization: route.gate?.usesAuthorization ?? false,
+    });
     stream.write(Buffer.from(head, "latin1"));
     for (const part of this.#replay ?? []) stream.write(part);
     if (!this.#requestBody.done) this.#host.wantsBody();
@@ -473,8 +487,9 @@ export class Exchange implements StreamReceiver {
     this.#fail(refused.kind, refused);
   }
 
-  #fail(kind: ErrorKind, refused: Refused): void {
+  #fail(kind: ErrorKind, refusal: Refused): void {
     if (this.#isOver()) return;
+    const refused = this.#withPage(refusal);
     const answered = this.#state === "body";
     this.#error = kind;
     this.#limit = refused.limit;
@@ -484,6 +499,13 @@ export class Exchange implements StreamReceiver {
     this.#over();
     if (answered) this.#host.cut();
     else this.#host.refuse(refused);
+  }
+
+  /** Where nobody is there to answer, the page of whoever shares the name takes the place of ours. */
+  #withPage(refused: Refused): Refused {
+    if (!MEANS_OFFLINE.has(refused.kind) || this.#address === undefined) return refused;
+    const page = this.#route?.offlinePage ?? this.#context.offlinePages.of(this.#address);
+    return page === undefined ? refused : { ...refused, status: 503, page };
   }
 
   #isOver(): boolean {

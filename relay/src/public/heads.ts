@@ -15,13 +15,17 @@ export interface RequestWays {
   readonly host: string;
   /** The relay's own part in the trace; without it, what came is passed on. */
   readonly trace?: RequestTrace | undefined;
+  /** Authorization was for the relay, and ends here. */
+  readonly withoutAuthorization: boolean;
 }
 
-export function forwardedRequestHead(request: PublicRequest, { origin, host, trace }: RequestWays): string {
+export function forwardedRequestHead(request: PublicRequest, ways: RequestWays): string {
+  const { origin, host, trace } = ways;
   const named = connectionOptions(request.headers);
   let head = `${request.method} ${request.target} HTTP/1.1\r\nHost: ${host}\r\n`;
   for (const { name, value } of request.headers) {
     const field = name.toLowerCase();
+    if (ways.withoutAuthorization && field === "authorization") continue;
     if (isOurs(field) || named.has(field)) {
       if (field === "te" && value.toLowerCase() === "trailers") head += "TE: trailers\r\n";
       continue;

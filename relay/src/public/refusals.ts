@@ -78,6 +78,22 @@ export const notAuthorised: Refused = {
   sentence: "Whoever shares this may not do so any more.",
 };
 
+/** RFC 7617 §2. The realm is the same for every share: a name in it would tell nobody more than the address does. */
+export const notLetIn: Refused = {
+  status: 401,
+  kind: "guarded",
+  title: "This share asks for a password",
+  sentence: "Whoever shares this lets in those who know its username and password.",
+  challenge: 'Basic realm="share", charset="UTF-8"',
+};
+
+export const notFromHere: Refused = {
+  status: 403,
+  kind: "guarded",
+  title: "This share is not for your address",
+  sentence: "Whoever shares this lets in requests from certain networks, and yours is not among them.",
+};
+
 export const unavailable: Refused = {
   status: 503,
   kind: "away",

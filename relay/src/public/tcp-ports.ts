@@ -203,6 +203,10 @@ class TcpConnection {
       this.#fail("not-authorised");
       return;
     }
+    if (route.gate?.refuses(this.#peer.source, undefined) === "address") {
+      this.#fail("guarded");
+      return;
+    }
     const refusal = limits.request({ source: "", client: route.client, kind: "tcp" });
     if (refusal !== undefined) {
       this.#fail("limit", refusal.limit);

@@ -3,6 +3,7 @@
  * contract instead; in a browser there is no shell. Schemas first: the main process checks what comes, and the interface
  * gets types. Nothing here may need Node or Electron.
  */
+import { configProblem, MAX_CONFIG_CHARACTERS } from "@sockeye/engine/control/contract";
 import * as z from "zod";
 
 /** A new value is told to everybody: the tray shows it too. Kept beside the window's state, not in the configuration file. */
@@ -41,8 +42,14 @@ export const engineProcess = z.discriminatedUnion("state", [
   z.strictObject({ state: z.literal("running") }),
   /** It ended, or did not answer its heartbeat; it is started again. */
   z.strictObject({ state: z.literal("restarting"), attempt: z.int(), reason: z.string(), at: z.number() }),
-  /** It ended too often. Only `engine.restart` starts it again. */
-  z.strictObject({ state: z.literal("failed"), reason: z.string(), log: z.string() }),
+  /** It ended too often, or can't start. Only `engine.restart` starts it again. */
+  z.strictObject({
+    state: z.literal("failed"),
+    reason: z.string(),
+    log: z.string(),
+    /** Of the configuration, where that is what keeps it from starting. */
+    problems: z.array(configProblem).optional(),
+  }),
 ]);
 export type EngineProcess = z.infer<typeof engineProcess>;
 
@@ -86,6 +93,18 @@ export const desktopCalls = {
   "clipboard.read": { params: nothing, result: z.strictObject({ text }) },
   "clipboard.write": { params: z.strictObject({ text }), result: done },
   "engine.restart": { params: nothing, result: done },
+  /** The configuration's file, for who has to mend it while no engine can read it. An empty revision: it is not there. */
+  "config.read": {
+    params: nothing,
+    result: z.strictObject({ path: z.string(), text, revision: z.string() }),
+  },
+  /** Puts the text in its place. Whether it is right, the next start of the engine says. Fails where it has changed since. */
+  "config.write": {
+    params: z.strictObject({ text: z.string().max(MAX_CONFIG_CHARACTERS), revision: z.string().max(128) }),
+    result: done,
+  },
+  /** With the program that the person uses for such files. */
+  "config.open": { params: nothing, result: done },
   "engine.log": { params: nothing, result: z.strictObject({ text }) },
   /** One prompt of the system's; then the helper is there, of this version, or it is not and says why. */
   "helper.install": { params: nothing, result: outcome },

@@ -1,5 +1,5 @@
 import { CircleX, Unplug } from "lucide-react";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { callShell, shell } from "../desktop/shell.ts";
 import { useDesktop } from "../desktop/store.ts";
 import type { Link } from "../engine/engine.ts";
@@ -9,6 +9,8 @@ import { Spinner } from "../ui/spinner.tsx";
 import { Empty, Notice } from "../ui/surface.tsx";
 import { toastFailure } from "../ui/toast.tsx";
 import styles from "./app.module.css";
+
+const Repair = lazy(() => import("./repair.tsx").then((page) => ({ default: page.Repair })));
 
 /** Opens the interface of the engine that runs now: one that was started again has another port and another key. */
 const COMMAND = "sockeye ui";
@@ -32,7 +34,15 @@ export function LostBanner() {
 export function Lost({ link }: { readonly link: Link }) {
   const text = useText().shell;
   const engine = useDesktop((state) => state.engine);
-  if (engine?.state === "failed") return <Failed reason={engine.reason} log={engine.log} />;
+  if (engine?.state === "failed") {
+    return engine.problems ? (
+      <Suspense fallback={null}>
+        <Repair problems={engine.problems} />
+      </Suspense>
+    ) : (
+      <Failed reason={engine.reason} log={engine.log} />
+    );
+  }
   if (link.state === "no-key") {
     return (
       <div className={styles["lost"]}>

@@ -1,12 +1,15 @@
 import { X } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { create } from "zustand";
+import { failureText } from "../i18n/failure.ts";
 import { useText } from "../i18n/text.ts";
 import { Button, IconButton } from "./button.tsx";
 import styles from "./toast.module.css";
 
 export interface Toast {
   readonly message: string;
+  /** In the place of the message, in the words of the page's language. */
+  readonly error?: unknown;
   readonly bad?: boolean;
   /** "Undo", say. */
   readonly action?: { readonly label: string; readonly run: () => void };
@@ -32,7 +35,7 @@ export function toast(what: Toast): void {
 
 /** Says why something failed. */
 export function toastFailure(error: unknown): void {
-  toast({ message: error instanceof Error ? error.message : String(error), bad: true });
+  toast({ message: "", error, bad: true });
 }
 
 function dismiss(id: number): void {
@@ -69,7 +72,7 @@ function ToastBox({ shown }: { readonly shown: Shown }) {
   }, [id, lasting]);
   return (
     <div className={shown.bad === true ? `${styles["toast"]} ${styles["bad"]}` : styles["toast"]}>
-      <p>{shown.message}</p>
+      <p>{shown.error === undefined ? shown.message : failureText(text, shown.error)}</p>
       {action !== undefined && (
         <Button
           kind="quiet"

@@ -1,5 +1,6 @@
 import { common } from "./common.ts";
 import { connections } from "./connections.ts";
+import { failures } from "./failures.ts";
 import { firstRun } from "./first-run.ts";
 import { helper } from "./helper.ts";
 import { home } from "./home.ts";
@@ -8,12 +9,14 @@ import { metrics } from "./metrics.ts";
 import { prompts } from "./prompts.ts";
 import { routes } from "./routes.ts";
 import { settings } from "./settings.ts";
+import { share } from "./share.ts";
 import { shell } from "./shell.ts";
 import { upstreams } from "./upstreams.ts";
 
 export const de = {
   common,
   connections,
+  failures,
   firstRun,
   helper,
   home,
@@ -22,6 +25,7 @@ export const de = {
   prompts,
   routes,
   settings,
+  share,
   shell,
   upstreams,
 };

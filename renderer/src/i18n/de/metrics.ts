@@ -24,6 +24,9 @@ export const metrics: typeof en.metrics = {
   connections: "Neue Verbindungen",
   chart: (what, upstream) => `${what} von ${upstream} im Lauf der Zeit`,
   perSpan: (span) => `je ${span}`,
+  notKept: "Es wird kein Verlauf aufgezeichnet",
+  notKeptText:
+    "Dieser Dienst hebt keine Werte über die Zeit auf oder konnte ihre Datei nicht öffnen; das Protokoll sagt, was davon. Oben stehen die Werte seit seinem Start.",
   noHistory: "Noch ist nichts aufgehoben",
   noHistoryText: "Eine Minute nach dem ersten Verkehr erscheinen hier Zahlen; sie überdauern Neustarts.",
 };

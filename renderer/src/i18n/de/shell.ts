@@ -6,6 +6,7 @@ export const shell: typeof en.shell = {
     home: "Übersicht",
     upstreams: "Upstreams",
     routes: "Regeln",
+    share: "Teilen",
     connections: "Verbindungen",
     logs: "Protokoll",
     metrics: "Messwerte",
@@ -35,5 +36,11 @@ export const shell: typeof en.shell = {
     failed: "Er hat mehrmals hintereinander aufgehört und wurde deshalb nicht wieder gestartet.",
     restart: "Neu starten",
     log: "Seine letzten Worte",
+  },
+  repair: {
+    title: "Die Konfiguration braucht eine Korrektur",
+    why: "Der Dienst startet nicht mit der Datei, wie sie ist. Nichts wurde geändert; berichtigen Sie sie hier oder in einem eigenen Editor.",
+    save: "Speichern und starten",
+    open: "Datei öffnen",
   },
 };

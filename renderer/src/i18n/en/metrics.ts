@@ -22,6 +22,9 @@ export const metrics = {
   connections: "New connections",
   chart: (what: string, upstream: string) => `${what} of ${upstream} over time`,
   perSpan: (span: string) => `each ${span}`,
+  notKept: "No history is kept",
+  notKeptText:
+    "This engine keeps no numbers over time, or could not open the file for them; the log says which. The numbers since its start are above.",
   noHistory: "Nothing is kept yet",
   noHistoryText: "Numbers appear here a minute after traffic has flowed, and stay across restarts.",
 };

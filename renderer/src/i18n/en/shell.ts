@@ -4,6 +4,7 @@ export const shell = {
     home: "Home",
     upstreams: "Upstreams",
     routes: "Routes",
+    share: "Share",
     connections: "Connections",
     logs: "Logs",
     metrics: "Metrics",
@@ -33,5 +34,11 @@ export const shell = {
     failed: "It stopped several times in a row, so it was not started again.",
     restart: "Start it again",
     log: "Its last words",
+  },
+  repair: {
+    title: "The configuration needs a correction",
+    why: "The engine does not start with the file as it is. Nothing was changed; correct it here or in an editor of your own.",
+    save: "Save and start",
+    open: "Open the file",
   },
 };

@@ -1,5 +1,6 @@
 import type { FlowRow } from "@sockeye/engine/control/contract";
 import { useEffect, useState } from "react";
+import { failureText } from "../../i18n/failure.ts";
 import { useFormat, useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
@@ -26,7 +27,7 @@ export function FlowDetails({ known, now, onLeave, onClose }: FlowDetailsProps) 
   const { details, columns, states, defaultRule } = text.connections;
   const facts: [string, string][] = [
     [details.state, states[flow.state]],
-    ...(flow.error ? ([[details.error, flow.error.message]] as [string, string][]) : []),
+    ...(flow.error ? ([[details.error, failureText(text, flow.error)]] as [string, string][]) : []),
     [columns.upstream, flow.upstream === "direct" ? text.common.direct : flow.upstream],
     [columns.rule, flow.rule === undefined ? defaultRule : details.rule(flow.rule + 1)],
     [details.kind, flow.kind.toUpperCase()],

@@ -13,6 +13,7 @@ import {
   useState,
 } from "react";
 import { useNow } from "../../engine/now.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { type Format, type Text, useFormat, useText } from "../../i18n/text.ts";
 import { IconButton } from "../../ui/button.tsx";
 import { Skeleton } from "../../ui/surface.tsx";
@@ -265,7 +266,11 @@ const Row = memo(function Row({ index, flow, active, age, format, text }: RowPro
       className={ended ? classes.ended : classes.row}
       style={place}
     >
-      <span role="cell" className={classes.target} title={error ? `${target}: ${error.message}` : target}>
+      <span
+        role="cell"
+        className={classes.target}
+        title={error ? `${target}: ${failureText(text, error)}` : target}
+      >
         <StateMark state={markOf(flow)} size={8} />
         <span className="visually-hidden">{text.connections.states[flow.state]}</span>
         <span>{target}</span>

@@ -2,6 +2,7 @@ import type { ControlEdit } from "@sockeye/engine/control/contract";
 import { useEffect, useState } from "react";
 import { edit } from "../../engine/edit.ts";
 import { call, useEngine } from "../../engine/engine.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Checkbox } from "../../ui/choice.tsx";
@@ -23,7 +24,8 @@ export function ConnectStep({
   readonly names: readonly string[];
   readonly subject: string;
 }) {
-  const text = useText().firstRun.connect;
+  const texts = useText();
+  const text = texts.firstRun.connect;
   const off = useEngine((state) => state.status?.connection.state === "off");
   const [chosen, setChosen] = useState(subject);
   const [ports, setPorts] = useState(true);
@@ -44,7 +46,7 @@ export function ConnectStep({
       if (off) await call("connect", {}, { timeoutMs: CONNECT_DEADLINE_MS });
       leaveFirstRun();
     } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
+      setFailure(failureText(texts, error));
       setBusy(false);
     }
   };

@@ -5,6 +5,7 @@ import { useState } from "react";
 import { edit } from "../../engine/edit.ts";
 import { call, useEngine } from "../../engine/engine.ts";
 import { askForHelper } from "../../helper/helper-setup.tsx";
+import { failureText } from "../../i18n/failure.ts";
 import { type Text, useText } from "../../i18n/text.ts";
 import { Field, Select } from "../../ui/field.tsx";
 import { Spinner } from "../../ui/spinner.tsx";
@@ -83,12 +84,15 @@ function Detail({ status, text }: { readonly status: EngineStatus; readonly text
   const { connection, listeners, tun } = status;
   if (connection.state === "off") {
     return connection.error ? (
-      <p className={styles["problem"]}>{connection.error.message}</p>
+      <p className={styles["problem"]}>{failureText(text, connection.error)}</p>
     ) : (
       <p className={styles["detail"]}>{text.home.offDetail}</p>
     );
   }
-  if (connection.state === "trouble") return <p className={styles["problem"]}>{connection.message}</p>;
+  if (connection.state === "trouble") {
+    const { cause, message } = connection;
+    return <p className={styles["problem"]}>{failureText(text, { code: cause, message })}</p>;
+  }
   const proxies = listeners
     .filter(({ kind }) => kind === "socks5" || kind === "http")
     .map(({ address }) => address);

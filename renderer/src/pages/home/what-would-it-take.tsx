@@ -2,6 +2,7 @@ import type { ControlExplanation } from "@sockeye/engine/control/contract";
 import { useState } from "react";
 import { call } from "../../engine/engine.ts";
 import { parseTarget } from "../../engine/target.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { type Text, useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { TextInput } from "../../ui/field.tsx";
@@ -22,7 +23,7 @@ export function WhatWouldItTake() {
     try {
       setAnswer(await call("explain", { target }));
     } catch (error) {
-      setAnswer(error instanceof Error ? error.message : String(error));
+      setAnswer(failureText(text, error));
     }
   };
   return (

@@ -1,6 +1,7 @@
 import { useEffect, useState } from "react";
 import { copyText, saveText } from "../../desktop/shell.ts";
 import { call } from "../../engine/engine.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
@@ -16,7 +17,7 @@ export function ProblemReport({ onClose }: { readonly onClose: () => void }) {
   useEffect(() => {
     call("report", {}, { timeoutMs: 30_000 }).then(
       (answer) => setReport(answer.text),
-      (error: unknown) => setFailure(error instanceof Error ? error.message : String(error)),
+      (error: unknown) => setFailure(failureText(text, error)),
     );
   }, []);
   return (

@@ -1,7 +1,9 @@
 import type { CallResult, HistoryPoint } from "@sockeye/engine/control/contract";
-import { ChartLine } from "lucide-react";
+import { ControlError } from "@sockeye/engine/control/control-error";
+import { ChartLine, DatabaseZap } from "lucide-react";
 import { type ReactNode, useEffect, useState } from "react";
 import { call, useEngine } from "../../engine/engine.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { useFormat, useText } from "../../i18n/text.ts";
 import { Chart, type ChartSeries } from "../../ui/chart.tsx";
 import { Card, Empty, Notice, Skeleton } from "../../ui/surface.tsx";
@@ -32,7 +34,16 @@ interface Kept {
 export function History({ upstream, range }: { readonly upstream: string; readonly range: Range }) {
   const text = useText();
   const kept = useHistory(upstream, range);
-  if (typeof kept === "string") return <Notice kind="warn">{kept}</Notice>;
+  if (kept === "not kept") {
+    return (
+      <Card>
+        <Empty icon={<DatabaseZap />} title={text.metrics.notKept}>
+          {text.metrics.notKeptText}
+        </Empty>
+      </Card>
+    );
+  }
+  if (kept instanceof Error) return <Notice kind="warn">{failureText(text, kept)}</Notice>;
   if (!kept) {
     return (
       <div className={styles["charts"]}>
@@ -54,10 +65,10 @@ export function History({ upstream, range }: { readonly upstream: string; readon
   return <Charts upstream={upstream} kept={kept} />;
 }
 
-/** Undefined while it comes; a sentence where it can't be had. */
-function useHistory(upstream: string, range: Range): Kept | string | undefined {
+/** Undefined while it comes; an error where it can't be had. */
+function useHistory(upstream: string, range: Range): Kept | "not kept" | Error | undefined {
   const open = useEngine((state) => state.link.state === "open");
-  const [kept, setKept] = useState<Kept | string>();
+  const [kept, setKept] = useState<Kept | "not kept" | Error>();
   useEffect(() => {
     if (!open) return undefined;
     let current = true;
@@ -69,7 +80,9 @@ function useHistory(upstream: string, range: Range): Kept | string | undefined {
           if (current) setKept({ from, to, ...only(answer, upstream) });
         },
         (error: unknown) => {
-          if (current) setKept(error instanceof Error ? error.message : String(error));
+          if (!current) return;
+          const isKept = !(error instanceof ControlError) || error.code !== "unavailable";
+          setKept(isKept ? (error instanceof Error ? error : new Error(String(error))) : "not kept");
         },
       );
     };

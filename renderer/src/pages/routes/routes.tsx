@@ -1,6 +1,7 @@
 import type { StreamEvent } from "@sockeye/engine/control/contract";
 import { useState } from "react";
 import { useStream } from "../../engine/engine.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { useText } from "../../i18n/text.ts";
 import { Notice, Page, Skeleton } from "../../ui/surface.tsx";
 import { CapturedNetworks } from "./captured-networks.tsx";
@@ -16,7 +17,7 @@ export function RoutesPage() {
   return (
     <Page title={text.routes.title} subtitle={text.routes.subtitle}>
       <div className={styles["page"]}>
-        {failure && <Notice kind="bad">{failure.message}</Notice>}
+        {failure && <Notice kind="bad">{failureText(text, failure)}</Notice>}
         {routes ? <Rules applied={routes} /> : !failure && <Skeleton height="16rem" />}
         <Tester />
         <CapturedNetworks />

@@ -1,19 +1,21 @@
-import type { CallResult, ConfigDocument, ConfigProblem } from "@sockeye/engine/control/contract";
+import type { ConfigDocument } from "@sockeye/engine/control/contract";
 import { ControlError } from "@sockeye/engine/control/control-error";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useState } from "react";
 import { call, refreshUpstreams } from "../../engine/engine.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Card, Notice, Skeleton } from "../../ui/surface.tsx";
 import { toast } from "../../ui/toast.tsx";
+import { ConfigEditor, type Findings } from "./config-editor.tsx";
 import styles from "./settings.module.css";
 
 const VALIDATE_DELAY_MS = 300;
-type Findings = CallResult<"config.validate">;
 
 /** The file itself, with what `sockeye check` would say of it as one types. */
 export function ConfigFile() {
-  const { settings: text } = useText();
+  const all = useText();
+  const { settings: text } = all;
   const [file, setFile] = useState<ConfigDocument>();
   const [failure, setFailure] = useState<ControlError>();
   const [draft, setDraft] = useState<string>();
@@ -91,10 +93,10 @@ export function ConfigFile() {
             )
           }
         >
-          {failure.code === "conflict" ? text.fileConflict : failure.message}
+          {failure.code === "conflict" ? text.fileConflict : failureText(all, failure)}
         </Notice>
       )}
-      <Editor value={draft ?? file.text} findings={findings} onChange={setDraft} />
+      <ConfigEditor value={draft ?? file.text} findings={findings} onChange={setDraft} />
       <div className={styles["foot"]}>
         <span className={styles["soft"]} role="status">
           {problems.length === 0 ? text.fileFine : text.fileProblems(problems.length)}
@@ -110,78 +112,6 @@ export function ConfigFile() {
         </Button>
       </div>
     </Card>
-  );
-}
-
-function Editor({
-  value,
-  findings,
-  onChange,
-}: {
-  readonly value: string;
-  readonly findings: Findings | undefined;
-  readonly onChange: (text: string) => void;
-}) {
-  const { settings: text } = useText();
-  const area = useRef<HTMLTextAreaElement>(null);
-  const gutter = useRef<HTMLPreElement>(null);
-  const { problems = [], warnings = [] } = findings ?? {};
-  const wrong = new Set(problems.map(({ line }) => line));
-  const lines = value.split("\n").length;
-  const show = ({ line, column }: ConfigProblem) => {
-    const element = area.current;
-    if (!element || line === 0) return;
-    const before = value.split("\n").slice(0, line - 1);
-    const at = before.reduce((sum, one) => sum + one.length + 1, 0) + Math.max(0, column - 1);
-    element.focus();
-    element.setSelectionRange(at, at);
-    element.scrollTop = (line - 4) * (element.scrollHeight / lines);
-  };
-  return (
-    <>
-      <div className={styles["editor"]}>
-        <pre ref={gutter} className={styles["lines"]} aria-hidden="true">
-          {Array.from({ length: lines }, (_, index) => (
-            <span key={index} className={wrong.has(index + 1) ? styles["wrong"] : undefined}>
-              {index + 1}
-              {"\n"}
-            </span>
-          ))}
-        </pre>
-        <textarea
-          ref={area}
-          className={styles["text"]}
-          aria-label={text.fileText}
-          aria-invalid={problems.length > 0 || undefined}
-          spellCheck={false}
-          wrap="off"
-          value={value}
-          onChange={({ target }) => onChange(target.value)}
-          onScroll={({ currentTarget }) => {
-            if (gutter.current) gutter.current.scrollTop = currentTarget.scrollTop;
-          }}
-        />
-      </div>
-      {problems.length + warnings.length > 0 && (
-        <ul className={styles["problems"]}>
-          {[...problems, ...warnings].map((problem, index) => (
-            <li key={index}>
-              <button
-                type="button"
-                className={
-                  index < problems.length ? styles["problem"] : `${styles["problem"]} ${styles["warning"]}`
-                }
-                onClick={() => show(problem)}
-              >
-                {problem.line > 0 && <small>{text.fileAt(problem.line, problem.column)}</small>}
-                {problem.message}
-                {problem.hint !== undefined && <small>{problem.hint}</small>}
-              </button>
-            </li>
-          ))}
-        </ul>
-      )}
-    </>
   );
 }
 

@@ -16,6 +16,7 @@ import { copyText } from "../../desktop/shell.ts";
 import { call, useEngine } from "../../engine/engine.ts";
 import { useNow } from "../../engine/now.ts";
 import { useTestRun } from "../../engine/test-run.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { useFormat, useText } from "../../i18n/text.ts";
 import { Badge } from "../../ui/badge.tsx";
 import { Button, IconButton } from "../../ui/button.tsx";
@@ -144,14 +145,14 @@ export function UpstreamRow({ upstream, index, count, order, onMove, onDelete }:
 }
 
 function LastError({ error }: { readonly error: NonNullable<UpstreamInfo["lastError"]> }) {
-  const text = useText().upstreams;
+  const text = useText();
   const format = useFormat();
   const now = useNow();
   return (
     <p className={styles["error"]}>
       <TriangleAlert size={14} aria-hidden="true" />
       <span>
-        {error.message} <small>{text.ago(format.duration(now - error.at))}</small>
+        {failureText(text, error)} <small>{text.upstreams.ago(format.duration(now - error.at))}</small>
       </span>
     </p>
   );

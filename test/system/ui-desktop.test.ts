@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import { after, before, describe, it } from "node:test";
+import type { Page } from "playwright-core";
+import {
+  serveInterface,
+  skipWithoutChromium,
+  startBrowser,
+  type TestBrowser,
+  violationsOf,
+} from "../peers/browser.ts";
+import { standInForShell } from "../peers/desktop-page.ts";
+import { eventually, goTo } from "../peers/interface-page.ts";
+
+const upstreams = { first: { type: "socks5", address: "127.0.0.1:9" } };
+
+/** The interface as the desktop app has it: a stand-in for the shell around it, and a real engine at the other end of its port. */
+describe("the interface in the desktop app", { skip: skipWithoutChromium() }, () => {
+  let browser: TestBrowser;
+  before(async () => {
+    browser = await startBrowser();
+  });
+  after(() => browser[Symbol.asyncDispose]());
+
+  /** Loaded again, with the shell around it. */
+  async function enter(page: Page): Promise<void> {
+    await page.evaluate("sessionStorage.clear()");
+    await page.reload();
+    await page.locator("main h1").first().waitFor({ state: "attached" });
+  }
+
+  it("works over the shell's port, and a sockeye:// link is a preview that does nothing by itself", async () => {
+    await using on = await serveInterface({ upstreams });
+    const page = await browser.open(on);
+    const shell = await standInForShell(page, on.address);
+    await enter(page);
+    await page.getByRole("switch", { name: "Connect" }).waitFor();
+    const before = await readFile(on.sut.configFile, "utf8");
+    await shell.tell("link", {
+      text: "sockeye://import?type=ssh&address=bastion.example:2222&user=deploy",
+    });
+    const dialog = page.getByRole("dialog", { name: "Import upstreams" });
+    await dialog.getByText("bastion.example").first().waitFor();
+    assert.equal(await readFile(on.sut.configFile, "utf8"), before);
+    await dialog.getByRole("button", { name: "Import 1 upstream" }).click();
+    await page.getByText("1 upstream is imported").waitFor();
+    assert.match(await readFile(on.sut.configFile, "utf8"), /bastion\.example/);
+    assert.deepEqual(on.failures, []);
+  });
+
+  it("an engine that is started again is told of, and one that was given up shows its log and is started by a person", async () => {
+    await using on = await serveInterface({ upstreams });
+    const page = await browser.open(on);
+    const shell = await standInForShell(page, on.address);
+    await enter(page);
+    await goTo(page, "#/upstreams");
+    await shell.tell("engine", { state: "failed", reason: "it ended with status 11", log: "the last line" });
+    await page.getByText("it ended with status 11").waitFor();
+    await page.getByText("the last line").waitFor();
+    await page.getByRole("button", { name: "Start it again" }).click();
+    await eventually("it is asked for", () => shell.asked.some(({ name }) => name === "engine.restart"));
+    await shell.tell("engine", { state: "running" });
+    await page.getByRole("link", { name: "first" }).waitFor();
+  });
+
+  it("a configuration that keeps the engine from starting is mended where one is told of it", async () => {
+    await using on = await serveInterface({ upstreams });
+    let text = "default: nobody\nlisten:\n  socks5: 1\n";
+    const page = await browser.open(on, { bypassCsp: true });
+    const shell = await standInForShell(page, on.address, {
+      "config.read": () => ({ path: "/home/me/sockeye.yaml", text, revision: String(text.length) }),
+      "config.write": (params: { readonly text: string; readonly revision: string }) => {
+        assert.equal(params.revision, String(text.length));
+        ({ text } = params);
+      },
+    });
+    await enter(page);
+    const problems = [
+      {
+        line: 1,
+        column: 10,
+        path: "default",
+        message: 'there is no upstream "nobody"',
+        hint: "direct, block",
+      },
+      { line: 3, column: 11, path: "listen.socks5", message: "an address is host:port" },
+    ];
+    const failed = { state: "failed", reason: "the configuration has problems", log: "", problems };
+    await shell.tell("engine", failed);
+    await page.getByRole("heading", { name: "The configuration needs a correction" }).waitFor();
+    const editor = page.getByRole("textbox", { name: "Text of the configuration file" });
+    assert.equal(await editor.inputValue(), text);
+    await page.getByRole("button", { name: /Line 3, column 11/ }).click();
+    assert.equal(await page.evaluate("document.activeElement.selectionStart"), text.indexOf("1\n"));
+    assert.deepEqual(await violationsOf(page), []);
+    await page.getByRole("button", { name: "Open the file" }).click();
+    await eventually("it is opened", () => shell.asked.some(({ name }) => name === "config.open"));
+
+    await editor.fill("default: direct\n");
+    await page.getByRole("button", { name: "Save and start" }).click();
+    await eventually("it is started", () => shell.asked.at(-1)?.name === "engine.restart");
+    assert.equal(text, "default: direct\n");
+    await shell.tell("engine", { state: "running" });
+    await page.getByRole("switch", { name: "Connect" }).waitFor();
+    assert.deepEqual(on.failures, []);
+  });
+});
