@@ -197,6 +197,61 @@ test("a window grows while round trips limit it, out of a budget, and gives back
   assert.deepEqual(near.seen.resets, ["closed"]);
 });
 
+test("one stream carries more than a gigabit a second over a link of 100 ms, and needs two seconds to get there", () => {
+  const ONE_WAY_MS = 50;
+  const LINK_BYTES_A_MS = 1_000_000;
+  let now = 0;
+  let received = 0;
+  const chunk = Buffer.alloc(65_536);
+  const make = (role: "relay" | "client") =>
+    new Mux({
+      role,
+      budget: new WindowBudget(268_435_456),
+      now: () => now,
+      handler: {
+        wake: () => {},
+        control: () => {},
+        pong: () => {},
+        opened: (stream) => {
+          const data = (bytes: Buffer) => {
+            received += bytes.length;
+            stream.consumed(bytes.length);
+          };
+          return { data, end: () => {}, reset: () => {}, drain: () => {} };
+        },
+      },
+    });
+  const [relay, client] = [make("relay"), make("client")];
+  client.ping();
+  const write = () => {
+    while (near.write(chunk));
+  };
+  const near = relay.open(Buffer.alloc(0), { data: () => {}, end: () => {}, reset: () => {}, drain: write });
+  write();
+  const onTheWay: { at: number; to: Mux; bytes: Buffer }[] = [];
+  const send = (from: Mux, to: Mux) => {
+    for (let sent = 0; sent < LINK_BYTES_A_MS;) {
+      const pieces = from.take(LINK_BYTES_A_MS - sent);
+      if (pieces.length === 0) return;
+      for (const bytes of pieces) {
+        sent += bytes.length;
+        onTheWay.push({ at: now + ONE_WAY_MS, to, bytes });
+      }
+    }
+  };
+  let before = 0;
+  for (; now < 3000; now++) {
+    if (now === 2000) before = received;
+    send(relay, client);
+    send(client, relay);
+    while (onTheWay.length > 0 && onTheWay[0]!.at <= now) {
+      const { to, bytes } = onTheWay.shift()!;
+      to.receive(bytes);
+    }
+  }
+  assert.ok(received - before > 125_000_000, `${(received - before) / 1e6} MB in the third second`);
+});
+
 test("a slow reader's window does not grow", () => {
   const { relay, client, pass, clock } = pair({}, 10_000_000);
   client.mux.ping();
