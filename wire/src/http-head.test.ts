@@ -190,3 +190,12 @@ function outcome(bytes: Buffer, cuts: readonly number[]): unknown {
     return error.code;
   }
 }
+
+it("a head's beginning is kept when the chunk that it came in is not", () => {
+  const reader = new HeadReader("request");
+  const chunk = Buffer.from("GET / HTTP/1.1\r\nHost: a");
+  assert.equal(reader.push(chunk), undefined);
+  chunk.fill(0);
+  const read = reader.push(Buffer.from(".example\r\n\r\n"));
+  assert.deepEqual(read?.head.headers, [{ name: "Host", value: "a.example" }]);
+});

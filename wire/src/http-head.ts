@@ -94,6 +94,8 @@ export class HeadReader<Kind extends "request" | "response"> {
     if (end === undefined) {
       if (this.#length === this.#maxBytes)
         throw new HttpHeadError("too-large", `the head is longer than ${this.#maxBytes} bytes`);
+      // The chunk is its giver's again.
+      if (before === 0) this.#held = Buffer.from(this.#held);
       return undefined;
     }
     const text = this.#held.toString("latin1", 0, end - 4);
