@@ -31,7 +31,8 @@ interface World extends AsyncDisposable {
 }
 
 async function world(shares: (port: number, directory: string) => string): Promise<World> {
-  const relay = await startTestRelay({ names: { hold: 0 } });
+  const tcp = { host: "127.0.0.1", ports: "1024-65535" };
+  const relay = await startTestRelay({ names: { hold: 0 }, tcp });
   const local = await startLocalHttp((request, response) => {
     void bodyOf(request).then((body) => {
       response.setHeader("Set-Cookie", "session=very-secret");
@@ -233,19 +234,20 @@ test("the relay asks for the password and lets nobody else through, and the loca
 });
 
 test("from a network that is not allowed nobody gets through, by HTTP and by TCP", async () => {
+  const free = await startLocalHttp(() => {});
+  await free.stop();
   await using w = await world(
     (port) =>
       `shares:\n  out: { target: ${port}, name: out, allow: [192.0.2.0/24] }\n` +
       `  in: { target: ${port}, name: in, allow: [192.0.2.0/24, 127.0.0.0/8] }\n` +
-      `  raw: { kind: tcp, target: ${port}, allow: ["2001:db8::/32"] }\n`,
+      `  raw: { kind: tcp, target: ${port}, port: ${free.port}, allow: ["2001:db8::/32"] }\n`,
   );
   for (const name of ["out", "in", "raw"]) await w.when(name, isLive, `${name} is live`);
   const out = await ask(w.relay, "out", { headers: { accept: "text/html" } });
   assert.equal(out.status, 403);
   assert.match(out.body, /not for your address/);
   assert.equal((await ask(w.relay, "in")).status, 200);
-  const port = Number(/:(\d+)$/.exec((await w.share("raw")).addresses[0]!)![1]);
-  await assert.rejects(fetch(`http://127.0.0.1:${port}/`));
+  await assert.rejects(fetch(`http://127.0.0.1:${free.port}/`));
   assert.equal((await w.share("raw")).traffic.connections, 0);
 });
 
