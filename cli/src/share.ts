@@ -22,6 +22,7 @@ interface ShareFlags {
   readonly tls: boolean;
   readonly ca?: string;
   readonly links: number;
+  readonly oneConnectionPerTunnel?: boolean;
   readonly json?: boolean;
 }
 
@@ -67,6 +68,12 @@ export const registerShare: Register = (program) => {
         .env("SOCKEYE_LINKS")
         .default(1)
         .argParser((text) => parseWhole(text, 1, 8)),
+    )
+    .addOption(
+      new Option(
+        "--one-connection-per-tunnel",
+        "carry each request and connection on one of its own, where the relay has a data listener",
+      ).env("SOCKEYE_ONE_CONNECTION_PER_TUNNEL"),
     )
     .addOption(jsonOption())
     .action((what: string[], flags: ShareFlags) => share(what, flags));
@@ -122,6 +129,7 @@ async function clientOptions(flags: ShareFlags): Promise<ShareClientOptions> {
   return {
     relay,
     links,
+    apart: flags.oneConnectionPerTunnel,
     watch: true,
     token: tokenFile === undefined ? undefined : (await read(tokenFile)).trim(),
     tls: plain ? undefined : ca === undefined ? {} : { ca: await read(ca) },

@@ -6,14 +6,8 @@ import type { RelayConfig } from "./config/schema.ts";
  * @returns a sentence for each.
  */
 export function notYet(config: RelayConfig): string[] {
-  const { control, data, public_http, public_https, tcp, admin } = config;
-  const receiving = { control, data, public_http, public_https, tcp };
+  const { admin } = config;
   const used: [string, boolean][] = [
-    ...Object.entries(receiving).map(([name, listener]): [string, boolean] => [
-      `${name}.proxy_protocol`,
-      listener.proxy_protocol !== "off",
-    ]),
-    ["proxy_protocol_out", config.proxy_protocol_out !== "off"],
     ["admin.credentials_file", admin.credentials_file !== undefined],
     ["admin.tls_cert", admin.tls_cert.length > 0],
     ["profiling", config.profiling],

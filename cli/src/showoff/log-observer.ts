@@ -1,6 +1,6 @@
 import type { Logger } from "@sockeye/engine/observe/log";
 import type { PublicAddress } from "@sockeye/relay/names/registry";
-import type { RelayObserver, ServedEnd } from "@sockeye/relay/observer";
+import type { ListenerName, RelayObserver, ServedEnd } from "@sockeye/relay/observer";
 
 /** What the relay tells of itself, as log records. Each request is one, at debug; those that failed are one at info. */
 export class LogObserver implements RelayObserver {
@@ -16,6 +16,10 @@ export class LogObserver implements RelayObserver {
 
   clientDisconnected(client: string, reason: string): void {
     this.#logger.info({ client, reason }, "a client has gone");
+  }
+
+  connectionRefused(listener: ListenerName, source: string, reason: string): void {
+    this.#logger.warn({ listener, source, reason }, "a connection was refused");
   }
 
   clientRefused(source: string, code: string): void {

@@ -2,7 +2,7 @@ import { BodyReader, HttpBodyError } from "@sockeye/wire/http-body";
 import { HeadReader, headerValue, HttpHeadError, type ResponseHead } from "@sockeye/wire/http-head";
 import type { ResetReason } from "@sockeye/wire/mux-frames";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
-import type { PublicRequest } from "@sockeye/wire/request-head";
+import { protocolsIn, type PublicRequest } from "@sockeye/wire/request-head";
 import { keepAliveSeconds, responseFraming, serverKeepsAlive } from "@sockeye/wire/response-head";
 import type { Verdict } from "../auth/authoriser.ts";
 import type { Found, Route } from "../dispatch/dispatch.ts";
@@ -396,7 +396,9 @@ export class Exchange implements StreamReceiver {
   }
 
   #onUpgrade(head: ResponseHead, rest: Buffer): void {
-    if (this.request.upgrade === undefined)
+    const asked = this.request.upgrade?.toLowerCase().split(", ") ?? [];
+    const given = protocolsIn(head.headers);
+    if (given.length === 0 || !given.every((protocol) => asked.includes(protocol.toLowerCase())))
       throw new HttpHeadError("start-line", "the answer changes the protocol, which nobody asked for");
     const text = forwardedResponseHead(head, { connection: "upgrade", chunked: false });
     this.#host.write(Buffer.from(text, "latin1"));

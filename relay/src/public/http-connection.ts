@@ -53,6 +53,8 @@ export class HttpConnection implements ExchangeHost {
     socket.on("drain", this.#onDrain);
     socket.on("error", () => {});
     socket.on("close", () => this.#onClose());
+    // It is paused where a PROXY header was read off it.
+    socket.resume();
   }
 
   /** No request is under way. */
