@@ -127,13 +127,16 @@ export class LinkConnection {
     this.#mux.sendControl(message);
   }
 
-  /** Ends the connection; streams that are open are cut. What was said by `sendControl` before still goes out. */
-  close(message = "closed here"): void {
+  /**
+   * Ends the connection; streams that are open are cut. What was said by `sendControl` before still goes out.
+   * @param lastWordsMs how long that, and the data of streams that have ended, may take.
+   */
+  close(message = "closed here", lastWordsMs = LAST_WORDS_MS): void {
     if (this.#end !== undefined) return;
     this.#flush();
     this.#socket.end();
     this.#finish({ code: "ended", message });
-    const late = setTimeout(() => this.#socket.destroy(), LAST_WORDS_MS).unref();
+    const late = setTimeout(() => this.#socket.destroy(), lastWordsMs).unref();
     this.#socket.once("close", () => clearTimeout(late));
   }
 

@@ -149,7 +149,9 @@ class Caller {
       handler: {
         opened: (stream) => stream.receiver,
         control: (bytes) => this.#onMessage(bytes),
-        emptied: () => this.#link.close("its stream has ended"),
+        // Its last bytes may take as long as one side of a tunnel may stay open without the other.
+        emptied: () =>
+          this.#link.close("its stream has ended", context.config.limits.half_close_timeout * 1000),
         closed: () => this.#finish(),
       },
     });

@@ -35,6 +35,8 @@ export interface ExchangeHost {
 const MAX_REPLAY_BYTES = 65_536;
 /** How often a request is sent again, after the first time. */
 const MAX_RETRIES = 2;
+/** Interim answers before the final one; each is passed on, whether or not its reader keeps up. */
+const MAX_INTERIM = 16;
 /** Of an answer's head. */
 const MAX_RESPONSE_HEAD_BYTES = 65_536;
 
@@ -56,6 +58,7 @@ export class Exchange implements StreamReceiver {
   #stream: TunnelStream | undefined;
   #reused = false;
   #retries = 0;
+  #interim = 0;
   /** What was sent of the body; undefined once it can't be sent again. */
   #replay: Buffer[] | undefined = [];
   #replayBytes = 0;
@@ -358,6 +361,8 @@ export class Exchange implements StreamReceiver {
         this.#onHead(head, rest);
         return;
       }
+      if (++this.#interim > MAX_INTERIM)
+        throw new HttpHeadError("too-large", `there are more than ${MAX_INTERIM} interim answers`);
       this.#headReader = new HeadReader("response", MAX_RESPONSE_HEAD_BYTES);
       // An HTTP/1.0 client does not know interim answers (RFC 9110 §15.2).
       if (this.request.minorVersion === 1) {
