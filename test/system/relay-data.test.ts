@@ -2,15 +2,14 @@ import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { connect, type Socket } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { promisify } from "node:util";
-import { LinkConnection } from "@sockeye/link/link-connection";
-import { encodeMessage, LINK_VERSION, readRelayMessage, type RelayMessage } from "@sockeye/link/messages";
-import { WindowBudget } from "@sockeye/wire/mux";
+import { LINK_VERSION } from "@sockeye/link/messages";
 import { makeCertificate } from "../peers/certificates.ts";
+import { Client } from "../peers/bare-client.ts";
 import { Line } from "../peers/line.ts";
 import {
   bodyOf,
@@ -19,7 +18,6 @@ import {
   startLocalTcp,
   startShare,
   startTestRelay,
-  type TestRelay,
   until,
 } from "../peers/relay.ts";
 
@@ -268,46 +266,4 @@ async function ends(port: number, text: string): Promise<string> {
   let got = "";
   for await (const chunk of socket) got += String(chunk);
   return got;
-}
-
-/** A client that does what it is told. */
-class Client implements AsyncDisposable {
-  readonly heard: RelayMessage[] = [];
-  streams = 0;
-  ended = false;
-  readonly #link: LinkConnection;
-
-  static async at(port: number): Promise<Client> {
-    return new Client(connect({ port, host: "127.0.0.1" }));
-  }
-
-  static async to(relay: TestRelay, hello: { apart: boolean }): Promise<Client> {
-    const client = await Client.at(relay.control.port);
-    client.say({ type: "hello", version: LINK_VERSION, token: "token-ada", instance: "12345678", ...hello });
-    await until(() => client.heard.length > 0, "it is welcome");
-    return client;
-  }
-
-  private constructor(socket: Socket) {
-    this.#link = new LinkConnection(socket, {
-      role: "client",
-      budget: new WindowBudget(0),
-      handler: {
-        opened: (stream) => {
-          this.streams++;
-          return stream.receiver;
-        },
-        control: (bytes) => this.heard.push(readRelayMessage(bytes)),
-        closed: () => (this.ended = true),
-      },
-    });
-  }
-
-  say(message: Parameters<typeof encodeMessage>[0]): void {
-    this.#link.sendControl(encodeMessage(message));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#link.close();
-  }
 }

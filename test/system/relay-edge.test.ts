@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { connect, createServer, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Duplex } from "node:stream";
@@ -10,6 +10,7 @@ import { connect as connectTls } from "node:tls";
 import { promisify } from "node:util";
 import { ProxyHeaderReader, writeProxyHeader } from "@sockeye/wire/proxy-protocol";
 import { makeCertificate } from "../peers/certificates.ts";
+import { startProxy } from "../peers/proxy.ts";
 import { raw, startLocalHttp, startLocalTcp, startShare, startTestRelay, until } from "../peers/relay.ts";
 
 /** Who makes a connection, as it is before the relay reads a byte: the PROXY protocol, TLS, limits. */
@@ -172,7 +173,7 @@ test("clients come through a proxy too, by the control and the data listener, an
     tcp: { host: "127.0.0.1", ports: "20000-30000", proxy_protocol: "any" },
     proxy_protocol_out: "v1",
   });
-  await using control = await startProxy(relay.control.port, "v1");
+  await using control = await startProxy(relay.control.port, writeProxyHeader("v1", SOURCE, OUTSIDE));
   const heard: string[] = [];
   await using local = await startLocalTcp((socket) =>
     socket.on("data", (chunk) => heard.push(String(chunk))),
@@ -270,31 +271,4 @@ function afterHeader(socket: Socket, together: boolean): Duplex {
   socket.on("data", (chunk) => way.push(chunk));
   socket.on("error", () => {});
   return way;
-}
-
-/** A proxy before the relay, which tells everybody's source as `SOURCE`. */
-async function startProxy(to: number, version: "v1" | "v2") {
-  const sockets = new Set<Socket>();
-  const server = createServer((near) => {
-    const far = connect({ port: to, host: "127.0.0.1" });
-    far.write(writeProxyHeader(version, SOURCE, OUTSIDE));
-    for (const [from, into] of [
-      [near, far],
-      [far, near],
-    ] as const) {
-      sockets.add(from);
-      from.on("error", () => {});
-      from.on("close", () => into.destroy());
-      from.pipe(into);
-    }
-  });
-  server.listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  return {
-    port: (server.address() as { port: number }).port,
-    [Symbol.asyncDispose]: async () => {
-      server.close();
-      for (const socket of sockets) socket.destroy();
-    },
-  };
 }
