@@ -37,8 +37,10 @@ export class Line implements AsyncDisposable {
     return this.#pairs.size;
   }
 
-  cut(): void {
-    for (const [near, far] of this.#pairs) {
+  /** @param which of the connections, the oldest first; all of them otherwise. */
+  cut(which?: readonly number[]): void {
+    const pairs = [...this.#pairs];
+    for (const [near, far] of which?.map((at) => pairs[at]!) ?? pairs) {
       near.destroy();
       far.destroy();
     }
