@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { connect } from "node:net";
 import { test } from "node:test";
+import { Client } from "../peers/bare-client.ts";
 import { raw, startLocalHttp, startLocalTcp, startShare, startTestRelay, until } from "../peers/relay.ts";
 
 /** What somebody tries who means harm, or knows no better. */
@@ -150,6 +151,91 @@ test("an entry of X-Forwarded-For that is no address is nobody's source, even fr
     await raw(relay.http!.port, get("/", `X-Forwarded-For: ${given}\r\nConnection: close\r\n`));
     assert.equal(relay.ended.at(-1)!.source, source, given);
   }
+});
+
+test("names with odd characters are nobody's, and a Host that is to be rewritten can't bring a header with it", async () => {
+  await using relay = await startTestRelay();
+  await using client = await Client.to(relay, { apart: false });
+  const odd = [
+    "",
+    ".",
+    "..",
+    "a.b",
+    "a/b",
+    "a b",
+    "-a",
+    "a-",
+    "*",
+    "%2e",
+    "<b>",
+    "a\r\nX: y",
+    "a".repeat(64),
+    "ä",
+    "\0",
+  ];
+  odd.forEach((name, share) => client.say({ type: "share", share, kind: "http", name }));
+  const answers = () => client.heard.filter(({ type }) => type === "unshared" || type === "shared");
+  await until(() => answers().length === odd.length, "each is answered");
+  for (const answer of answers())
+    assert.equal(answer.type === "unshared" && answer.code, "name-invalid", JSON.stringify(answer));
+  for (const host of ["a\r\nX-Evil: 1", "a\n", "a b", "a/b", ""]) {
+    await using injecting = await Client.to(relay, { apart: false });
+    injecting.say({ type: "share", share: 0, kind: "http", name: "inject", host });
+    await until(() => injecting.ended, "it is sent away");
+    assert.ok(!injecting.heard.some(({ type }) => type === "shared"));
+  }
+});
+
+test("a share that is asked for twice at once is given once, and is gone with its client", async () => {
+  await using relay = await startTestRelay({
+    names: { hold: 0 },
+    tcp: { host: "127.0.0.1", ports: "20200-20209" },
+  });
+  const client = await Client.to(relay, { apart: false });
+  for (const port of [20_200, 20_201, 20_202]) client.say({ type: "share", share: 7, kind: "tcp", port });
+  await until(() => client.heard.length === 4, "all are answered");
+  assert.deepEqual(client.heard.map(({ type }) => type).sort(), [
+    "shared",
+    "unshared",
+    "unshared",
+    "welcome",
+  ]);
+  await client[Symbol.asyncDispose]();
+  await until(() => relay.counts().clients === 0, "it has gone");
+  await using next = await Client.to(relay, { apart: false });
+  for (const port of [20_200, 20_201, 20_202]) {
+    next.say({ type: "share", share: port, kind: "tcp", port });
+    await until(
+      () => next.heard.some((heard) => heard.type === "shared" && heard.share === port),
+      "it is free",
+    );
+  }
+});
+
+test("a trailer is no way to say where a request came from", async () => {
+  await using relay = await startTestRelay();
+  await using local = await startLocalHttp((request, response) => {
+    request.resume();
+    request.on("end", () => response.end(JSON.stringify(request.trailers)));
+    request.on("error", () => {});
+  });
+  await using shares = new AsyncDisposableStack();
+  shares.use(await startShare(relay, { kind: "http", name: "demo", target: local.target }));
+  const post = (trailer: string) =>
+    raw(
+      relay.http!.port,
+      `POST / HTTP/1.1\r\n${HOST}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n${trailer}: 1\r\n\r\n`,
+    );
+  assert.match(await post("X-Sum"), /"x-sum":"1"/);
+  for (const name of [
+    "X-Forwarded-For",
+    "x_forwarded_proto",
+    "Forwarded",
+    "X-Real-IP",
+    "Host",
+    "Content-Length",
+  ])
+    assert.match(await post(name), /^HTTP\/1\.1 400 /, name);
 });
 
 test("the relay's own pages are on no public name: health, metrics and the rest go to whoever shares it", async () => {

@@ -26,6 +26,8 @@ export class ClientSession {
   /** Whom the certificate names that its first connection showed. */
   readonly certificate: string | undefined;
   grant: Grant;
+  /** Numbers of shares that were asked for and have no answer yet. */
+  readonly asking = new Set<number>();
   readonly #watching: boolean;
   readonly #links: LinkConnection[];
   /** Where its streams get connections of their own, for a client that wants that. */
