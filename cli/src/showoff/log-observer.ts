@@ -2,12 +2,20 @@ import type { Logger } from "@sockeye/engine/observe/log";
 import type { PublicAddress } from "@sockeye/relay/names/registry";
 import type { ListenerName, RelayObserver, ServedEnd } from "@sockeye/relay/observer";
 
+/** Refusals that are logged one by one in a span of time; whoever knocks without end is not to fill a disk. */
+const REFUSALS_A_SPAN = 20;
+const SPAN_MS = 10_000;
+
 /** What the relay tells of itself, as log records. Each request is one, at debug; those that failed are one at info. */
 export class LogObserver implements RelayObserver {
   readonly #logger: Logger;
+  readonly #now: () => number;
+  #spanBegan = -Infinity;
+  #refusals = 0;
 
-  constructor(logger: Logger) {
+  constructor(logger: Logger, now = () => performance.now()) {
     this.#logger = logger;
+    this.#now = now;
   }
 
   clientConnected(client: string, identity: string, source: string): void {
@@ -19,11 +27,11 @@ export class LogObserver implements RelayObserver {
   }
 
   connectionRefused(listener: ListenerName, source: string, reason: string): void {
-    this.#logger.warn({ listener, source, reason }, "a connection was refused");
+    this.#refused({ listener, source, reason }, "a connection was refused");
   }
 
   clientRefused(source: string, code: string): void {
-    this.#logger.warn({ source, code }, "a client was refused");
+    this.#refused({ source, code }, "a client was refused");
   }
 
   shared(client: string, address: PublicAddress): void {
@@ -60,6 +68,18 @@ export class LogObserver implements RelayObserver {
 
   problem(what: string, error: Error): void {
     this.#logger.error({ err: error }, what);
+  }
+
+  /** `others`: refusals of the span before that have no line of their own. */
+  #refused(fields: object, message: string): void {
+    const now = this.#now();
+    let others: number | undefined;
+    if (now - this.#spanBegan > SPAN_MS) {
+      others = Math.max(0, this.#refusals - REFUSALS_A_SPAN) || undefined;
+      this.#spanBegan = now;
+      this.#refusals = 0;
+    }
+    if (++this.#refusals <= REFUSALS_A_SPAN) this.#logger.warn({ ...fields, others }, message);
   }
 
   draining(deadlineMs: number): void {
