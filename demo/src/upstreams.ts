@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { DEMO_FOLDER } from "@sockeye/engine/control/demo";
 import type { DemoUpstreams } from "@sockeye/engine/control/host";
 import { startDemoHttpServer, startDemoSocksServer } from "./servers.ts";
 import { startDemoSshServer } from "./ssh-server.ts";
@@ -29,7 +30,7 @@ export async function startDemoServers(): Promise<DemoServers> {
   const ssh = await startDemoSshServer(world, USER, passwords.ssh);
   const socks5 = await startDemoSocksServer(world, USER, passwords.socks5);
   const http = await startDemoHttpServer(world, USER, passwords.http);
-  const directory = await mkdtemp(join(tmpdir(), "sockeye-demo-"));
+  const directory = await mkdtemp(join(tmpdir(), DEMO_FOLDER));
   const knownHosts = join(directory, "known_hosts");
   await writeFile(knownHosts, `[127.0.0.1]:${ssh.port} ${ssh.hostKey}\n`);
   return {

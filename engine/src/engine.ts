@@ -18,6 +18,7 @@ import {
   type UpstreamNumbers,
 } from "./control/contract.ts";
 import { ControlError } from "./control/control-error.ts";
+import { demoUpstreamsIn, restoreDemo } from "./control/demo.ts";
 import type { ConfigCheck, ControlHost, DemoUpstreams, Engine, EngineOptions } from "./control/host.ts";
 import { ControlPrompter } from "./control/prompts.ts";
 import { withKeptSecrets } from "./control/kept-secrets.ts";
@@ -43,6 +44,7 @@ import { describeHelper } from "./helper/status.ts";
 import { Intake } from "./intake.ts";
 import { IdleMemory } from "./idle-memory.ts";
 import { TunMode } from "./tun/mode.ts";
+import { Shares } from "./share/shares.ts";
 import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
@@ -107,6 +109,7 @@ class RunningEngine implements Engine {
   readonly #connection: Connection;
   readonly #hits = new RouteHits();
   readonly #recentUse = new RecentUse();
+  readonly shares: Shares;
   readonly #reloader: Reloader;
   readonly #instance = randomBytes(4).toString("hex");
   readonly #startedAt = Date.now();
@@ -115,10 +118,13 @@ class RunningEngine implements Engine {
   #router: Router;
   #phase: EngineStatus["phase"] = "starting";
   #hasRun = false;
+  /** By a person's wish to be connected; an engine that was only started waits for traffic. */
+  #keepsWarm = false;
   /** One for every client: it lets one write at a time. */
   readonly #service: Service = createService(this);
   readonly #ports = new PortServer(this.#service);
   #demo: Promise<DemoUpstreams> | undefined;
+  #restoring: Promise<void> | undefined;
   #control: ControlServer | undefined;
   #unwatchNetwork = (): void => {};
   readonly #history: History | undefined;
@@ -132,7 +138,7 @@ class RunningEngine implements Engine {
     this.#limits = { ...config.limits };
     const { logDestination: destination } = options;
     this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
-    this.#metrics = new Metrics(options.version);
+    this.#metrics = new Metrics(options.version, () => this.#tun.numbers);
     this.#table = new FlowTable(config.limits, this.#metrics);
     this.#processes = new FlowProcesses(this.#table);
     const paths = defaultPaths({ env: process.env, home: homedir(), platform: process.platform });
@@ -163,6 +169,7 @@ class RunningEngine implements Engine {
       events: (kind) => this.#listenEvents(kind),
       openMetrics: (address) => startObserveEndpoint(address, this.#metrics, this.#health()),
     });
+    this.shares = new Shares({ readSecret: (secret) => this.#readSecret(secret), log: this.#log });
     this.#intake = new Intake(this.#listeners, this.#tun);
     const turns = new Turns();
     const busyWith = () => (this.#phase === "running" ? undefined : this.#phase);
@@ -212,6 +219,7 @@ class RunningEngine implements Engine {
     this.#unwatchNetwork = watchNetwork((event) => this.networkChanged(event));
     this.#phase = "running";
     this.#hasRun = true;
+    this.#restoring = this.#restoreDemo();
     this.#log.info({ listening: this.#addresses(), ssh_crypto: cipher.kind }, "running");
   }
 
@@ -256,6 +264,7 @@ class RunningEngine implements Engine {
     await this.#reloader.close();
     this.#unwatchNetwork();
     this.prompts.close();
+    this.shares.close();
     // What the device captured ends here: nothing of it could outlive the device.
     await this.#tun.close();
     await this.#listeners.closeInbounds();
@@ -267,6 +276,7 @@ class RunningEngine implements Engine {
     await this.#upstreams.close();
     this.#table.close();
     await this.#processes.close();
+    await this.#restoring;
     const demo = await this.#demo?.catch(() => undefined);
     await demo?.close();
     this.#idleMemory.close();
@@ -333,7 +343,7 @@ class RunningEngine implements Engine {
   }
 
   explain(target: Endpoint): ControlExplanation {
-    return describeExplanation(this.#router.explain(target), this.#config);
+    return describeExplanation(target, this.#router, this.#config);
   }
 
   async testUpstream(
@@ -368,6 +378,8 @@ class RunningEngine implements Engine {
 
   async connect(): Promise<void> {
     await this.#connection.connect();
+    this.#keepsWarm = true;
+    this.#warmDefault();
     this.#log.info({ listening: this.#addresses() }, "connected: traffic is taken in");
   }
 
@@ -440,6 +452,21 @@ class RunningEngine implements Engine {
     return starting;
   }
 
+  /** Demo upstreams are servers of the process that added them: whoever kept them in the file finds them working. */
+  async #restoreDemo(): Promise<void> {
+    const names = demoUpstreamsIn(this.#config.upstreams);
+    if (names.length === 0 || !this.#options.demo || this.#source.file === undefined) return;
+    try {
+      const upstreams = await restoreDemo(this, names);
+      this.#log.info({ upstreams }, "demo upstreams started again");
+    } catch (error) {
+      // Whoever stops the engine meanwhile does not miss them.
+      if (this.#phase !== "running") return;
+      const why = error instanceof Error ? error.message : String(error);
+      this.#warn(`the demo upstreams could not be started again: ${why}`);
+    }
+  }
+
   /** A reload. What can fail comes first, and is as it was then. */
   async #change(next: Config): Promise<void> {
     const diff = diffConfig(this.#config, next);
@@ -448,14 +475,20 @@ class RunningEngine implements Engine {
     const before = { config: this.#config, router: this.#router };
     const listeners = await unlessBusy(this.#intake.change(after, before, concernsTun));
     this.#adopt(next, diff);
+    if (this.#keepsWarm && !this.#connection.isOff) this.#warmDefault();
     if (diff.logChanged) this.#log.setLevel(next.log.level);
     if (diff.listen.control === "changed") this.#log.warn("listen.control changes at the next start");
     if (diff.isEmpty && listeners.length === 0) return;
-    const { upstreams, routesChanged: routes, limitsChanged: limits } = diff;
+    const { upstreams, routesChanged: routes, limitsChanged: limits, sharesChanged: shares } = diff;
     this.#log.info(
-      { upstreams, routes, limits, listeners: this.#addresses(listeners) },
+      { upstreams, routes, limits, shares, listeners: this.#addresses(listeners) },
       "configuration reloaded",
     );
+  }
+
+  /** Whoever has pressed the switch wants to know whether the way that most traffic takes is open, before some of it has failed. */
+  #warmDefault(): void {
+    for (const upstream of this.#upstreams) upstream.keepWarm(upstream.name === this.#config.default);
   }
 
   /** Everything but the listeners becomes that of `next`. */
@@ -464,6 +497,7 @@ class RunningEngine implements Engine {
     this.#table.setTimeouts(next.limits);
     for (const name of diff.upstreams.added) this.#metrics.declare(name);
     this.#upstreams.apply(next, diff, next.limits.drain_timeout * 1000);
+    this.shares.apply(next);
     for (const name of diff.upstreams.removed) this.#metrics.forget(name);
     this.#router = routerOf(next);
     if (diff.routesChanged) this.#hits.adopt(next.routes, next.default);

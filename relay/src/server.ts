@@ -1,6 +1,8 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { formatEndpoint, parseEndpoint, type Endpoint } from "@sockeye/config-kit/endpoint";
 import { WindowBudget } from "@sockeye/wire/mux";
+import type { AdminSide } from "./admin/admin-side.ts";
+import type { AdminServer } from "./admin/server.ts";
 import type { Authoriser } from "./auth/authoriser.ts";
 import type { RelayConfig } from "./config/schema.ts";
 import { LocalDispatch } from "./dispatch/local-dispatch.ts";
@@ -11,6 +13,7 @@ import { DataDoor } from "./link/data-door.ts";
 import { ShareDesk } from "./link/share-desk.ts";
 import type { Lease, NameRegistry } from "./names/registry.ts";
 import type { ListenerName, RelayObserver } from "./observer.ts";
+import type { RelayTracer } from "./trace/tracer.ts";
 import { TrustedProxies } from "./public/forwarded.ts";
 import { HttpDoor } from "./public/http-door.ts";
 import type { PublicContext } from "./public/public-context.ts";
@@ -25,8 +28,12 @@ export interface RelayParts {
   readonly registry: NameRegistry;
   readonly limits: RelayLimits;
   readonly observer: RelayObserver;
+  /** Where traces are made; its observer is among the `observer`s. */
+  readonly tracer?: RelayTracer | undefined;
+  /** What the admin listener shows; without it there is none. It is among the `observer`s. */
+  readonly admin?: AdminSide | undefined;
   /** Called once when it has stopped: to close the parts. */
-  readonly onStopped?: () => void;
+  readonly onStopped?: () => void | Promise<void>;
 }
 
 export interface Relay {
@@ -35,7 +42,8 @@ export interface Relay {
   readonly data: Endpoint | undefined;
   readonly http: Endpoint | undefined;
   readonly https: Endpoint | undefined;
-  /** True from the start until it drains. */
+  readonly admin: Endpoint | undefined;
+  /** True from when it listens everywhere until it drains. */
   readonly ready: boolean;
   counts(): RelayCounts;
   /**
@@ -47,6 +55,11 @@ export interface Relay {
 
 export interface RelayCounts {
   readonly clients: number;
+  /** Requests and TCP connections of the public that have a tunnel. */
+  readonly tunnels: number;
+  /** Of these, not yet taken up by their client. */
+  readonly pending: number;
+  /** Those of the link, with idle ones. */
   readonly streams: number;
   readonly publicConnections: number;
 }
@@ -89,20 +102,22 @@ class RelayServer implements Relay {
   readonly #desk: ShareDesk;
   readonly #http: HttpDoor;
   readonly #ports: TcpPorts;
-  readonly #listeners: Server[] = [];
+  /** With their addresses. */
+  readonly #listeners = new Map<Server, string>();
   readonly #timers: NodeJS.Timeout[] = [];
   #stopListening = () => {};
   #control: Endpoint = { host: "", port: 0 };
   #dataAddress: Endpoint | undefined;
   #httpAddress: Endpoint | undefined;
   #httpsAddress: Endpoint | undefined;
+  #admin: AdminServer | undefined;
   readonly #tls: TlsContexts[] = [];
   readonly #entrances: (Entrance | TlsGate)[] = [];
-  #state: "running" | "draining" | "stopped" = "running";
+  #state: "starting" | "running" | "draining" | "stopped" = "starting";
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
-    const { config, authoriser, registry, limits, observer } = parts;
+    const { config, authoriser, registry, limits, observer, tracer } = parts;
     this.#dispatch = new LocalDispatch(registry, config.names.hold * 1000);
     const { domains } = config;
     this.#trusted = new TrustedProxies(config.trusted_proxies);
@@ -111,9 +126,11 @@ class RelayServer implements Relay {
       authoriser,
       limits,
       observer,
+      tracer,
       dispatch: this.#dispatch,
       trusted: this.#trusted,
       domains: domains.map((domain) => `.${domain}`),
+      offlinePages: { of: (address) => this.#desk.offlinePages.of(address) },
     };
     this.#http = new HttpDoor(context);
     this.#ports = new TcpPorts(context, this.#entrance("tcp", config.tcp));
@@ -159,14 +176,21 @@ class RelayServer implements Relay {
     return this.#httpsAddress;
   }
 
+  get admin(): Endpoint | undefined {
+    return this.#admin?.address;
+  }
+
   get ready(): boolean {
     return this.#state === "running";
   }
 
   counts(): RelayCounts {
     const sessions = [...this.#clients.sessions];
+    const { tunnels, pending } = this.#parts.limits.counts();
     return {
       clients: sessions.length,
+      tunnels,
+      pending,
       streams: sessions.reduce((sum, session) => sum + session.streams, 0),
       publicConnections: this.#http.connections + this.#ports.connections,
     };
@@ -174,6 +198,8 @@ class RelayServer implements Relay {
 
   async listen(): Promise<void> {
     const { config } = this.#parts;
+    // The first to open and the last to close: whoever asks is told that it starts, and that it drains.
+    await this.#openAdmin();
     const { control, data, public_http, public_https } = config;
     this.#control = await this.#listenForClients("control", control, (socket, peer) =>
       this.#clients.accept(socket, peer),
@@ -195,8 +221,11 @@ class RelayServer implements Relay {
       );
     }
     if (public_https.address !== "off") {
-      const gate = await this.#gate(public_https, { allowHalfOpen: true, alpn: ["http/1.1"] }, (guest) =>
-        this.#http.accept(guest, true),
+      const gate = await this.#gate(
+        "public_https",
+        public_https,
+        { allowHalfOpen: true, alpn: ["http/1.1"] },
+        (guest) => this.#http.accept(guest, true),
       );
       const entrance = this.#entrance("https", public_https);
       this.#httpsAddress = await this.#listen(public_https.address, createServer(PUBLIC_SOCKETS), (socket) =>
@@ -216,13 +245,14 @@ class RelayServer implements Relay {
     this.#stopListening = this.#parts.authoriser.onRevocation(() => {
       for (const session of this.#clients.sessions) void this.#desk.renew(session);
     });
+    this.#state = "running";
   }
 
   async stop(deadlineMs = this.#parts.config.drain_timeout * 1000): Promise<void> {
-    if (this.#state !== "running") return;
+    if (this.#state === "draining" || this.#state === "stopped") return;
     this.#state = "draining";
     this.#parts.observer.draining(deadlineMs);
-    for (const listener of this.#listeners) listener.close();
+    for (const listener of this.#listeners.keys()) listener.close();
     this.#ports.stopAccepting();
     this.#clients.drain(deadlineMs);
     this.#http.drain();
@@ -239,7 +269,24 @@ class RelayServer implements Relay {
     this.#clients.close();
     this.#data.close();
     this.#desk.close();
-    this.#parts.onStopped?.();
+    await this.#admin?.close();
+    await this.#parts.onStopped?.();
+  }
+
+  async #openAdmin(): Promise<void> {
+    const { admin, config } = this.#parts;
+    if (admin === undefined) return;
+    const isSecure = config.admin.tls_cert.length > 0;
+    this.#admin = await admin.listen(isSecure ? await this.#contexts("admin", config.admin) : undefined, {
+      unhealthy: () => (this.#state === "running" ? this.#lostListeners() : []),
+      notReady: () => (this.#state === "running" ? this.#lostListeners() : [this.#state]),
+      counts: () => this.counts(),
+    });
+  }
+
+  #lostListeners(): string[] {
+    const lost = [...this.#listeners].filter(([listener]) => !listener.listening);
+    return lost.map(([, address]) => `the listener on ${address} is gone`);
   }
 
   #every(ms: number, work: () => void): void {
@@ -258,7 +305,7 @@ class RelayServer implements Relay {
       return this.#listen(listener.address, sockets, (socket) =>
         entrance.accept(socket, ({ source, slot }) => accept(socket, { source: source.host, slot })),
       );
-    const gate = await this.#gate(listener, {}, ({ socket, source, slot, certificate }) =>
+    const gate = await this.#gate(name, listener, {}, ({ socket, source, slot, certificate }) =>
       accept(socket, { source: source.host, slot, certificate }),
     );
     return this.#listen(listener.address, sockets, (socket) =>
@@ -283,23 +330,25 @@ class RelayServer implements Relay {
   }
 
   async #gate(
+    name: string,
     files: TlsKeys,
     options: Omit<TlsServerOptions, "handshakeTimeoutMs">,
     arrived: (guest: SecureGuest) => void,
   ): Promise<TlsGate> {
-    const contexts = await this.#contexts(files);
+    const contexts = await this.#contexts(name, files);
     const handshakeTimeoutMs = this.#parts.config.limits.handshake_timeout * 1000;
     const gate = new TlsGate(contexts, { handshakeTimeoutMs, ...options }, arrived);
     this.#entrances.push(gate);
     return gate;
   }
 
-  async #contexts(files: TlsKeys): Promise<TlsContexts> {
+  async #contexts(listener: string, files: TlsKeys): Promise<TlsContexts> {
+    const { observer } = this.#parts;
     const contexts = await TlsContexts.open(
       { certificates: files.tls_cert, keys: files.tls_key, clientCa: files.client_ca },
       {
-        onReload: () => {},
-        onProblem: (sentence) => this.#parts.observer.problem("certificates", new Error(sentence)),
+        onReload: (certificates) => observer.certificatesReloaded(listener, certificates),
+        onProblem: (sentence) => observer.problem(`the certificates of ${listener}`, new Error(sentence)),
       },
     );
     this.#tls.push(contexts);
@@ -309,7 +358,7 @@ class RelayServer implements Relay {
   async #listen(address: string, server: Server, accept: (socket: Socket) => void): Promise<Endpoint> {
     const { host, port } = parseEndpoint(address);
     server.on("connection", accept);
-    this.#listeners.push(server);
+    this.#listeners.set(server, address);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host, port, backlog: 4096 }, () => {

@@ -7,6 +7,7 @@ import { configKeys, type ConfigKey } from "@sockeye/relay/config/keys";
 import { loadRelayConfig } from "@sockeye/relay/config/load";
 import { startConfiguredRelay } from "@sockeye/relay/configured";
 import type { RelayObserver } from "@sockeye/relay/observer";
+import { observing } from "@sockeye/relay/observers";
 import type { Relay } from "@sockeye/relay/server";
 
 /** Keys as they stand in the reference, with their values as texts. */
@@ -103,18 +104,13 @@ export async function startKeyedRelay(way: Way, base: Settings, given: Settings)
 }
 
 function observerTo(told: string[]): RelayObserver {
-  return {
+  return observing({
     clientConnected: (_client, identity) => told.push(`client ${identity}`),
     clientDisconnected: (_client, reason) => told.push(`gone: ${reason}`),
-    connectionRefused: (listener, _source, reason) => told.push(`refused ${listener}: ${reason}`),
+    connectionRefused: (listener, _source, why) =>
+      told.push(`refused ${listener}: ${Object.values(why).join()}`),
     clientRefused: (_source, code) => told.push(`client refused: ${code}`),
-    shared: () => {},
-    unshared: () => {},
-    connectionOpened: () => {},
-    connectionClosed: () => {},
-    requestStarted: () => {},
     requestEnded: ({ error, source }) => told.push(`ended ${source} ${error ?? "well"}`),
     problem: (what, error) => told.push(`problem ${what}: ${error.message}`),
-    draining: () => {},
-  };
+  });
 }

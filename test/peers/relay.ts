@@ -18,7 +18,8 @@ import { ShareClient, type ShareClientOptions, type ShareSpec } from "@sockeye/e
 import { AuthError, type Authoriser, type Grant } from "@sockeye/relay/auth/authoriser";
 import { relaySchema } from "@sockeye/relay/config/schema";
 import { startConfiguredRelay } from "@sockeye/relay/configured";
-import type { RelayObserver, ServedEnd } from "@sockeye/relay/observer";
+import type { ServedEnd } from "@sockeye/relay/observer";
+import { observing } from "@sockeye/relay/observers";
 import type { Relay } from "@sockeye/relay/server";
 
 /** Whoever shows `token-NAME` is NAME, and may have every name and port, until the token is revoked. */
@@ -84,20 +85,13 @@ export async function startTestRelay(settings: Record<string, unknown> = {}): Pr
   const refusals: string[] = [];
   const connected: string[] = [];
   const problems: string[] = [];
-  const observer: RelayObserver = {
+  const observer = observing({
     clientConnected: (_client, _identity, source) => connected.push(source),
-    clientDisconnected: () => {},
-    connectionRefused: (listener, source, reason) => refusals.push(`${listener} ${source}: ${reason}`),
-    clientRefused: () => {},
-    shared: () => {},
-    unshared: () => {},
-    connectionOpened: () => {},
-    connectionClosed: () => {},
-    requestStarted: () => {},
+    connectionRefused: (listener, source, why) =>
+      refusals.push(`${listener} ${source}: ${Object.values(why).join()}`),
     requestEnded: (end) => ended.push(end),
     problem: (what, error) => problems.push(`${what}: ${error.message}`),
-    draining: () => {},
-  };
+  });
   const relay = await startConfiguredRelay(config, observer, { authoriser });
   const extras = {
     authoriser,

@@ -8,6 +8,7 @@ import { HelperError } from "@sockeye/engine/helper/client";
 import type { HelperSource } from "@sockeye/engine/helper/source";
 import { startEcho, type TcpPeer } from "../peers/echo.ts";
 import { freePort } from "../peers/peer-process.ts";
+import { eventually } from "../peers/interface-page.ts";
 import { connectThrough } from "./client.ts";
 import { type EngineUnderTest, startEngineUnderTest } from "./engine-under-test.ts";
 
@@ -81,7 +82,7 @@ describe("connecting and disconnecting", () => {
       ["direct", "it", "other"],
     );
     await sut.engine.connect();
-    assert.equal(stateOf(sut).state, "connected");
+    await eventually("connected", () => stateOf(sut).state === "connected");
     const socket = await connectThrough("http", sut.http, echo);
     assert.equal(await says(socket, "hello"), "hello");
     socket.destroy();
@@ -137,6 +138,34 @@ describe("connecting and disconnecting", () => {
     assert.deepEqual(kinds(sut), ["control"]);
     const state = stateOf(sut);
     assert.ok(state.state === "off" && state.error?.code === "helper");
+  });
+
+  it("a connect finds out how the default's upstream fares before any traffic, and so does another default", async () => {
+    const dead = await freePort();
+    const both = { ...through().upstreams, dead: { type: "socks5", address: `127.0.0.1:${dead}` } };
+    await using sut = await startEngineUnderTest({ upstreams: both, default: "dead" }, { connected: false });
+    await sut.engine.connect();
+    assert.equal(stateOf(sut).state, "connecting", "nothing is known yet");
+    await eventually("trouble", () => stateOf(sut).state === "trouble");
+    const trouble = stateOf(sut);
+    assert.ok(
+      trouble.state === "trouble" && trouble.subject === "dead" && trouble.message.includes("refused"),
+    );
+    await sut.reconfigure({ upstreams: both, default: "it" });
+    await eventually("connected", () => stateOf(sut).state === "connected");
+    const it = sut.engine.upstreams().find(({ name }) => name === "it")!;
+    assert.ok(it.latencyMs !== undefined, "its round trip was measured");
+  });
+
+  it("an upstream that could not be reached at the connect is tried again by itself", async () => {
+    const port = await freePort();
+    const upstreams = { late: { type: "socks5", address: `127.0.0.1:${port}` } };
+    await using sut = await startEngineUnderTest({ upstreams, default: "late" }, { connected: false });
+    await sut.engine.connect();
+    await eventually("trouble", () => stateOf(sut).state === "trouble");
+    await using late = await startEngineUnderTest({ listen: { socks5: `127.0.0.1:${port}` } });
+    await eventually("connected", () => stateOf(sut).state === "connected");
+    assert.equal(late.engine.status().flows.total, 0);
   });
 
   it("an upstream that is needed and fails is trouble, and so is a file that is refused", async () => {

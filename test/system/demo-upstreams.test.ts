@@ -3,6 +3,8 @@ import { once } from "node:events";
 import { readFile, stat } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { startDemoUpstreams } from "@sockeye/demo/upstreams";
+import { parse } from "yaml";
+import { eventually } from "../peers/interface-page.ts";
 import { connectThrough } from "./client.ts";
 import { type EngineUnderTest, startEngineUnderTest } from "./engine-under-test.ts";
 
@@ -51,6 +53,29 @@ describe("demo upstreams", () => {
     assert.equal(added.includes("demo-bastion"), false);
     assert.equal(added.length, 3);
     assert.match(await visit(sut, "bastion.demo"), /^HTTP\/1\.1 200 /);
+  });
+
+  it("that the file refers to work again after a restart, and what a person changed in them stays", async () => {
+    const file = "/tmp/sockeye-demo-gone/socks5-password";
+    const auth = { username: "demo", password_file: file };
+    const upstreams = {
+      "demo-socks-proxy": { type: "socks5", address: "127.0.0.1:1", auth, pool_size: 3 },
+      "demo-mine": { type: "socks5", address: "127.0.0.1:2" },
+    };
+    const routes = [{ match: "*.demo", to: "demo-socks-proxy" }];
+    await using sut = await startEngineUnderTest({ upstreams, routes }, { demo: startDemoUpstreams });
+    await eventually(
+      "they are started again",
+      async () => !(await readFile(sut.configFile, "utf8")).includes(file),
+    );
+    await eventually("they carry traffic", async () => {
+      const answer = await visit(sut, "socks-proxy.demo").catch(() => "");
+      return answer.startsWith("HTTP/1.1 200 ");
+    });
+    const now = parse(await readFile(sut.configFile, "utf8")) as { readonly upstreams: typeof upstreams };
+    assert.deepEqual(Object.keys(now.upstreams), Object.keys(upstreams));
+    assert.equal(now.upstreams["demo-socks-proxy"].pool_size, 3);
+    assert.deepEqual(now.upstreams["demo-mine"], upstreams["demo-mine"]);
   });
 
   it("are not there where the host has none", async () => {

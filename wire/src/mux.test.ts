@@ -397,3 +397,37 @@ function pattern(from: number, length: number): Buffer {
   for (let i = 0; i < length; i++) bytes[i] = (from + i) % 251;
   return bytes;
 }
+
+test("a stream is pending until its peer takes it up, sends, ends or cuts it, or until it is given up; told once", () => {
+  const ways: [string, (near: MuxStream, far: MuxStream) => void][] = [
+    ["takes it up", (_near, far) => far.takeUp()],
+    ["sends", (_near, far) => far.write(Buffer.from("x"))],
+    ["ends", (_near, far) => far.end()],
+    ["cuts", (_near, far) => far.reset("refused")],
+    ["given up", (near) => near.reset("cancelled")],
+  ];
+  for (const [way, act] of ways) {
+    const [relay, client] = [new End("relay"), new End("client")];
+    const { stream } = relay.open();
+    let told = 0;
+    stream.onTaken = () => told++;
+    stream.write(Buffer.from("early"));
+    client.mux.receive(relay.output());
+    relay.mux.receive(client.output());
+    assert.deepEqual([stream.untaken, told], [true, 0], way);
+    const far = client.opened[0]!.stream;
+    act(stream, far);
+    far.takeUp();
+    relay.mux.receive(client.output());
+    assert.deepEqual([stream.untaken, told], [false, 1], way);
+  }
+});
+
+test("a stream whose connection is lost is pending no more", () => {
+  const relay = new End("relay");
+  const { stream } = relay.open();
+  let told = 0;
+  stream.onTaken = () => told++;
+  relay.mux.close();
+  assert.deepEqual([stream.untaken, told], [false, 1]);
+});

@@ -8,7 +8,8 @@ test("whoever is refused without end gets so many lines, and a count of the othe
   let now = 0;
   const logger = { warn: (fields: object) => lines.push(fields) } as unknown as Logger;
   const observer = new LogObserver(logger, () => now);
-  for (let i = 0; i < 1000; i++) observer.connectionRefused("http", "192.0.2.1", "limits.max_connections");
+  for (let i = 0; i < 1000; i++)
+    observer.connectionRefused("http", "192.0.2.1", { limit: "limits.max_connections" });
   assert.equal(lines.length, 20);
   now = 10_001;
   observer.clientRefused("192.0.2.1", "auth");

@@ -1,6 +1,12 @@
 import type { Logger } from "@sockeye/engine/observe/log";
-import type { PublicAddress } from "@sockeye/relay/names/registry";
-import type { ListenerName, RelayObserver, ServedEnd } from "@sockeye/relay/observer";
+import { type PublicAddress, shownAddress } from "@sockeye/relay/names/registry";
+import type {
+  CertificateInForce,
+  ConnectionRefusal,
+  ListenerName,
+  RelayObserver,
+  ServedEnd,
+} from "@sockeye/relay/observer";
 
 /** Refusals that are logged one by one in a span of time; whoever knocks without end is not to fill a disk. */
 const REFUSALS_A_SPAN = 20;
@@ -26,8 +32,8 @@ export class LogObserver implements RelayObserver {
     this.#logger.info({ client, reason }, "a client has gone");
   }
 
-  connectionRefused(listener: ListenerName, source: string, reason: string): void {
-    this.#refused({ listener, source, reason }, "a connection was refused");
+  connectionRefused(listener: ListenerName, source: string, why: ConnectionRefusal): void {
+    this.#refused({ listener, source, ...why }, "a connection was refused");
   }
 
   clientRefused(source: string, code: string): void {
@@ -35,11 +41,11 @@ export class LogObserver implements RelayObserver {
   }
 
   shared(client: string, address: PublicAddress): void {
-    this.#logger.info({ client, share: shown(address) }, "shared");
+    this.#logger.info({ client, share: shownAddress(address) }, "shared");
   }
 
   unshared(client: string, address: PublicAddress): void {
-    this.#logger.info({ client, share: shown(address) }, "no longer shared");
+    this.#logger.info({ client, share: shownAddress(address) }, "no longer shared");
   }
 
   connectionOpened(): void {}
@@ -52,7 +58,7 @@ export class LogObserver implements RelayObserver {
     const failed = end.error !== undefined && end.error !== "cancelled";
     if (!this.#logger.enabled(failed ? "info" : "debug")) return;
     const fields = {
-      share: end.address && shown(end.address),
+      share: end.address && shownAddress(end.address),
       client: end.client,
       source: end.source,
       method: end.method,
@@ -70,6 +76,14 @@ export class LogObserver implements RelayObserver {
     this.#logger.error({ err: error }, what);
   }
 
+  certificatesReloaded(listener: string, certificates: readonly CertificateInForce[]): void {
+    for (const { file, names, validUntil } of certificates)
+      this.#logger.info(
+        { listener, file, names, valid_until: validUntil.toISOString() },
+        "a certificate was read again",
+      );
+  }
+
   /** `others`: refusals of the span before that have no line of their own. */
   #refused(fields: object, message: string): void {
     const now = this.#now();
@@ -85,8 +99,4 @@ export class LogObserver implements RelayObserver {
   draining(deadlineMs: number): void {
     this.#logger.info({ duration_ms: deadlineMs }, "the relay drains");
   }
-}
-
-function shown(address: PublicAddress): string {
-  return address.kind === "http" ? address.name : `tcp ${address.port}`;
 }

@@ -8,17 +8,14 @@ import {
   type CallName,
   type CallParams,
   type CallResult,
-  type ConfigDocument,
-  type ControlEdit,
   type StreamName,
 } from "./contract.ts";
-import { editConfig } from "../config/edit.ts";
 import { Turns } from "../turns.ts";
 import { ControlError } from "./control-error.ts";
-import { conflict, readConfigText, writeConfigText } from "./config-file.ts";
+import { addDemo } from "./demo.ts";
+import { editDocument, readDocument, writeDocument } from "./document.ts";
 import { FlowRates, flowViewSource } from "./flow-view.ts";
 import type { ControlHost } from "./host.ts";
-import { maskSecrets } from "./mask.ts";
 import type { Service, Source } from "./protocol.ts";
 import { readLocalNetworks } from "../tun/local-networks.ts";
 import { findOverlaps, type Overlap } from "../tun/preflight.ts";
@@ -29,10 +26,14 @@ import {
   logsSource,
   metricsSource,
   promptsSource,
+  requestsSource,
   routesSource,
+  sharesSource,
   stateSource,
   testSource,
 } from "./sources.ts";
+import { describeRequest, describeShares, windowOf } from "./describe-share.ts";
+import { keptRequest, switchShare, unknownShare } from "./shares.ts";
 import type * as z from "zod";
 
 type Handlers = { [Name in CallName]: (params: CallParams<Name>) => Promise<CallResult<Name>> };
@@ -110,6 +111,28 @@ function createHandlers(host: ControlHost): Handlers {
     "metrics.history": (query) => host.history(query),
     report: async () => ({ text: await writeReport(host) }),
     "demo.add": () => writes.run(() => addDemo(host)),
+    shares: async () => describeShares(host.shares),
+    "share.start": ({ share }) => writes.run(() => switchShare(host, share, true)),
+    "share.stop": ({ share }) => writes.run(() => switchShare(host, share, false)),
+    "share.requests": async (window) => {
+      if (!host.shares.has(window.share)) throw unknownShare(window.share);
+      return windowOf(host.shares.get(window.share)?.ring, window);
+    },
+    "share.request": async ({ share, request, reveal }) =>
+      describeRequest(keptRequest(host, share, request), reveal ?? false),
+    "share.replay": async ({ share, request }) => {
+      const kept = keptRequest(host, share, request);
+      try {
+        return { request: host.shares.get(share)!.replay(kept).id };
+      } catch (error) {
+        throw new ControlError("unavailable", (error as Error).message, { cause: error });
+      }
+    },
+    "share.clear": async ({ share }) => {
+      if (!host.shares.has(share)) throw unknownShare(share);
+      host.shares.get(share)?.ring.clear();
+      return {};
+    },
     "log.level": async ({ level }) => {
       host.setLogLevel(level);
       return { level };
@@ -144,105 +167,17 @@ function openSource(host: ControlHost, rates: FlowRates, name: StreamName, param
     case "routes":
       check(streams.routes.params, name, params);
       return routesSource(host);
+    case "shares":
+      check(streams.shares.params, name, params);
+      return sharesSource(host);
+    case "share.requests":
+      return requestsSource(host, check(streams["share.requests"].params, name, params));
     case "metrics":
       check(streams.metrics.params, name, params);
       return metricsSource(host);
     case "upstream.test":
       return testSource(host, check(streams["upstream.test"].params, name, params));
   }
-}
-
-async function readDocument(host: ControlHost): Promise<ConfigDocument> {
-  const path = configFile(host);
-  const { text, revision } = await readConfigText(path);
-  const { problems, warnings, config } = host.checkConfig(text);
-  return {
-    path,
-    text,
-    revision,
-    problems: [...problems],
-    warnings: [...warnings],
-    ...(config === undefined ? {} : { config: maskSecrets(config) }),
-  };
-}
-
-async function writeDocument(
-  host: ControlHost,
-  text: string,
-  revision: string,
-): Promise<CallResult<"config.write">> {
-  const path = configFile(host);
-  const { problems } = host.checkConfig(text);
-  if (problems.length > 0) {
-    throw new ControlError("invalid-config", "the text has problems, so nothing was written", { problems });
-  }
-  const before = await readConfigText(path);
-  const written = await writeConfigText(path, text, revision);
-  try {
-    const { warnings } = await host.reload();
-    return { revision: written, warnings: [...warnings] };
-  } catch (error) {
-    // It could not be applied (an address in use, say): the file goes back to what runs.
-    if (before.revision !== "") await writeConfigText(path, before.text, written).catch(() => {});
-    throw error;
-  }
-}
-
-async function editDocument(
-  host: ControlHost,
-  { edits, revision, preview }: CallParams<"config.edit">,
-): Promise<CallResult<"config.edit">> {
-  const before = await readConfigText(configFile(host));
-  if (before.revision !== revision) throw conflict();
-  const text = edited(before.text, edits);
-  const { problems, warnings } = host.checkConfig(text);
-  if (preview === true) return { revision, text, problems: [...problems], warnings: [...warnings] };
-  return { ...(await writeDocument(host, text, revision)), text, problems: [] };
-}
-
-/** Where they were added before, by an engine that has ended since, they are told where the servers are now. */
-async function addDemo(host: ControlHost): Promise<CallResult<"demo.add">> {
-  const { text, revision } = await readConfigText(configFile(host));
-  const { problems } = host.checkConfig(text);
-  if (problems.length > 0) {
-    throw new ControlError("invalid-config", "the configuration has problems, which come first", {
-      problems,
-    });
-  }
-  const { upstreams, routes } = await host.demo();
-  // So that what runs is what was read; where that is another by now, the write is refused.
-  await host.reload();
-  const present = host.config();
-  const edits: ControlEdit[] = Object.entries(upstreams).map(([name, upstream]) => ({
-    kind: "set-upstream",
-    name,
-    upstream,
-  }));
-  const added = routes.filter(({ match, to }) => {
-    return !present.routes.some((route) => route.match === match && route.to === to);
-  });
-  // Before the others, or one of those could take what is the demo's.
-  if (added.length > 0) edits.push({ kind: "set-routes", routes: [...added, ...present.routes] });
-  await writeDocument(host, edited(text, edits), revision);
-  return { added: Object.keys(upstreams).filter((name) => !Object.hasOwn(present.upstreams, name)) };
-}
-
-/** @throws {ControlError} invalid-config with the sentence of what can't be done. */
-function edited(text: string, edits: CallParams<"config.edit">["edits"]): string {
-  try {
-    return editConfig(text, edits);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    const problems = [{ line: 0, column: 0, path: "", message: error.message }];
-    throw new ControlError("invalid-config", error.message, { problems, cause: error });
-  }
-}
-
-function configFile(host: ControlHost): string {
-  if (host.configFile === undefined) {
-    throw new ControlError("no-config-file", "this engine runs without a configuration file");
-  }
-  return host.configFile;
 }
 
 function isCall(name: string): name is CallName {

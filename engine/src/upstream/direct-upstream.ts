@@ -52,6 +52,10 @@ class DirectUpstream implements Upstream {
     });
   }
 
+  keepWarm(): void {
+    // There is no server of its own to be reached.
+  }
+
   refresh(): void {
     // Nothing is kept ready: the next dial sees the network as it is then.
   }

@@ -6,6 +6,7 @@ import { ConnectDeadlines } from "./connect-deadlines.ts";
 import type { Dialer, DialOptions } from "./dialer.ts";
 import { isDirect } from "./direct-upstream.ts";
 import { NoAnswerError } from "./exchange.ts";
+import { FirstContact } from "./first-contact.ts";
 import { FailureLog } from "./failure-log.ts";
 import { GivenStreams } from "./given-streams.ts";
 import { dialVia, namedFailure } from "./links.ts";
@@ -78,6 +79,7 @@ export class ProxyUpstream implements Upstream {
   readonly #pool: WarmPool;
   readonly #given = new GivenStreams();
   readonly #attempts: ConnectDeadlines;
+  readonly #firstContact: FirstContact;
   #health: "unknown" | "good" | "failing" = "unknown";
   /** That the proxy was reached shows nothing yet: its word on our credentials comes with a request, or was a refusal. */
   #unproven: boolean;
@@ -99,6 +101,10 @@ export class ProxyUpstream implements Upstream {
     this.#poolSize = options.config.pool_size;
     this.#connectTimeoutMs = options.limits.connect_timeout * 1000;
     this.#attempts = new ConnectDeadlines(this.#connectTimeoutMs);
+    this.#firstContact = new FirstContact({
+      attempt: (signal) => this.#makeContact(signal),
+      isKnown: () => this.#health === "good",
+    });
     this.#pool = new WarmPool({
       size: this.#poolSize,
       connectTimeoutMs: this.#connectTimeoutMs,
@@ -172,6 +178,21 @@ export class ProxyUpstream implements Upstream {
     const attempt = this.#attempts.begin(options.signal);
     try {
       return await this.#reachProxy({ ...options, signal: attempt.signal });
+    } finally {
+      attempt.end();
+    }
+  }
+
+  /** As a test does; but how it went counts. */
+  async #makeContact(signal: AbortSignal): Promise<void> {
+    const attempt = this.#attempts.begin(signal);
+    try {
+      const stream = await this.#connectProxy({ signal: attempt.signal });
+      await this.#protocol.check(stream, { signal: attempt.signal }, () => {});
+      stream.destroy();
+      this.#noteAnswer();
+    } catch (error) {
+      throw this.#noteFailure(error);
     } finally {
       attempt.end();
     }
@@ -277,11 +298,18 @@ export class ProxyUpstream implements Upstream {
     });
   }
 
+  keepWarm(on: boolean): void {
+    if (on) this.#firstContact.start();
+    else this.#firstContact.stop();
+  }
+
   refresh(): void {
     this.#pool.refresh();
+    if (this.#firstContact.isWaiting) this.#firstContact.start();
   }
 
   async close(drainMs: number): Promise<void> {
+    this.#firstContact.close();
     this.#pool.close();
     await this.#given.drain(drainMs);
     this.#attempts.abortAll(closedError());

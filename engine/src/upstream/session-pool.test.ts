@@ -164,6 +164,39 @@ describe("filling", () => {
   });
 });
 
+describe("being kept warm", () => {
+  test("it connects before any dial, and again when the session ends, until it is no longer wanted", async () => {
+    const { pool, attempts } = makePool({ backoff: new Backoff(1, 1) });
+    const until = async (count: number) => {
+      while (attempts.length < count) await turn();
+    };
+    pool.keepWarm(true);
+    pool.keepWarm(true);
+    assert.equal(attempts.length, 1);
+    assert.equal(pool.status().state, "connecting");
+    attempts[0]!.fail();
+    await until(2);
+    const session = attempts[1]!.succeed();
+    await turn();
+    assert.equal(pool.status().state, "connected");
+    session.die();
+    await until(3);
+    pool.keepWarm(false);
+    attempts[2]!.fail();
+    for (let turns = 0; turns < 20; turns++) await turn();
+    assert.equal(attempts.length, 3);
+    assert.equal(pool.status().state, "failing");
+  });
+
+  test("where a person has to see to it first, it is not tried again unasked", async () => {
+    const { pool, attempts } = makePool({ backoff: new Backoff(1, 1) });
+    pool.keepWarm(true);
+    attempts[0]!.fail(new DialError("auth", "not accepted", { scope: "upstream" }));
+    for (let turns = 0; turns < 20; turns++) await turn();
+    assert.equal(attempts.length, 1);
+  });
+});
+
 describe("failing", () => {
   test("all who wait for an attempt get its error", async () => {
     const { pool, attempts, events, dial } = makePool();

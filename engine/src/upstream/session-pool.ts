@@ -68,6 +68,8 @@ export class SessionPool {
   #step: DialStep | undefined;
   #lastError: { readonly error: DialError; readonly at: number } | undefined;
   #reported: boolean | undefined;
+  /** It is to be up whether or not there is traffic. */
+  #isWanted = false;
   #closed = false;
   #drained: (() => void) | undefined;
 
@@ -125,6 +127,13 @@ export class SessionPool {
     const open = this.#ready.length + this.#attempts.size;
     if (open >= this.#options.size || this.#attempts.size > 0 || performance.now() < this.#retryAt) return;
     if (this.#ready.every((session) => session.active > 0)) this.#connect();
+  }
+
+  /** Connects before anybody needs it, and from now on whenever no session is left; or, with false, no longer. */
+  keepWarm(on: boolean): void {
+    this.#isWanted = on;
+    if (!on || this.#closed || this.#ready.length > 0 || this.#attempts.size > 0) return;
+    this.#connectAfter(this.#retryAt - performance.now());
   }
 
   /** The session that is being connected, or that will be within our patience. */
@@ -234,10 +243,11 @@ export class SessionPool {
     this.#replaceIfUsed();
   }
 
-  /** Only what had been up is called again unasked, and not where a person has to see to it first. */
+  /** Only what had been up or is wanted is called again unasked, and not where a person has to see to it first. */
   #replaceIfUsed(): void {
-    if (needsPerson(this.#lastError?.error)) return;
-    if (this.#lost === 0 || this.#attempts.size > 0 || performance.now() - this.#usedAt > recentMs) return;
+    if (needsPerson(this.#lastError?.error) || this.#attempts.size > 0) return;
+    const wasInUse = this.#lost > 0 && performance.now() - this.#usedAt <= recentMs;
+    if (!wasInUse && !this.#isWanted) return;
     this.#connectAfter(this.#retryAt - performance.now());
   }
 

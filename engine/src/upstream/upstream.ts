@@ -9,6 +9,11 @@ export interface Upstream extends Dialer {
   status(): UpstreamStatus;
   /** Connects afresh, beside the pool, as far as authentication, and reports each step. Never throws. */
   test(options: TestOptions): Promise<UpstreamTestResult>;
+  /**
+   * With true, finds out before any dial how it fares, as status() then says; where it can't be reached it is tried again
+   * until it can. With false, it waits for dials again.
+   */
+  keepWarm(on: boolean): void;
   /** After the machine slept or changed network: checks what is open at once and replaces what is dead. */
   refresh(): void;
   /**

@@ -6,7 +6,7 @@ import {
   type ProxyVersion,
 } from "@sockeye/wire/proxy-protocol";
 import type { Admission, Slot } from "../limits/limits.ts";
-import type { ListenerName, RelayObserver } from "../observer.ts";
+import type { ConnectionRefusal, ListenerName, RelayObserver } from "../observer.ts";
 import { plainAddress, type TrustedProxies } from "../public/forwarded.ts";
 
 /** A connection that is let in, and who made it: as its socket says, or as the proxy in front of the relay does. */
@@ -56,9 +56,10 @@ export class Entrance {
     if (source.host === "") return void socket.destroy();
     const { proxyProtocol, trusted, maxWaiting } = this.#rules;
     if (proxyProtocol === "off") this.#admit(socket, { source, destination }, arrived);
-    else if (!trusted.includes(source.host)) this.#refuse(socket, source.host, "it is no trusted proxy");
+    else if (!trusted.includes(source.host))
+      this.#refuse(socket, source.host, { header: "it is no trusted proxy" });
     else if (this.#waiting.size >= maxWaiting)
-      this.#refuse(socket, source.host, `${maxWaiting} connections wait for their PROXY header`);
+      this.#refuse(socket, source.host, { header: `${maxWaiting} connections wait for theirs` });
     else this.#readHeader(socket, { source, destination }, arrived);
   }
 
@@ -79,7 +80,7 @@ export class Entrance {
     };
     const refuse = (reason: string) => {
       forget();
-      this.#refuse(socket, proxy.source.host, reason);
+      this.#refuse(socket, proxy.source.host, { header: reason });
     };
     const read = (chunk: Buffer) => {
       let whole: ReturnType<ProxyHeaderReader["push"]>;
@@ -112,7 +113,7 @@ export class Entrance {
   #admit(socket: Socket, ends: Ends, arrived: (guest: Guest) => void): void {
     const admission = this.#rules.admit(ends.source.host);
     if ("refusal" in admission) {
-      this.#refuse(socket, ends.source.host, admission.refusal.limit);
+      this.#refuse(socket, ends.source.host, { limit: admission.refusal.limit });
       return;
     }
     const { slot } = admission;
@@ -120,8 +121,8 @@ export class Entrance {
     arrived({ socket, ...ends, slot });
   }
 
-  #refuse(socket: Socket, source: string, reason: string): void {
-    this.#rules.observer.connectionRefused(this.#rules.listener, source, reason);
+  #refuse(socket: Socket, source: string, why: ConnectionRefusal): void {
+    this.#rules.observer.connectionRefused(this.#rules.listener, source, why);
     socket.resetAndDestroy();
   }
 }

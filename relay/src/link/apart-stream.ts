@@ -14,6 +14,7 @@ export class ApartStream implements TunnelStream {
   #wantsDrain = false;
   #ended = false;
   #over = false;
+  #onTaken: (() => void) | undefined;
 
   /** @param onGivenUp nobody wants the connection any more; told before it has come only. */
   constructor(receiver: StreamReceiver, onGivenUp: () => void) {
@@ -30,11 +31,25 @@ export class ApartStream implements TunnelStream {
     if (this.#carrier !== undefined) this.#carrier.receiver = receiver;
   }
 
+  get untaken(): boolean {
+    return !this.#over && this.#carrier?.untaken !== false;
+  }
+
+  get onTaken(): (() => void) | undefined {
+    return this.#onTaken;
+  }
+
+  set onTaken(onTaken: (() => void) | undefined) {
+    this.#onTaken = onTaken;
+    if (this.#carrier !== undefined) this.#carrier.onTaken = onTaken;
+  }
+
   /** The stream that carries it from now on; what has waited goes first. */
   carryBy(open: (receiver: StreamReceiver) => TunnelStream): void {
     if (this.#over || this.#carrier !== undefined) return;
     const carrier = open(this.#receiver);
     this.#carrier = carrier;
+    carrier.onTaken = this.#onTaken;
     let flowing = true;
     for (const chunk of this.#waiting) flowing = carrier.write(chunk);
     this.#waiting = [];
@@ -80,5 +95,6 @@ export class ApartStream implements TunnelStream {
   #forget(): void {
     this.#over = true;
     this.#waiting = [];
+    this.#onTaken?.();
   }
 }

@@ -1,14 +1,15 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { formatEndpoint } from "@sockeye/config-kit/endpoint";
 import { Carry, cut } from "@sockeye/link/carry";
-import type { StreamReceiver } from "@sockeye/wire/mux-stream";
+import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
 import { writeProxyHeader } from "@sockeye/wire/proxy-protocol";
 import type { Route } from "../dispatch/dispatch.ts";
 import type { Entrance, Guest } from "../edge/entrance.ts";
 import type { PortOpener } from "../link/share-desk.ts";
 import type { Slot } from "../limits/limits.ts";
 import type { PublicAddress } from "../names/registry.ts";
-import type { ErrorKind } from "../observer.ts";
+import type { ErrorKind, ServedStart } from "../observer.ts";
+import { openPending } from "./pending.ts";
 import type { PublicContext } from "./public-context.ts";
 import { ofReset } from "./refusals.ts";
 
@@ -114,11 +115,16 @@ class TcpConnection {
   readonly #guest: Guest;
   readonly #place: TcpPlace;
   readonly #startedAt = performance.now();
-  readonly #abort = new AbortController();
+  readonly #started: ServedStart;
+  /** For a wait that ends with the connection; most never wait. */
+  #abort: AbortController | undefined;
   #route: Route | undefined;
   #slot: Slot | undefined;
+  #stream: TunnelStream | undefined;
+  #openedAt = 0;
   #carry: Carry | undefined;
   #error: ErrorKind | undefined;
+  #limit: string | undefined;
 
   constructor(context: PublicContext, guest: Guest, place: TcpPlace) {
     this.#context = context;
@@ -127,9 +133,12 @@ class TcpConnection {
     this.#place = place;
     this.#socket.pause();
     this.#socket.once("close", () => this.#onClose());
-    context.observer.requestStarted({ address: place.address, source: guest.source.host });
+    const start: ServedStart = { address: place.address, source: guest.source.host };
+    const trace = context.tracer?.begin(start, undefined);
+    this.#started = trace === undefined ? start : { ...start, trace };
+    context.observer.requestStarted(this.#started);
     this.#find().catch((error: unknown) => {
-      if (this.#abort.signal.aborted) return;
+      if (this.#isGone()) return;
       context.observer.problem("routing a TCP connection", error as Error);
       this.#fail("away");
     });
@@ -143,13 +152,14 @@ class TcpConnection {
   sweep(now: number): void {
     const carry = this.#carry;
     if (carry === undefined) return;
-    const { idle_timeout, half_close_timeout, total_timeout } = this.#context.config.limits;
+    const { pending_timeout, idle_timeout, half_close_timeout, total_timeout } = this.#context.config.limits;
+    const notTaken = this.#stream?.untaken === true && now - this.#openedAt > pending_timeout * 1000;
     const quietMs = now - carry.lastActive;
     const idle = idle_timeout > 0 && quietMs > idle_timeout * 1000;
     const halfClosed = carry.halfClosed && quietMs > half_close_timeout * 1000;
     const tooLong = total_timeout > 0 && now - this.#startedAt > total_timeout * 1000;
-    if (!idle && !halfClosed && !tooLong) return;
-    this.#error = "idle";
+    if (!notTaken && !idle && !halfClosed && !tooLong) return;
+    this.#error = notTaken ? "not-taken" : "idle";
     carry.abort("cancelled");
   }
 
@@ -158,7 +168,7 @@ class TcpConnection {
     const { address } = this.#place;
     const refusal = this.#context.limits.request({ source: this.#guest.source.host, kind: "tcp" });
     if (refusal !== undefined) {
-      this.#fail("limit");
+      this.#fail("limit", refusal.limit);
       return;
     }
     const found = await dispatch.find(address);
@@ -166,7 +176,11 @@ class TcpConnection {
     const route =
       found.state === "held"
         ? found.route
-        : await dispatch.waitFor(address, config.names.hold * 1000, this.#abort.signal);
+        : await dispatch.waitFor(
+            address,
+            config.names.hold * 1000,
+            (this.#abort = new AbortController()).signal,
+          );
     if (this.#isGone()) return;
     if (route === undefined) {
       this.#fail("away");
@@ -184,19 +198,34 @@ class TcpConnection {
       this.#fail("not-authorised");
       return;
     }
+    if (route.gate?.refuses(this.#guest.source.host, undefined) === "address") {
+      this.#fail("guarded");
+      return;
+    }
     const refusal = limits.request({ source: "", client: route.client, kind: "tcp" });
+    if (refusal !== undefined) {
+      this.#fail("limit", refusal.limit);
+      return;
+    }
     const admission = limits.tunnel(route.client);
-    if (refusal !== undefined || "refusal" in admission) {
-      this.#fail("limit");
+    if ("refusal" in admission) {
+      this.#fail("limit", admission.refusal.limit);
       return;
     }
     this.#slot = admission.slot;
     const { source, destination } = this.#guest;
-    const stream = route.open(formatEndpoint(source), WAITING);
+    const opening = openPending(limits, route, formatEndpoint(source), WAITING);
+    if ("refusal" in opening) {
+      this.#fail("limit", opening.refusal.limit);
+      return;
+    }
+    const { stream } = opening;
     if (stream === undefined) {
       this.#fail("limit");
       return;
     }
+    this.#stream = stream;
+    this.#openedAt = performance.now();
     const { proxy_protocol_out } = this.#context.config;
     if (proxy_protocol_out !== "off") stream.write(writeProxyHeader(proxy_protocol_out, source, destination));
     this.#carry = new Carry(this.#socket, stream, (end) => {
@@ -208,24 +237,27 @@ class TcpConnection {
     return this.#socket.destroyed;
   }
 
-  #fail(kind: ErrorKind): void {
+  /** @param limit the key of the configuration that is in the way. */
+  #fail(kind: ErrorKind, limit?: string): void {
     this.#error = kind;
+    this.#limit = limit;
     cut(this.#socket);
   }
 
   #onClose(): void {
-    this.#abort.abort();
+    this.#abort?.abort();
     this.#slot?.release();
     this.#place.onClosed();
     this.#context.observer.requestEnded({
-      address: this.#place.address,
-      source: this.#guest.source.host,
+      ...this.#started,
       client: this.#route?.client,
+      identity: this.#route?.grant.identity,
       status: 0,
       ms: performance.now() - this.#startedAt,
       bytesIn: this.#carry?.bytesToStream ?? 0,
       bytesOut: this.#carry?.bytesToSocket ?? 0,
       error: this.#error,
+      limit: this.#limit,
     });
   }
 }

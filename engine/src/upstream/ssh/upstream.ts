@@ -84,6 +84,7 @@ export function createSshUpstream(options: SshUpstreamOptions): Upstream {
       runTest(testOptions, async (dialOptions, onNote) =>
         connectOnce(context, { ...dialOptions, onNote, onPrompt: testOptions.onPrompt }, testOptions.target),
       ),
+    keepWarm: (on) => pool.keepWarm(on),
     refresh: () => pool.refresh(),
     close: async (drainMs) => {
       closing = true;

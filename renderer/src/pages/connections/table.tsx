@@ -5,6 +5,7 @@ import {
   type FocusEvent,
   type KeyboardEvent,
   memo,
+  type MouseEvent,
   type ReactNode,
   type RefObject,
   useEffect,
@@ -90,6 +91,13 @@ export function FlowTable({ shown, sort, onSort, onOpen, onClose, empty }: FlowT
     event.preventDefault();
   };
 
+  const onClick = ({ target }: MouseEvent) => {
+    const flow = shown.row(indexOf(target) ?? -1);
+    if (!flow) return;
+    if (target instanceof Element && target.closest("[data-closes]")) onClose(flow);
+    else onOpen(flow);
+  };
+
   return (
     <div
       className={styles["table"]}
@@ -110,21 +118,24 @@ export function FlowTable({ shown, sort, onSort, onOpen, onClose, empty }: FlowT
       {shown.total === 0 ? (
         empty
       ) : (
-        <div ref={body} role="rowgroup" className={styles["body"]} onKeyDown={onKeyDown} {...focus}>
+        <div
+          ref={body}
+          role="rowgroup"
+          className={styles["body"]}
+          onKeyDown={onKeyDown}
+          onClick={onClick}
+          {...focus}
+        >
           <div className={styles["space"]} style={{ height: virtual.getTotalSize() }}>
-            {items.map(({ index, start }) => (
+            {items.map(({ index }) => (
               <Row
                 key={index}
                 index={index}
-                top={start}
                 flow={shown.row(index)}
                 active={index === active}
-                now={now}
+                age={ageOf(shown.row(index), now, format)}
                 format={format}
                 text={text}
-                onFocus={setActive}
-                onOpen={onOpen}
-                onClose={onClose}
               />
             ))}
           </div>
@@ -132,6 +143,15 @@ export function FlowTable({ shown, sort, onSort, onOpen, onClose, empty }: FlowT
       )}
     </div>
   );
+}
+
+function indexOf(target: EventTarget): number | undefined {
+  const index = target instanceof Element ? target.closest("[data-index]")?.getAttribute("data-index") : null;
+  return index == null ? undefined : Number(index);
+}
+
+function ageOf(flow: FlowRow | undefined, now: number, format: Format): string {
+  return flow ? format.duration((flow.endedAt ?? now) - flow.startedAt) : "";
 }
 
 /** The row that has the focus. It follows its flow as the order changes: a key is never meant for another that came in its place. */
@@ -155,8 +175,10 @@ function useFollowedFlow(shown: FlowWindow, body: RefObject<HTMLElement | null>)
     active,
     setActive: (index: number) => setWanted({ index, id: shown.row(index)?.id }),
     focus: {
-      onFocus: () => {
+      onFocus: ({ target }: FocusEvent) => {
         focused.current = true;
+        const index = indexOf(target);
+        if (index !== undefined) setWanted({ index, id: shown.row(index)?.id });
       },
       // A dialog gives the focus back while React listens to nothing; whoever presses a key here has it.
       onKeyDownCapture: () => {
@@ -211,19 +233,17 @@ function ColumnHead({
 
 interface RowProps {
   readonly index: number;
-  readonly top: number;
   readonly flow: FlowRow | undefined;
   readonly active: boolean;
-  readonly now: number;
+  /** As it is shown: most rows have the same from one second to the next. */
+  readonly age: string;
   readonly format: Format;
   readonly text: Text;
-  readonly onFocus: (index: number) => void;
-  readonly onOpen: (flow: FlowRow) => void;
-  readonly onClose: (flow: FlowRow) => void;
 }
 
-const Row = memo(function Row({ index, top, flow, active, now, format, text, ...on }: RowProps) {
-  const place = { transform: `translateY(${top}px)` };
+/** It has no handlers of its own: what is pressed in it is heard by the body, which knows the row by its `data-index`. */
+const Row = memo(function Row({ index, flow, active, age, format, text }: RowProps) {
+  const place = { transform: `translateY(${index * ROW_HEIGHT}px)` };
   if (!flow) {
     return (
       <div role="row" aria-rowindex={index + 2} data-index={index} className={styles["row"]} style={place}>
@@ -233,65 +253,65 @@ const Row = memo(function Row({ index, top, flow, active, now, format, text, ...
       </div>
     );
   }
-  const { target, process, upstream, rule, rateUp, rateDown, up, down, startedAt, endedAt, error } = flow;
+  const { target, process, upstream, rule, rateUp, rateDown, up, down, error } = flow;
   const ended = flow.state === "ended";
   const rate = rateUp + rateDown;
-  const cell = (...names: string[]) => names.map((name) => styles[name] ?? name).join(" ");
   return (
     <div
       role="row"
       aria-rowindex={index + 2}
       data-index={index}
       tabIndex={active ? 0 : -1}
-      className={ended ? cell("row", "ended") : styles["row"]}
+      className={ended ? classes.ended : classes.row}
       style={place}
-      onFocus={() => on.onFocus(index)}
-      onClick={() => on.onOpen(flow)}
     >
-      <span role="cell" className={styles["target"]} title={error ? `${target}: ${error.message}` : target}>
+      <span role="cell" className={classes.target} title={error ? `${target}: ${error.message}` : target}>
         <StateMark state={markOf(flow)} size={8} />
         <span className="visually-hidden">{text.connections.states[flow.state]}</span>
         <span>{target}</span>
       </span>
-      <span
-        role="cell"
-        className={cell("wide", "faint")}
-        title={process && `${process.name} (${process.pid})`}
-      >
+      <span role="cell" className={classes.process} title={process && `${process.name} (${process.pid})`}>
         {process?.name ?? "–"}
       </span>
       <span role="cell">{upstream === "direct" ? text.common.direct : upstream}</span>
-      <span role="cell" className={cell("wide", "faint")}>
+      <span role="cell" className={classes.rule}>
         {rule === undefined ? text.connections.defaultRule : rule + 1}
       </span>
-      <span role="cell" className={cell("number", "figures")}>
+      <span role="cell" className={classes.rate}>
         {rate >= 1 ? format.rate(rate) : "–"}
       </span>
-      <span role="cell" className={cell("middle", "number", "figures")}>
+      <span role="cell" className={classes.down}>
         {format.bytes(down)}
       </span>
-      <span role="cell" className={cell("wide", "number", "figures")}>
+      <span role="cell" className={classes.up}>
         {format.bytes(up)}
       </span>
-      <span role="cell" className={cell("middle", "number", "figures", "faint")}>
-        {format.duration((endedAt ?? now) - startedAt)}
+      <span role="cell" className={classes.age}>
+        {age}
       </span>
-      <span role="cell" className={styles["act"]}>
+      <span role="cell" className={classes.act}>
         {!ended && (
-          <IconButton
-            tabIndex={-1}
-            label={text.connections.close(target)}
-            icon={<X size={14} />}
-            onClick={(event) => {
-              event.stopPropagation();
-              on.onClose(flow);
-            }}
-          />
+          <IconButton tabIndex={-1} label={text.connections.close(target)} icon={closeIcon} data-closes="" />
         )}
       </span>
     </div>
   );
 });
+
+const closeIcon = <X size={14} />;
+const named = (...names: string[]) => names.map((name) => styles[name] ?? name).join(" ");
+const classes = {
+  row: named("row"),
+  ended: named("row", "ended"),
+  target: named("target"),
+  process: named("wide", "faint"),
+  rule: named("wide", "faint"),
+  rate: named("number", "figures"),
+  down: named("middle", "number", "figures"),
+  up: named("wide", "number", "figures"),
+  age: named("middle", "number", "figures", "faint"),
+  act: named("act"),
+};
 
 function markOf({ state, error, upstream }: FlowRow) {
   if (upstream === "block") return "blocked";
