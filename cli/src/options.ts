@@ -138,6 +138,7 @@ const variables = [
   "SOCKEYE_HOST_HEADER",
   "SOCKEYE_CA",
   "SOCKEYE_LINKS",
+  "SOCKEYE_ONE_CONNECTION_PER_TUNNEL",
 ] as const;
 
 /** `SOCKEYE_CONFIG=` means the same as no SOCKEYE_CONFIG; commander would take it for a value. */

@@ -34,6 +34,7 @@ interface ShareFlags {
   readonly allow?: string[];
   readonly offlinePage?: string;
   readonly inspect?: boolean;
+  readonly oneConnectionPerTunnel?: boolean;
   readonly json?: boolean;
 }
 
@@ -101,6 +102,12 @@ export const registerShare: Register = (program) => {
       new Option("--inspect", "print what each request and its answer say, credentials hidden").env(
         "SOCKEYE_INSPECT",
       ),
+    )
+    .addOption(
+      new Option(
+        "--one-connection-per-tunnel",
+        "carry each request and connection on one of its own, where the relay has a data listener",
+      ).env("SOCKEYE_ONE_CONNECTION_PER_TUNNEL"),
     )
     .addOption(jsonOption())
     .action((what: string[], flags: ShareFlags) => share(what, flags));
@@ -202,6 +209,7 @@ async function clientOptions(flags: ShareFlags): Promise<ShareClientOptions> {
   return {
     relay,
     links,
+    apart: flags.oneConnectionPerTunnel,
     watch: true,
     token: tokenFile === undefined ? undefined : (await read(tokenFile)).trim(),
     tls: plain ? undefined : ca === undefined ? {} : { ca: await read(ca) },

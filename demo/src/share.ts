@@ -7,7 +7,7 @@ import { createToken, formatToken, hashSecret } from "@sockeye/relay/auth/token"
 import { formatTokenEntry } from "@sockeye/relay/auth/tokens-file";
 import { startConfiguredRelay } from "@sockeye/relay/configured";
 import { parseRelayConfig } from "@sockeye/relay/config/load";
-import type { RelayObserver } from "@sockeye/relay/observer";
+import { observing } from "@sockeye/relay/observers";
 
 /** The name under which the demo's page is public. */
 const NAME = "demo";
@@ -34,7 +34,8 @@ export async function startDemoShare(directory: string): Promise<DemoShare> {
   await writeFile(tokenFile, `${formatToken(token)}\n`, { mode: 0o600 });
   const local = await startLocalService();
   const { port } = local.address() as AddressInfo;
-  const relay = await startConfiguredRelay(relayConfiguration(tokens), QUIET);
+  // What happens at the relay shows at the share.
+  const relay = await startConfiguredRelay(relayConfiguration(tokens), observing({}));
   const endVisits = startVisits(relay.http!.port);
   return {
     configuration: `relays:
@@ -66,22 +67,6 @@ function relayConfiguration(tokens: string) {
   if ("config" in result) return result.config;
   throw new Error(result.errors.map(({ message }) => message).join("; "));
 }
-
-/** What happens at the relay shows at the share. */
-const QUIET: RelayObserver = {
-  clientConnected: () => {},
-  clientDisconnected: () => {},
-  clientRefused: () => {},
-  shared: () => {},
-  unshared: () => {},
-  connectionOpened: () => {},
-  connectionClosed: () => {},
-  requestStarted: () => {},
-  requestEnded: () => {},
-  problem: () => {},
-  certificatesReloaded: () => {},
-  draining: () => {},
-};
 
 async function startLocalService(): Promise<Server> {
   const server = createServer((incoming, response) => {

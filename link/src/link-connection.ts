@@ -10,6 +10,8 @@ export interface LinkHandler {
   /** The peer opened a stream. @returns who reads from it. */
   opened(stream: MuxStream, header: Buffer): StreamReceiver;
   control(message: Buffer): void;
+  /** The last stream that was open has ended, and what it had to send is with the socket. */
+  emptied?(): void;
   /** Once, when the connection has ended; every stream of it is cut right after, when it counts on nobody any more. */
   closed(reason: LinkEnd): void;
 }
@@ -58,6 +60,7 @@ export class LinkConnection {
   #lastHeard = performance.now();
   #end: LinkEnd | undefined;
   #flushSoon = false;
+  #hadStreams = false;
   #received = 0;
   #sent = 0;
 
@@ -68,7 +71,10 @@ export class LinkConnection {
     this.#heartbeat = options.heartbeat ?? HEARTBEAT;
     const handler: MuxHandler = {
       wake: () => this.#wake(),
-      opened: (stream, header) => this.#handler.opened(stream, header),
+      opened: (stream, header) => {
+        this.#hadStreams = true;
+        return this.#handler.opened(stream, header);
+      },
       control: (message) => this.#handler.control(message),
       pong: () => {},
     };
@@ -89,6 +95,8 @@ export class LinkConnection {
     socket.on("error", (error) => this.#cut({ code: "failed", message: error.message }));
     socket.on("close", () => this.#cut({ code: "ended", message: "the connection closed" }));
     this.#timer = setInterval(() => this.#beat(), this.#heartbeat.intervalMs);
+    // Whoever had it before may have paused it.
+    socket.resume();
     if (rest !== undefined && rest.length > 0) queueMicrotask(() => this.#receive(rest));
     this.#mux.ping();
   }
@@ -117,6 +125,7 @@ export class LinkConnection {
 
   /** @throws {MuxError} where `canOpen` is false. */
   open(header: Buffer, receiver: StreamReceiver): MuxStream {
+    this.#hadStreams = true;
     return this.#mux.open(header, receiver);
   }
 
@@ -124,13 +133,16 @@ export class LinkConnection {
     this.#mux.sendControl(message);
   }
 
-  /** Ends the connection; streams that are open are cut. What was said by `sendControl` before still goes out. */
-  close(message = "closed here"): void {
+  /**
+   * Ends the connection; streams that are open are cut. What was said by `sendControl` before still goes out.
+   * @param lastWordsMs how long that, and the data of streams that have ended, may take.
+   */
+  close(message = "closed here", lastWordsMs = LAST_WORDS_MS): void {
     if (this.#end !== undefined) return;
     this.#flush();
     this.#socket.end();
     this.#finish({ code: "ended", message });
-    const late = setTimeout(() => this.#socket.destroy(), LAST_WORDS_MS).unref();
+    const late = setTimeout(() => this.#socket.destroy(), lastWordsMs).unref();
     this.#socket.once("close", () => clearTimeout(late));
   }
 
@@ -143,6 +155,13 @@ export class LinkConnection {
       if (!(error instanceof MuxError) && !(error instanceof MessageError)) throw error;
       this.#cut({ code: "protocol", message: error.message });
     }
+    this.#tellEmptied();
+  }
+
+  #tellEmptied(): void {
+    if (!this.#hadStreams || this.#mux.streams > 0 || this.#end !== undefined) return;
+    this.#hadStreams = false;
+    this.#handler.emptied?.();
   }
 
   /** The peer is asked while it is silent, and given up when it stays so. */
@@ -175,6 +194,7 @@ export class LinkConnection {
       }
     }
     socket.uncork();
+    this.#tellEmptied();
   }
 
   #cut(end: LinkEnd): void {

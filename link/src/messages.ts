@@ -31,6 +31,9 @@ const hostText = z
   .max(261)
   .regex(/^[\w.:[\]-]+$/);
 
+/** Stands for one stream that waits for its connection; good once. */
+const streamKey = z.string().min(20).max(64);
+
 const hello = z.object({
   type: z.literal("hello"),
   version: z.number().int(),
@@ -77,6 +80,10 @@ const fromClient = z.discriminatedUnion("type", [
   hello,
   share,
   z.object({ type: z.literal("unshare"), share: shareNumber }),
+  /** The first on a connection to the data listener: which stream it is for. */
+  z.object({ type: z.literal("claim"), key: streamKey }),
+  /** No connection will come for this stream: it is to be carried on the first one. */
+  z.object({ type: z.literal("undialled"), key: streamKey }),
 ]);
 export type ClientMessage = z.infer<typeof fromClient>;
 export type Hello = z.infer<typeof hello>;
@@ -121,8 +128,8 @@ const fromRelay = z.discriminatedUnion("type", [
   z.object({ type: z.literal("move"), withinMs: z.number().min(0) }),
   /** Requests that have ended lately; `more` of them are not listed. */
   z.object({ type: z.literal("requests"), seen: z.array(requestSeen), more: z.number().int() }),
-  /** A stream is wanted: connect to the data listener and say this key. */
-  z.object({ type: z.literal("dial"), key: z.string().max(64), header: z.string().max(1024) }),
+  /** A stream is wanted: connect to the data listener and claim this key, or say that it can't be. */
+  z.object({ type: z.literal("dial"), key: streamKey }),
 ]);
 export type RelayMessage = z.infer<typeof fromRelay>;
 

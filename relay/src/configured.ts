@@ -3,7 +3,6 @@ import { createAuthoriser } from "./auth/create-authoriser.ts";
 import type { RelayConfig } from "./config/schema.ts";
 import { createLimits } from "./limits/relay-limits.ts";
 import { MemoryRegistry } from "./names/memory-registry.ts";
-import { notYet } from "./not-yet.ts";
 import type { RelayObserver } from "./observer.ts";
 import { joined } from "./observers.ts";
 import { type Relay, type RelayParts, startRelay } from "./server.ts";
@@ -12,15 +11,13 @@ import type { OtlpTracer } from "./trace/otlp-tracer.ts";
 /**
  * Starts a relay of one machine as its configuration says: names in memory, limits in memory, the authoriser that is asked for.
  * @param parts of one's own, instead of those; they stay open when the relay stops.
- * @throws {Error} where a setting is not carried out yet, a file can't be read, nobody would be asked who they are, or an address can't be listened on.
+ * @throws {Error} where a file can't be read, nobody would be asked who they are, or an address can't be listened on.
  */
 export async function startConfiguredRelay(
   config: RelayConfig,
   observer: RelayObserver,
   parts: Partial<Pick<RelayParts, "authoriser" | "registry" | "limits">> = {},
 ): Promise<Relay> {
-  const missing = notYet(config);
-  if (missing.length > 0) throw new Error(missing.join("; "));
   /** What is opened here, and closed when the relay has stopped. */
   const opened = new AsyncDisposableStack();
   try {

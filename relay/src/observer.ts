@@ -19,6 +19,12 @@ export type ErrorKind =
   | "idle" // nothing came for too long
   | "cancelled"; // the public client went first
 
+/** Where connections come in. */
+export type ListenerName = "control" | "data" | "http" | "https" | "tcp";
+
+/** Why a connection was not let in: a limit's key, or words about its PROXY header. */
+export type ConnectionRefusal = { readonly limit: string } | { readonly header: string };
+
 /** A request or a connection of the public that is being served. */
 export interface ServedStart {
   readonly address: PublicAddress | undefined;
@@ -60,7 +66,9 @@ export interface RelayObserver {
   /** `client`: the session's id; `source`: its address. */
   clientConnected(client: string, identity: string, source: string): void;
   clientDisconnected(client: string, reason: string): void;
-  /** A connection on the control listener that became no client; `code` as it was told. */
+  /** A connection that was not let in, before anything of it was read but a PROXY header; the limit is its key. */
+  connectionRefused(listener: ListenerName, source: string, why: ConnectionRefusal): void;
+  /** A connection on the control or data listener that became no client; `code` as it was told. */
   clientRefused(source: string, code: string): void;
   shared(client: string, address: PublicAddress): void;
   unshared(client: string, address: PublicAddress): void;

@@ -10,6 +10,8 @@ export function joined(observers: readonly RelayObserver[]): RelayObserver {
     clientConnected: (client, identity, source) =>
       all((each) => each.clientConnected(client, identity, source)),
     clientDisconnected: (client, reason) => all((each) => each.clientDisconnected(client, reason)),
+    connectionRefused: (listener, source, reason) =>
+      all((each) => each.connectionRefused(listener, source, reason)),
     clientRefused: (source, code) => all((each) => each.clientRefused(source, code)),
     shared: (client, address) => all((each) => each.shared(client, address)),
     unshared: (client, address) => all((each) => each.unshared(client, address)),
@@ -30,6 +32,7 @@ export function observing(methods: Partial<RelayObserver>): RelayObserver {
   return {
     clientConnected: deaf,
     clientDisconnected: deaf,
+    connectionRefused: deaf,
     clientRefused: deaf,
     shared: deaf,
     unshared: deaf,

@@ -7,15 +7,18 @@ import type { Authoriser } from "./auth/authoriser.ts";
 import type { RelayConfig } from "./config/schema.ts";
 import { LocalDispatch } from "./dispatch/local-dispatch.ts";
 import type { RelayLimits } from "./limits/limits.ts";
-import { ClientDoor } from "./link/client-door.ts";
+import { Entrance } from "./edge/entrance.ts";
+import { type ClientPeer, ClientDoor } from "./link/client-door.ts";
+import { DataDoor } from "./link/data-door.ts";
 import { ShareDesk } from "./link/share-desk.ts";
 import type { Lease, NameRegistry } from "./names/registry.ts";
-import type { RelayObserver } from "./observer.ts";
+import type { ListenerName, RelayObserver } from "./observer.ts";
 import type { RelayTracer } from "./trace/tracer.ts";
-import { plainAddress, TrustedProxies } from "./public/forwarded.ts";
+import { TrustedProxies } from "./public/forwarded.ts";
 import { HttpDoor } from "./public/http-door.ts";
 import type { PublicContext } from "./public/public-context.ts";
-import { certificateIdentity, TlsContexts } from "./tls/contexts.ts";
+import { TlsContexts, type TlsServerOptions } from "./tls/contexts.ts";
+import { type SecureGuest, TlsGate } from "./tls/gate.ts";
 import { TcpPorts } from "./public/tcp-ports.ts";
 
 /** What the relay is put together from. */
@@ -36,6 +39,7 @@ export interface RelayParts {
 export interface Relay {
   /** Where it listens, as bound. */
   readonly control: Endpoint;
+  readonly data: Endpoint | undefined;
   readonly http: Endpoint | undefined;
   readonly https: Endpoint | undefined;
   readonly admin: Endpoint | undefined;
@@ -58,6 +62,13 @@ export interface RelayCounts {
   /** Those of the link, with idle ones. */
   readonly streams: number;
   readonly publicConnections: number;
+}
+
+/** The keys of a listener that say how it speaks TLS. */
+interface TlsKeys {
+  readonly tls_cert: readonly string[];
+  readonly tls_key: readonly string[];
+  readonly client_ca?: string | undefined;
 }
 
 /** A client may end its side and still wait for its answer. */
@@ -85,7 +96,9 @@ export async function startRelay(parts: RelayParts): Promise<Relay> {
 class RelayServer implements Relay {
   readonly #parts: RelayParts;
   readonly #dispatch: LocalDispatch;
+  readonly #trusted: TrustedProxies;
   readonly #clients: ClientDoor;
+  readonly #data: DataDoor;
   readonly #desk: ShareDesk;
   readonly #http: HttpDoor;
   readonly #ports: TcpPorts;
@@ -94,10 +107,12 @@ class RelayServer implements Relay {
   readonly #timers: NodeJS.Timeout[] = [];
   #stopListening = () => {};
   #control: Endpoint = { host: "", port: 0 };
+  #dataAddress: Endpoint | undefined;
   #httpAddress: Endpoint | undefined;
   #httpsAddress: Endpoint | undefined;
   #admin: AdminServer | undefined;
   readonly #tls: TlsContexts[] = [];
+  readonly #entrances: (Entrance | TlsGate)[] = [];
   #state: "starting" | "running" | "draining" | "stopped" = "starting";
 
   constructor(parts: RelayParts) {
@@ -105,6 +120,7 @@ class RelayServer implements Relay {
     const { config, authoriser, registry, limits, observer, tracer } = parts;
     this.#dispatch = new LocalDispatch(registry, config.names.hold * 1000);
     const { domains } = config;
+    this.#trusted = new TrustedProxies(config.trusted_proxies);
     const context: PublicContext = {
       config,
       authoriser,
@@ -112,12 +128,12 @@ class RelayServer implements Relay {
       observer,
       tracer,
       dispatch: this.#dispatch,
-      trusted: new TrustedProxies(config.trusted_proxies),
+      trusted: this.#trusted,
       domains: domains.map((domain) => `.${domain}`),
       offlinePages: { of: (address) => this.#desk.offlinePages.of(address) },
     };
     this.#http = new HttpDoor(context);
-    this.#ports = new TcpPorts(context);
+    this.#ports = new TcpPorts(context, this.#entrance("tcp", config.tcp));
     this.#desk = new ShareDesk({
       config,
       authoriser,
@@ -127,26 +143,29 @@ class RelayServer implements Relay {
       ports: this.#ports,
       addressesOf: (lease) => this.#addressesOf(lease, domains),
     });
-    const budget = new WindowBudget(WINDOW_BUDGET);
-    this.#clients = new ClientDoor(
-      { config, authoriser, limits, budget, observer },
-      {
-        entered: (session) => observer.clientConnected(session.id, session.identity, session.source),
-        message: (session, message) => {
-          if (message.type === "share")
-            void this.#desk.share(session, message, () => session.links.length > 0);
-          else if (message.type === "unshare") this.#desk.unshare(session, message.share);
-        },
-        left: (session, end) => {
-          this.#desk.left(session);
-          observer.clientDisconnected(session.id, end.message);
-        },
+    const door = { config, authoriser, limits, budget: new WindowBudget(WINDOW_BUDGET), observer };
+    this.#data = new DataDoor(door);
+    this.#clients = new ClientDoor(door, {
+      dataListener: () => this.#dataAddress && { tickets: this.#data, port: this.#dataAddress.port },
+      entered: (session) => observer.clientConnected(session.id, session.identity, session.source),
+      message: (session, message) => {
+        if (message.type === "share") void this.#desk.share(session, message, () => session.links.length > 0);
+        else if (message.type === "unshare") this.#desk.unshare(session, message.share);
+        else if (message.type === "undialled") this.#data.unwanted(session, message.key);
       },
-    );
+      left: (session, end) => {
+        this.#desk.left(session);
+        observer.clientDisconnected(session.id, end.message);
+      },
+    });
   }
 
   get control(): Endpoint {
     return this.#control;
+  }
+
+  get data(): Endpoint | undefined {
+    return this.#dataAddress;
   }
 
   get http(): Endpoint | undefined {
@@ -181,24 +200,36 @@ class RelayServer implements Relay {
     const { config } = this.#parts;
     // The first to open and the last to close: whoever asks is told that it starts, and that it drains.
     await this.#openAdmin();
-    this.#control = await this.#listenForClients();
-    const { public_http, public_https } = config;
-    if (public_http.address !== "off")
+    const { control, data, public_http, public_https } = config;
+    this.#control = await this.#listenForClients("control", control, (socket, peer) =>
+      this.#clients.accept(socket, peer),
+    );
+    if (data.address !== "off") {
+      // Clients speak to both as they speak to the first: what is asked for on control is asked for here, unless this has its own.
+      const tls = data.tls_cert.length > 0 ? data : control;
+      const { tls_cert, tls_key, client_ca } = tls;
+      this.#dataAddress = await this.#listenForClients(
+        "data",
+        { ...data, tls_cert, tls_key, client_ca },
+        (socket, peer) => this.#data.accept(socket, peer),
+      );
+    }
+    if (public_http.address !== "off") {
+      const entrance = this.#entrance("http", public_http);
       this.#httpAddress = await this.#listen(public_http.address, createServer(PUBLIC_SOCKETS), (socket) =>
-        this.#http.accept(socket, false),
+        entrance.accept(socket, (guest) => this.#http.accept(guest, false)),
       );
+    }
     if (public_https.address !== "off") {
-      const contexts = await this.#contexts("public_https", public_https);
-      const server = contexts.createServer(
-        {
-          handshakeTimeoutMs: config.limits.handshake_timeout * 1000,
-          allowHalfOpen: true,
-          alpn: ["http/1.1"],
-        },
-        (socket) => this.#http.accept(socket, true),
+      const gate = await this.#gate(
+        "public_https",
+        public_https,
+        { allowHalfOpen: true, alpn: ["http/1.1"] },
+        (guest) => this.#http.accept(guest, true),
       );
+      const entrance = this.#entrance("https", public_https);
       this.#httpsAddress = await this.#listen(public_https.address, createServer(PUBLIC_SOCKETS), (socket) =>
-        server.emit("connection", socket),
+        entrance.accept(socket, (guest) => gate.enter(guest)),
       );
     }
     this.#every(SWEEP_MS, () => {
@@ -206,6 +237,7 @@ class RelayServer implements Relay {
       this.#http.sweep(now);
       this.#ports.sweep(now);
       this.#desk.sweep(now);
+      this.#data.sweep(now);
     });
     this.#every(config.heartbeat_interval * 1000, () => {
       for (const session of this.#clients.sessions) void this.#desk.renew(session);
@@ -233,7 +265,9 @@ class RelayServer implements Relay {
     for (const timer of this.#timers) clearInterval(timer);
     this.#stopListening();
     for (const contexts of this.#tls) contexts.close();
+    for (const entrance of this.#entrances) entrance.close();
     this.#clients.close();
+    this.#data.close();
     this.#desk.close();
     await this.#admin?.close();
     await this.#parts.onStopped?.();
@@ -259,32 +293,56 @@ class RelayServer implements Relay {
     this.#timers.push(setInterval(work, ms));
   }
 
-  /** The control listener: in clear, or by TLS, with certificates of clients where they are asked for. */
-  async #listenForClients(): Promise<Endpoint> {
-    const { control, limits } = this.#parts.config;
+  /** A listener for clients: in clear, or by TLS, with certificates of clients where they are asked for. */
+  async #listenForClients(
+    name: "control" | "data",
+    listener: RelayConfig["control"],
+    accept: (socket: Socket, peer: ClientPeer) => void,
+  ): Promise<Endpoint> {
+    const entrance = this.#entrance(name, listener);
     const sockets = createServer({ noDelay: true });
-    if (control.tls_cert.length === 0)
-      return this.#listen(control.address, sockets, (socket) =>
-        this.#clients.accept(socket, { source: plainAddress(socket.remoteAddress) }),
+    if (listener.tls_cert.length === 0)
+      return this.#listen(listener.address, sockets, (socket) =>
+        entrance.accept(socket, ({ source, slot }) => accept(socket, { source: source.host, slot })),
       );
-    const contexts = await this.#contexts("control", control);
-    const server = contexts.createServer({ handshakeTimeoutMs: limits.handshake_timeout * 1000 }, (socket) =>
-      this.#clients.accept(socket, {
-        source: plainAddress(socket.remoteAddress),
-        certificate: certificateIdentity(socket),
-      }),
+    const gate = await this.#gate(name, listener, {}, ({ socket, source, slot, certificate }) =>
+      accept(socket, { source: source.host, slot, certificate }),
     );
-    return this.#listen(control.address, sockets, (socket) => server.emit("connection", socket));
+    return this.#listen(listener.address, sockets, (socket) =>
+      entrance.accept(socket, (guest) => gate.enter(guest)),
+    );
   }
 
-  async #contexts(
-    listener: string,
-    files: {
-      readonly tls_cert: readonly string[];
-      readonly tls_key: readonly string[];
-      readonly client_ca?: string | undefined;
-    },
-  ): Promise<TlsContexts> {
+  #entrance(name: ListenerName, listener: Pick<RelayConfig["tcp"], "proxy_protocol">): Entrance {
+    const { config, limits, observer } = this.#parts;
+    const forClients = name === "control" || name === "data";
+    const entrance = new Entrance({
+      listener: name,
+      proxyProtocol: listener.proxy_protocol,
+      trusted: this.#trusted,
+      headerMs: (forClients ? config.limits.handshake_timeout : config.limits.head_timeout) * 1000,
+      maxWaiting: forClients ? config.limits.max_handshakes : config.limits.max_connections,
+      admit: (source) => (forClients ? limits.handshake(source) : limits.connection(source)),
+      observer,
+    });
+    this.#entrances.push(entrance);
+    return entrance;
+  }
+
+  async #gate(
+    name: string,
+    files: TlsKeys,
+    options: Omit<TlsServerOptions, "handshakeTimeoutMs">,
+    arrived: (guest: SecureGuest) => void,
+  ): Promise<TlsGate> {
+    const contexts = await this.#contexts(name, files);
+    const handshakeTimeoutMs = this.#parts.config.limits.handshake_timeout * 1000;
+    const gate = new TlsGate(contexts, { handshakeTimeoutMs, ...options }, arrived);
+    this.#entrances.push(gate);
+    return gate;
+  }
+
+  async #contexts(listener: string, files: TlsKeys): Promise<TlsContexts> {
     const { observer } = this.#parts;
     const contexts = await TlsContexts.open(
       { certificates: files.tls_cert, keys: files.tls_key, clientCa: files.client_ca },

@@ -62,6 +62,10 @@ export interface TestRelay extends Relay, AsyncDisposable {
   /** Requests and connections that have ended. */
   readonly ended: ServedEnd[];
   readonly problems: string[];
+  /** Connections that were not let in, one line each. */
+  readonly refusals: string[];
+  /** The sources of clients that came in. */
+  readonly connected: string[];
 }
 
 /** A relay in this process on loopback, with names under `localhost`. @param settings keys of its configuration. */
@@ -78,8 +82,13 @@ export async function startTestRelay(settings: Record<string, unknown> = {}): Pr
   });
   const authoriser = new TestAuthoriser();
   const ended: ServedEnd[] = [];
+  const refusals: string[] = [];
+  const connected: string[] = [];
   const problems: string[] = [];
   const observer = observing({
+    clientConnected: (_client, _identity, source) => connected.push(source),
+    connectionRefused: (listener, source, why) =>
+      refusals.push(`${listener} ${source}: ${Object.values(why).join()}`),
     requestEnded: (end) => ended.push(end),
     problem: (what, error) => problems.push(`${what}: ${error.message}`),
   });
@@ -88,6 +97,8 @@ export async function startTestRelay(settings: Record<string, unknown> = {}): Pr
     authoriser,
     ended,
     problems,
+    refusals,
+    connected,
     [Symbol.asyncDispose]: async () => {
       await relay.stop(0);
       authoriser.close();

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Line } from "../peers/line.ts";
 import {
   raw,
   startLocalHttp,
@@ -14,65 +15,6 @@ import {
   type TestRelay,
   until,
 } from "../peers/relay.ts";
-
-/** A connection between client and relay that can be cut, made deaf or slow. */
-class Line implements AsyncDisposable {
-  readonly #server = createServer();
-  readonly #pairs = new Set<readonly [Socket, Socket]>();
-  /** One-way, in milliseconds. */
-  delayMs = 0;
-  /** Accepts, and passes nothing on. */
-  deaf = false;
-  refusing = false;
-
-  static async to(port: number): Promise<Line> {
-    const line = new Line();
-    line.#server.on("connection", (near: Socket) => {
-      if (line.refusing) return void near.destroy();
-      const far = connect({ port, host: "127.0.0.1" });
-      const pair = [near, far] as const;
-      line.#pairs.add(pair);
-      line.#join(near, far);
-      line.#join(far, near);
-    });
-    line.#server.listen(0, "127.0.0.1");
-    await once(line.#server, "listening");
-    return line;
-  }
-
-  get address(): { control: { host: string; port: number } } {
-    return { control: { host: "127.0.0.1", port: (this.#server.address() as AddressInfo).port } };
-  }
-
-  get connections(): number {
-    return this.#pairs.size;
-  }
-
-  cut(): void {
-    for (const [near, far] of this.#pairs) {
-      near.destroy();
-      far.destroy();
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.cut();
-    this.#server.close();
-  }
-
-  #join(from: Socket, to: Socket): void {
-    from.on("error", () => {});
-    from.on("data", (chunk: Buffer) => {
-      if (this.deaf) return;
-      if (this.delayMs === 0) to.write(chunk);
-      else setTimeout(() => to.write(chunk), this.delayMs);
-    });
-    from.on("close", () => {
-      to.destroy();
-      for (const pair of this.#pairs) if (pair.includes(from)) this.#pairs.delete(pair);
-    });
-  }
-}
 
 function get(relay: TestRelay, name: string, path = "/"): Promise<string> {
   return raw(

@@ -178,7 +178,7 @@ function chunkSize(line: string): number {
   return parseInt(digits, 16);
 }
 
-/** RFC 9110 §6.5.1: fields that say where a message goes or ends have no place after it. */
+/** RFC 9110 §6.5.1: fields that say where a message goes, comes from or ends have no place after it. */
 const NOT_IN_TRAILERS = new Set([
   "content-length",
   "transfer-encoding",
@@ -186,12 +186,16 @@ const NOT_IN_TRAILERS = new Set([
   "connection",
   "upgrade",
   "trailer",
+  "forwarded",
+  "x-real-ip",
 ]);
 
 function trailer(line: string): { name: string; value: string } {
   try {
     const field = parseHeader(line);
-    if (!NOT_IN_TRAILERS.has(field.name.toLowerCase())) return field;
+    const name = field.name.toLowerCase().replaceAll("_", "-");
+    // Some servers put trailers among the headers, where these would be taken for a proxy's word.
+    if (!NOT_IN_TRAILERS.has(name) && !name.startsWith("x-forwarded-")) return field;
   } catch (error) {
     if (!(error instanceof HttpHeadError)) throw error;
     throw new HttpBodyError("trailer", `a trailer can't be read: ${error.message}`);

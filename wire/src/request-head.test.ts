@@ -179,6 +179,17 @@ test("an upgrade counts only where the connection names it", () => {
   const upgrade = (headers: string) => read(`GET / HTTP/1.1\r\n${HOST}${headers}\r\n`)?.request.upgrade;
   assert.equal(upgrade("Upgrade: websocket\r\nConnection: keep-alive, Upgrade\r\n"), "websocket");
   assert.equal(upgrade("Upgrade: websocket\r\n"), undefined);
+  assert.equal(upgrade("Upgrade: a/1\r\nUpgrade: b\r\nConnection: upgrade\r\n"), "a/1, b");
+});
+
+test("an upgrade to HTTP/2 is passed over, however it is written and whatever stands beside it", () => {
+  const upgrade = (value: string) =>
+    read(`GET / HTTP/1.1\r\n${HOST}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: ${value}\r\n\r\n`)?.request
+      .upgrade;
+  for (const value of ["h2c", "H2C", "h2", "HTTP/2.0", " h2c ,h2c", "h2c\r\nUpgrade: H2C", ","])
+    assert.equal(upgrade(value), undefined, value);
+  for (const value of ["websocket, h2c", "h2c,websocket", "h2c\r\nUpgrade: websocket"])
+    assert.equal(upgrade(value), "websocket", value);
 });
 
 test("any split of the bytes reads the same", () => {

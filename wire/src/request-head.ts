@@ -18,7 +18,7 @@ export interface PublicRequest {
   readonly framing: BodyFraming;
   /** The connection serves another request after this one, as far as the client is concerned (RFC 9112 §9.3). */
   readonly keepAlive: boolean;
-  /** The protocol that the client would rather speak, e.g. "websocket". */
+  /** The protocols that the client would rather speak, e.g. "websocket"; never HTTP/2 in clear. */
   readonly upgrade: string | undefined;
 }
 
@@ -75,8 +75,26 @@ function publicRequest(head: RequestHead): PublicRequest {
     hostname: hostnameOf(host),
     framing: requestFraming(head),
     keepAlive: minorVersion === 1 ? !options.has("close") : options.has("keep-alive"),
-    upgrade: minorVersion === 1 && options.has("upgrade") ? headerValue(headers, "upgrade") : undefined,
+    upgrade: minorVersion === 1 && options.has("upgrade") ? upgradeOf(headers) : undefined,
   };
+}
+
+/**
+ * What may be changed to (RFC 9110 §7.8, which lets a server pass any over). Not HTTP/2: what its requests say would be seen by the
+ * one that speaks it alone, past everyone who routes, checks or counts requests.
+ */
+function upgradeOf(headers: HttpHeaders): string | undefined {
+  const wanted = protocolsIn(headers).filter((protocol) => !/^h2c?$|^http\//i.test(protocol));
+  return wanted.length === 0 ? undefined : wanted.join(", ");
+}
+
+/** The protocols of all Upgrade headers, as written. */
+export function protocolsIn(headers: HttpHeaders): string[] {
+  return headers
+    .filter(({ name }) => name.length === 7 && name.toLowerCase() === "upgrade")
+    .flatMap(({ value }) => value.split(","))
+    .map((protocol) => protocol.trim())
+    .filter((protocol) => protocol !== "");
 }
 
 /** RFC 9110 §7.2: a name or an IPv4 address, or an IPv6 address in brackets, and perhaps a port. */

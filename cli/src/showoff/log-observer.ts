@@ -1,6 +1,12 @@
 import type { LogFields, Logger } from "@sockeye/engine/observe/log";
 import { type PublicAddress, shownAddress } from "@sockeye/relay/names/registry";
-import type { CertificateInForce, RelayObserver, ServedEnd } from "@sockeye/relay/observer";
+import type {
+  CertificateInForce,
+  ConnectionRefusal,
+  ListenerName,
+  RelayObserver,
+  ServedEnd,
+} from "@sockeye/relay/observer";
 
 /**
  * What the relay tells of itself, as log records. `client` is a session, `identity` whose it is, `source` an address, `share`
@@ -27,6 +33,10 @@ export class LogObserver implements RelayObserver {
     this.#clients.delete(client);
     const duration_ms = known && Math.round(performance.now() - known.at);
     this.#logger.info({ client, identity: known?.identity, reason, duration_ms }, "a client has gone");
+  }
+
+  connectionRefused(listener: ListenerName, source: string, why: ConnectionRefusal): void {
+    this.#logger.sparingly("warn", { listener, source, ...why }, "a connection was refused");
   }
 
   clientRefused(source: string, code: string): void {

@@ -41,7 +41,10 @@ export interface ShareClientOptions {
   readonly tls?: ConnectionOptions | undefined;
   /** Connections side by side; one carries everything, more help where one TCP connection is the limit. Default 1. */
   readonly links?: number | undefined;
-  /** One connection for each stream, where something between forbids long-lived ones. */
+  /**
+   * One connection for each stream, on the relay's data listener, where streams that share one hold each other up or something
+   * between forbids long-lived ones. Where the relay has no such listener, or it can't be reached, they share the first.
+   */
   readonly apart?: boolean | undefined;
   /** Ask the relay to tell of each request. */
   readonly watch?: boolean | undefined;

@@ -11,6 +11,7 @@ import {
 } from "@sockeye/link/messages";
 import type { WindowBudget } from "@sockeye/wire/mux";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
+import { ApartStreams } from "./apart.ts";
 import type { Share, ShareClientOptions } from "./client.ts";
 
 /** How long the relay has to take a connection and welcome us. */
@@ -43,6 +44,8 @@ export class Session {
   readonly #hooks: SessionHooks;
   readonly #first: LinkConnection;
   readonly #further = new Set<LinkConnection>();
+  /** Where each stream has a connection of its own, and the relay a listener for them. */
+  #apart: ApartStreams | undefined;
   readonly #startedAt = performance.now();
   readonly #deadline: NodeJS.Timeout;
   #rejoin: NodeJS.Timeout | undefined;
@@ -93,7 +96,7 @@ export class Session {
   }
 
   #greet(link: LinkConnection, join?: string): void {
-    const { token, watch } = this.#options;
+    const { token, watch, apart } = this.#options;
     link.sendControl(
       encodeMessage({
         type: "hello",
@@ -102,6 +105,7 @@ export class Session {
         token,
         watch,
         join,
+        apart,
       }),
     );
   }
@@ -124,9 +128,10 @@ export class Session {
     });
   }
 
-  #dial(): Socket {
+  /** @param port another one than that of the control listener. */
+  #dial(port?: number): Socket {
     const { relay, tls } = this.#options;
-    const address = { host: relay.host, port: relay.port };
+    const address = { host: relay.host, port: port ?? relay.port };
     if (tls === undefined) return connectTcp({ ...address, noDelay: true });
     const socket = connectTls({ servername: relay.host, ...tls, ...address });
     socket.setNoDelay(true);
@@ -136,7 +141,7 @@ export class Session {
   #onMessage(message: RelayMessage): void {
     switch (message.type) {
       case "welcome": {
-        this.#onWelcome(message.join, message.maxLinks);
+        this.#onWelcome(message);
         return;
       }
       case "refused":
@@ -147,13 +152,25 @@ export class Session {
         this.#hooks.moving();
         return;
       }
+      case "dial":
+        this.#apart?.wanted(message.key);
+        return;
       default:
         this.#hooks.message(message);
     }
   }
 
-  #onWelcome(join: string, maxLinks: number): void {
+  #onWelcome({ join, maxLinks, dataPort }: Extract<RelayMessage, { type: "welcome" }>): void {
     if (this.#state !== "greeting") return;
+    const { apart, heartbeat } = this.#options;
+    if (apart === true && dataPort !== undefined)
+      this.#apart = new ApartStreams({
+        budget: this.#hooks.budget,
+        heartbeat,
+        dial: () => this.#dial(dataPort),
+        opened: (stream, header) => this.#hooks.opened(stream, header),
+        say: (message) => this.#send(message),
+      });
     clearTimeout(this.#deadline);
     this.#state = "welcome";
     this.#hooks.welcomed();
@@ -183,6 +200,7 @@ export class Session {
     clearTimeout(this.#deadline);
     clearTimeout(this.#rejoin);
     for (const link of [...this.#further]) link.close();
+    this.#apart?.close();
     this.#hooks.ended(this.#refusal ?? { code: undefined, message: end.message });
   }
 }

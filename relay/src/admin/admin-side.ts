@@ -99,6 +99,7 @@ function metricsOf(metrics: RelayMetrics): Partial<RelayObserver> {
   return {
     clientConnected: (client, identity) => metrics.clientConnected(client, identity),
     clientDisconnected: (client) => metrics.clientDisconnected(client),
+    connectionRefused: (_listener, _source, why) => metrics.connectionRefused(why),
     clientRefused: (source, code) => metrics.clientRefused(source, code),
     requestEnded: (end) => metrics.requestEnded(end),
   };

@@ -18,6 +18,8 @@ test("what is there now, what was served, how long it took and what went wrong a
   metrics.requestEnded({ ...served, identity: undefined, error: "unknown-name" });
   metrics.requestEnded({ ...served, identity: undefined, error: "limit", limit: "limits.max_tunnels" });
   metrics.clientRefused("192.0.2.1", "revoked");
+  metrics.connectionRefused({ limit: "limits.max_connections" });
+  metrics.connectionRefused({ header: "it is no trusted proxy" });
   const expected: [series: string, value: number][] = [
     ["showoff_clients", 2],
     ["showoff_pending_tunnels", 3],
@@ -29,6 +31,7 @@ test("what is there now, what was served, how long it took and what went wrong a
     ['showoff_errors_total{kind="lost"}', 1],
     ['showoff_errors_total{kind="unknown-name"}', 1],
     ['showoff_limit_refusals_total{limit="limits.max_tunnels"}', 1],
+    ['showoff_limit_refusals_total{limit="limits.max_connections"}', 1],
     ["showoff_tunnel_duration_seconds_count", 4],
     ['showoff_tunnel_duration_seconds_bucket{le="0.01"}', 0],
     ['showoff_tunnel_duration_seconds_bucket{le="0.025"}', 4],

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { ConnectionRefusal } from "../observer.ts";
 
 /** Upper bounds in seconds: an answer from the next room to a stream of an hour. */
 const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600];
@@ -79,6 +80,11 @@ export class RelayMetrics {
   /** @param code of a closed list. */
   clientRefused(_source: string, code: string): void {
     add(this.#refusedClients, code);
+  }
+
+  /** Where it was a limit's doing, it counts as that limit's. */
+  connectionRefused(why: ConnectionRefusal): void {
+    if ("limit" in why) add(this.#limits, why.limit);
   }
 
   requestEnded({ identity, ms, bytesIn, bytesOut, error, limit }: Served): void {

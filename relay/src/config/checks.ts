@@ -30,7 +30,10 @@ export function contradictionsIn(config: RelayConfig): Contradiction[] {
 export function doubtsAbout(config: RelayConfig): Contradiction[] {
   const doubts: Contradiction[] = [];
   for (const name of ["control", "data"] as const) {
-    if (config[name].tls_cert.length > 0 || isLoopback(config[name].address)) continue;
+    const { address } = config[name];
+    // Without certificates of its own the data listener has those of control.
+    const secure = [config[name], config.control].some(({ tls_cert }) => tls_cert.length > 0);
+    if (secure || address === "off" || isLoopback(address)) continue;
     const what = name === "control" ? "tokens" : "tunnels";
     const message = `${name}: ${what} cross the network in clear without tls_cert and tls_key`;
     doubts.push({ paths: [[name, "address"]], message });

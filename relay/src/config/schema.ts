@@ -38,17 +38,13 @@ const tlsFiles = {
   tls_key: paths.default([]).meta(help("PEM files of their keys, in the same order")),
 };
 
-const clientListener = (port: number, what: string) =>
-  z
-    .strictObject({
-      address: listenAddress.default(`0.0.0.0:${port}`).meta(help(`where clients ${what}, as HOST:PORT`)),
-      ...tlsFiles,
-      client_ca: path
-        .optional()
-        .meta(help("PEM file of the authorities of client certificates, which are then required")),
-      proxy_protocol: proxyProtocol,
-    })
-    .prefault({});
+const forClients = {
+  ...tlsFiles,
+  client_ca: path
+    .optional()
+    .meta(help("PEM file of the authorities of client certificates, which are then required")),
+  proxy_protocol: proxyProtocol,
+};
 
 const jwt = z
   .strictObject({
@@ -161,8 +157,20 @@ export const relaySchema = z.strictObject({
   domains: hostNames
     .default([])
     .meta(help("domains under which names are published, such as relay.example.com")),
-  control: clientListener(7000, "register"),
-  data: clientListener(7001, "carry tunnels"),
+  control: z
+    .strictObject({
+      address: listenAddress.default("0.0.0.0:7000").meta(help("where clients register, as HOST:PORT")),
+      ...forClients,
+    })
+    .prefault({}),
+  data: z
+    .strictObject({
+      address: listenAddressOrOff
+        .default("0.0.0.0:7001")
+        .meta(help("where clients carry tunnels on connections of their own, as HOST:PORT or off")),
+      ...forClients,
+    })
+    .prefault({}),
   public_http: z
     .strictObject({
       address: listenAddressOrOff

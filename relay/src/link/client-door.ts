@@ -16,7 +16,7 @@ import { HEARTBEATS_MISSED } from "../config/checks.ts";
 import type { RelayLimits, Slot } from "../limits/limits.ts";
 import { randomId } from "../names/id.ts";
 import type { RelayObserver } from "../observer.ts";
-import { ClientSession } from "./client-session.ts";
+import { ClientSession, type TicketOffice } from "./client-session.ts";
 
 /** Connections that one client may have side by side. */
 const MAX_LINKS = 8;
@@ -29,11 +29,19 @@ export interface DoorContext {
   readonly observer: RelayObserver;
 }
 
+/** The data listener, for clients that carry each stream on a connection of its own. */
+export interface DataListener {
+  readonly tickets: TicketOffice;
+  readonly port: number;
+}
+
 /** What the door tells of those whom it let in. */
 export interface DoorKeeper {
   entered(session: ClientSession): void;
   /** What a client says after it was welcomed. */
   message(session: ClientSession, message: ClientMessage): void;
+  /** Where the relay has no data listener, every client's streams share its connections. */
+  dataListener(): DataListener | undefined;
   /** Its last connection has ended, or its first one. */
   left(session: ClientSession, end: LinkEnd): void;
 }
@@ -58,21 +66,13 @@ export class ClientDoor {
     return this.#sessions.values();
   }
 
-  /** Takes a connection over. @param peer its source, and whom its certificate names. */
-  accept(socket: Socket, peer: { readonly source: string; readonly certificate?: string | undefined }): void {
-    const admission = this.#context.limits.handshake(peer.source);
-    if ("refusal" in admission) {
-      socket.on("error", () => {});
-      socket.destroy();
-      this.#context.observer.clientRefused(peer.source, "limit");
-      return;
-    }
+  /** Takes a connection over. */
+  accept(socket: Socket, peer: ClientPeer): void {
     const greeting = new Greeting(this.#context, this.#heartbeat, {
       socket,
-      slot: admission.slot,
       ...peer,
       draining: () => this.#draining,
-      enter: (hello, grant, link) => this.#enter(hello, grant, { link, source: peer.source }),
+      enter: (hello, grant, link) => this.#enter(hello, grant, { link, ...peer }),
       over: () => this.#greeting.delete(greeting),
     });
     this.#greeting.add(greeting);
@@ -89,19 +89,22 @@ export class ClientDoor {
     for (const session of [...this.sessions]) session.close("the relay has stopped");
   }
 
-  #enter(hello: Hello, grant: Grant, from: { link: LinkConnection; source: string }): Entered | RefusalCode {
-    const { link, source } = from;
+  #enter(hello: Hello, grant: Grant, from: ClientPeer & { link: LinkConnection }): Entered | RefusalCode {
+    const { link, source, certificate } = from;
     if (hello.join !== undefined) return this.#join(hello.join, grant, link);
     const id = randomId();
     const admission = this.#context.limits.client(grant.identity, { client: id, ...grant.limits });
     if ("refusal" in admission) return "limit";
+    const data = this.#keeper.dataListener();
     const session = new ClientSession(link, {
       id,
       joinSecret: randomId(),
       instance: hello.instance,
       source,
       grant,
+      certificate,
       watching: hello.watch ?? false,
+      tickets: hello.apart === true ? data?.tickets : undefined,
     });
     this.#sessions.set(session.id, session);
     link.sendControl(
@@ -110,6 +113,7 @@ export class ClientDoor {
         version: LINK_VERSION,
         join: session.joinSecret,
         maxLinks: MAX_LINKS,
+        dataPort: data?.port,
       }),
     );
     this.#keeper.entered(session);
@@ -141,11 +145,15 @@ interface Entered {
   ended(end: LinkEnd): void;
 }
 
-interface Newcomer {
-  readonly socket: Socket;
+/** Who made a connection: its source, whom its certificate names, and its place among those that are not known yet. */
+export interface ClientPeer {
   readonly source: string;
   readonly certificate?: string | undefined;
   readonly slot: Slot;
+}
+
+interface Newcomer extends ClientPeer {
+  readonly socket: Socket;
   draining(): boolean;
   enter(hello: Hello, grant: Grant, link: LinkConnection): Entered | RefusalCode;
   over(): void;

@@ -24,9 +24,17 @@ export class ClientSession {
   /** Further connections show it to join. */
   readonly joinSecret: string;
   readonly source: string;
+  /** Whom the certificate names that its first connection showed. */
+  readonly certificate: string | undefined;
   grant: Grant;
+  /** Numbers of shares that were asked for and have no answer yet. */
+  readonly asking = new Set<number>();
   readonly #watching: boolean;
   readonly #links: LinkConnection[];
+  /** Where its streams get connections of their own, for a client that wants that. */
+  readonly #tickets: TicketOffice | undefined;
+  /** Connections that carry one stream each. */
+  readonly #apart = new Set<LinkConnection>();
   readonly #shares = new Map<number, PublishedShare>();
   #seen: RequestSeen[] = [];
   #more = 0;
@@ -39,7 +47,9 @@ export class ClientSession {
     this.instance = about.instance;
     this.joinSecret = about.joinSecret;
     this.source = about.source;
+    this.certificate = about.certificate;
     this.grant = about.grant;
+    this.#tickets = about.tickets;
     this.#watching = about.watching;
   }
 
@@ -52,7 +62,7 @@ export class ClientSession {
   }
 
   get streams(): number {
-    return this.#links.reduce((sum, link) => sum + link.streams, 0);
+    return this.#links.reduce((sum, link) => sum + link.streams, 0) + this.#apart.size;
   }
 
   join(link: LinkConnection): void {
@@ -80,12 +90,32 @@ export class ClientSession {
     share.idle.close();
   }
 
+  /** One of its connections can carry one stream more. */
+  get canOpen(): boolean {
+    return this.#links.some((link) => link.canOpen);
+  }
+
   /** @returns undefined where none of its connections can carry one more. */
   open(header: Buffer, receiver: StreamReceiver): TunnelStream | undefined {
+    if (this.#tickets === undefined) return this.openTogether(header, receiver);
+    return this.#links.length === 0 ? undefined : this.#tickets.issue(this, header, receiver);
+  }
+
+  /** A stream beside others on a connection, whatever the client wants. @returns as `open`. */
+  openTogether(header: Buffer, receiver: StreamReceiver): TunnelStream | undefined {
     let best: LinkConnection | undefined;
     for (const link of this.#links)
       if (link.canOpen && (best === undefined || link.streams < best.streams)) best = link;
     return best?.open(header, receiver);
+  }
+
+  /** A connection that carries one stream of it, and ends with it. */
+  carriesApart(link: LinkConnection): void {
+    this.#apart.add(link);
+  }
+
+  noLongerCarries(link: LinkConnection): void {
+    this.#apart.delete(link);
   }
 
   tell(request: RequestSeen): void {
@@ -102,7 +132,8 @@ export class ClientSession {
 
   close(reason: string): void {
     clearTimeout(this.#telling);
-    for (const link of [...this.#links]) link.close(reason);
+    for (const link of [...this.#links, ...this.#apart]) link.close(reason);
+    this.#tickets?.left(this);
   }
 }
 
@@ -113,6 +144,18 @@ export interface ClientAbout {
   readonly source: string;
   readonly grant: Grant;
   readonly watching: boolean;
+  readonly certificate: string | undefined;
+  readonly tickets: TicketOffice | undefined;
+}
+
+/** Where streams wait for a connection of their own. */
+export interface TicketOffice {
+  /** Asks the client to come for a stream. */
+  issue(session: ClientSession, header: Buffer, receiver: StreamReceiver): TunnelStream;
+  /** The client does not come for this one. */
+  unwanted(session: ClientSession, key: string): void;
+  /** The client has gone. */
+  left(session: ClientSession): void;
 }
 
 export interface ShareAbout {

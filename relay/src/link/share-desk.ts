@@ -52,9 +52,10 @@ export class ShareDesk {
   /** @param here false once the client has gone; a lease that comes later is given back. */
   async share(session: ClientSession, request: ShareRequest, here: () => boolean): Promise<void> {
     const { registry, ports } = this.#context;
+    const isTaken = session.shares.has(request.share) || session.asking.has(request.share);
+    session.asking.add(request.share);
     try {
-      if (session.shares.has(request.share))
-        throw new NameError("invalid", "this share is published already");
+      if (isTaken) throw new NameError("invalid", "this share is published already");
       const lease = await registry.claim(this.#claim(session, request));
       if (!here()) {
         await registry.release(lease);
@@ -84,6 +85,8 @@ export class ShareDesk {
         code: known ? codeOf(error.code) : "unavailable",
         message: known ? error.message : `the relay can't publish this: ${(error as Error).message}`,
       });
+    } finally {
+      if (!isTaken) session.asking.delete(request.share);
     }
   }
 

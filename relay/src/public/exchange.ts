@@ -3,7 +3,7 @@ import { keepGiven } from "@sockeye/wire/given-memory";
 import { HeadReader, headerValue, HttpHeadError, type ResponseHead } from "@sockeye/wire/http-head";
 import type { ResetReason } from "@sockeye/wire/mux-frames";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
-import type { PublicRequest } from "@sockeye/wire/request-head";
+import { protocolsIn, type PublicRequest } from "@sockeye/wire/request-head";
 import { keepAliveSeconds, responseFraming, serverKeepsAlive } from "@sockeye/wire/response-head";
 import type { Verdict } from "../auth/authoriser.ts";
 import type { Found, Route } from "../dispatch/dispatch.ts";
@@ -37,6 +37,8 @@ export interface ExchangeHost {
 const MAX_REPLAY_BYTES = 65_536;
 /** How often a request is sent again, after the first time. */
 const MAX_RETRIES = 2;
+/** Interim answers before the final one; each is passed on, whether or not its reader keeps up. */
+const MAX_INTERIM = 16;
 /** Of an answer's head. */
 const MAX_RESPONSE_HEAD_BYTES = 65_536;
 
@@ -63,6 +65,7 @@ export class Exchange implements StreamReceiver {
   #openedAt = 0;
   #reused = false;
   #retries = 0;
+  #interim = 0;
   /** What was sent of the body; undefined once it can't be sent again. */
   #replay: Buffer[] | undefined = [];
   #replayBytes = 0;
@@ -397,6 +400,8 @@ export class Exchange implements StreamReceiver {
         this.#onHead(head, rest);
         return;
       }
+      if (++this.#interim > MAX_INTERIM)
+        throw new HttpHeadError("too-large", `there are more than ${MAX_INTERIM} interim answers`);
       this.#headReader = new HeadReader("response", MAX_RESPONSE_HEAD_BYTES);
       // An HTTP/1.0 client does not know interim answers (RFC 9110 §15.2).
       if (this.request.minorVersion === 1) {
@@ -435,7 +440,9 @@ export class Exchange implements StreamReceiver {
   }
 
   #onUpgrade(head: ResponseHead, rest: Buffer): void {
-    if (this.request.upgrade === undefined)
+    const asked = this.request.upgrade?.toLowerCase().split(", ") ?? [];
+    const given = protocolsIn(head.headers);
+    if (given.length === 0 || !given.every((protocol) => asked.includes(protocol.toLowerCase())))
       throw new HttpHeadError("start-line", "the answer changes the protocol, which nobody asked for");
     const text = forwardedResponseHead(head, { connection: "upgrade", chunked: false });
     this.#host.write(Buffer.from(text, "latin1"));

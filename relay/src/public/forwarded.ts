@@ -1,4 +1,4 @@
-import { BlockList, isIPv6 } from "node:net";
+import { BlockList, isIP, isIPv6 } from "node:net";
 import type { HttpHeaders } from "@sockeye/wire/http-head";
 import type { NetworkText } from "../config/values.ts";
 
@@ -13,7 +13,9 @@ export class TrustedProxies {
   }
 
   includes(address: string): boolean {
-    return this.#any && this.#networks.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+    if (!this.#any) return false;
+    const plain = address.split("%", 1)[0]!;
+    return this.#networks.check(plain, isIPv6(plain) ? "ipv6" : "ipv4");
   }
 }
 
@@ -44,7 +46,10 @@ export function originOf(
     return { source: peer.address, forwardedFor: peer.address, proto, host };
   const chain = valuesOf(headers, "x-forwarded-for");
   let source = peer.address;
-  for (const hop of chain.toReversed()) {
+  for (const given of chain.toReversed()) {
+    const hop = addressIn(given);
+    // What is no address ("unknown", a name) says nothing, and what stands before it was not said by a proxy of ours.
+    if (hop === undefined) break;
     source = hop;
     if (!trusted.includes(hop)) break;
   }
@@ -55,6 +60,12 @@ export function originOf(
     proto: given === "https" || given === "http" ? given : proto,
     host: valuesOf(headers, "x-forwarded-host").at(-1) ?? host,
   };
+}
+
+/** The address of an entry of X-Forwarded-For; some proxies add a port, or brackets. */
+function addressIn(entry: string): string | undefined {
+  const bare = /^\[(.*)\](?::\d+)?$/.exec(entry)?.[1] ?? /^([\d.]+):\d+$/.exec(entry)?.[1] ?? entry;
+  return isIP(bare) === 0 ? undefined : plainAddress(bare);
 }
 
 function valuesOf(headers: HttpHeaders, wanted: string): string[] {

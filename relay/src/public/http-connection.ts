@@ -43,6 +43,8 @@ export class HttpConnection implements ExchangeHost {
   #served = 0;
   #processing = false;
   #draining = false;
+  /** Bytes of the last answer that had not left when we looked last. */
+  #unsent = 0;
 
   constructor(context: PublicContext, socket: Socket, peer: PublicPeer, onClosed: () => void) {
     this.#context = context;
@@ -55,6 +57,8 @@ export class HttpConnection implements ExchangeHost {
     socket.on("drain", this.#onDrain);
     socket.on("error", () => {});
     socket.on("close", () => this.#onClose());
+    // It is paused where a PROXY header was read off it.
+    socket.resume();
   }
 
   /** No request is under way. */
@@ -65,7 +69,7 @@ export class HttpConnection implements ExchangeHost {
   /** Ends once what is under way has its answer; at once where nothing is. */
   drainOut(): void {
     this.#draining = true;
-    if (this.idle) this.#socket.end();
+    if (this.idle) this.#linger();
   }
 
   /** Ends it whatever is under way. */
@@ -82,7 +86,7 @@ export class HttpConnection implements ExchangeHost {
       case "head":
         if (this.#headBegun || this.#served === 0) {
           if (waitedMs > limits.head_timeout * 1000) this.#onSlowHead();
-        } else if (waitedMs > limits.keep_alive_timeout * 1000) this.#socket.end();
+        } else if (waitedMs > limits.keep_alive_timeout * 1000) this.#linger();
         return;
       case "exchange": {
         this.#exchange!.sweep(now);
@@ -93,10 +97,23 @@ export class HttpConnection implements ExchangeHost {
         return;
       }
       case "lingering":
-        if (waitedMs > LINGER_MS) this.#socket.destroy();
+        this.#sweepLingering(now);
         return;
       case "closed":
     }
+  }
+
+  /** The time to linger begins when the answer has left: one who reads slowly is to get all of it. */
+  #sweepLingering(now: number): void {
+    const { writableFinished, writableLength } = this.#socket;
+    const { idle_timeout } = this.#context.config.limits;
+    if (!writableFinished && writableLength !== this.#unsent) this.#since = now;
+    this.#unsent = writableLength;
+    const waitedMs = now - this.#since;
+    const isLate = writableFinished
+      ? waitedMs > LINGER_MS
+      : idle_timeout > 0 && waitedMs > idle_timeout * 1000;
+    if (isLate) this.#socket.destroy();
   }
 
   #onSlowHead(): void {
@@ -127,14 +144,17 @@ export class HttpConnection implements ExchangeHost {
 
   readonly #onEnd = (): void => {
     this.#ended = true;
-    if (this.#state === "head") this.#socket.end();
-    else if (this.#state === "lingering") this.#socket.destroy();
+    if (this.#state === "head") this.#endIfServed();
     // Half a body will never be a whole one; a complete request still gets its answer.
     else if (this.#exchange !== undefined && !this.#exchange.requestComplete && this.#ahead === undefined)
       this.destroy();
   };
 
-  readonly #onDrain = (): void => this.#exchange?.drained();
+  readonly #onDrain = (): void => {
+    this.#exchange?.drained();
+    this.#serve();
+    this.#endIfServed();
+  };
 
   #onClose(): void {
     if (this.#state === "closed") return;
@@ -156,7 +176,8 @@ export class HttpConnection implements ExchangeHost {
 
   /** @returns whether something was taken of what was read ahead. */
   #step(bytes: Buffer): boolean {
-    if (this.#state === "head") return this.#readHead(bytes);
+    // Whoever does not read the answers they have does not get another one.
+    if (this.#state === "head") return !this.#socket.writableNeedDrain && this.#readHead(bytes);
     const exchange = this.#exchange;
     if (this.#state !== "exchange" || exchange === undefined || exchange.bodyBlocked) return false;
     const taken = exchange.takeBody(bytes);
@@ -213,7 +234,7 @@ export class HttpConnection implements ExchangeHost {
   done(keepAlive: boolean): void {
     if (this.#state === "closed") return;
     this.#exchange = undefined;
-    if (keepAlive && !this.#ended && !this.#draining) this.#next();
+    if (keepAlive && this.#mayGoOn) this.#next();
     else this.#linger();
   }
 
@@ -247,6 +268,15 @@ export class HttpConnection implements ExchangeHost {
 
   // ── ends
 
+  get #mayGoOn(): boolean {
+    return !this.#draining && (!this.#ended || this.#ahead !== undefined);
+  }
+
+  /** A client that has ended its side gets the answers to all that it had asked before. */
+  #endIfServed(): void {
+    if (this.#state === "head" && this.#ended && this.#ahead === undefined) this.#linger();
+  }
+
   #next(): void {
     this.#state = "head";
     this.#headBegun = false;
@@ -254,13 +284,14 @@ export class HttpConnection implements ExchangeHost {
     this.#reader = new PublicRequestReader(this.#context.config.limits.head_bytes);
     if (this.#ahead !== undefined) this.#serve();
     else this.#setFlow();
+    this.#endIfServed();
   }
 
   /** Says why there is no other answer. @param request undefined where it could not be read. */
   #answer(refused: Refused, request: PublicRequest | undefined): void {
     if (this.#state === "closed") return;
     const complete = request?.framing.kind === "none";
-    const keepAlive = complete && request.keepAlive && !this.#ended && !this.#draining;
+    const keepAlive = complete && request.keepAlive && this.#mayGoOn;
     const accept = request && acceptOf(request);
     this.#socket.write(refusalResponse(refused, accept, { keepAlive, head: request?.method === "HEAD" }));
     this.#exchange = undefined;

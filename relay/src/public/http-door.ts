@@ -1,5 +1,4 @@
-import type { Socket } from "node:net";
-import { plainAddress } from "./forwarded.ts";
+import type { Guest } from "../edge/entrance.ts";
 import { HttpConnection } from "./http-connection.ts";
 import type { PublicContext } from "./public-context.ts";
 
@@ -18,20 +17,18 @@ export class HttpDoor {
   }
 
   /** Takes a connection over. */
-  accept(socket: Socket, secure: boolean): void {
-    const address = plainAddress(socket.remoteAddress);
-    const { limits, observer } = this.#context;
-    const admission = limits.connection(address);
-    if ("refusal" in admission || this.#draining) {
+  accept({ socket, source, slot }: Guest, secure: boolean): void {
+    const { observer } = this.#context;
+    if (this.#draining) {
       socket.on("error", () => {});
       socket.destroy();
       return;
     }
     const listener = secure ? "https" : "http";
     observer.connectionOpened(listener);
-    const peer = { address, port: socket.remotePort ?? 0, secure };
+    const peer = { address: source.host, port: source.port, secure };
     const connection = new HttpConnection(this.#context, socket, peer, () => {
-      admission.slot.release();
+      slot.release();
       this.#connections.delete(connection);
       observer.connectionClosed(listener);
     });

@@ -1,12 +1,14 @@
 import { createServer, type Server, type Socket } from "node:net";
+import { formatEndpoint } from "@sockeye/config-kit/endpoint";
 import { Carry, cut } from "@sockeye/link/carry";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
+import { writeProxyHeader } from "@sockeye/wire/proxy-protocol";
 import type { Route } from "../dispatch/dispatch.ts";
+import type { Entrance, Guest } from "../edge/entrance.ts";
 import type { PortOpener } from "../link/share-desk.ts";
 import type { Slot } from "../limits/limits.ts";
 import type { PublicAddress } from "../names/registry.ts";
 import type { ErrorKind, ServedStart } from "../observer.ts";
-import { plainAddress } from "./forwarded.ts";
 import { openPending } from "./pending.ts";
 import type { PublicContext } from "./public-context.ts";
 import { ofReset } from "./refusals.ts";
@@ -21,11 +23,13 @@ interface OpenPort {
 /** The public TCP ports: each connection becomes a stream to the client that holds the port. */
 export class TcpPorts implements PortOpener {
   readonly #context: PublicContext;
+  readonly #entrance: Entrance;
   readonly #open = new Map<number, OpenPort>();
   readonly #connections = new Set<TcpConnection>();
 
-  constructor(context: PublicContext) {
+  constructor(context: PublicContext, entrance: Entrance) {
     this.#context = context;
+    this.#entrance = entrance;
   }
 
   /** @throws {Error} where the system does not give the port. */
@@ -38,7 +42,7 @@ export class TcpPorts implements PortOpener {
       return;
     }
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
-      this.#accept(socket, port),
+      this.#entrance.accept(socket, (guest) => this.#accept(guest, port)),
     );
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
@@ -83,21 +87,12 @@ export class TcpPorts implements PortOpener {
     for (const connection of [...this.#connections]) connection.destroy();
   }
 
-  #accept(socket: Socket, port: number): void {
-    socket.on("error", () => {});
-    const source = plainAddress(socket.remoteAddress);
-    const admission = this.#context.limits.connection(source);
-    if ("refusal" in admission) {
-      cut(socket);
-      return;
-    }
+  #accept(guest: Guest, port: number): void {
     this.#context.observer.connectionOpened("tcp");
-    const connection = new TcpConnection(this.#context, socket, {
+    const connection = new TcpConnection(this.#context, guest, {
       address: { kind: "tcp", port },
-      source,
-      sourcePort: socket.remotePort ?? 0,
       onClosed: () => {
-        admission.slot.release();
+        guest.slot.release();
         this.#connections.delete(connection);
         this.#context.observer.connectionClosed("tcp");
       },
@@ -106,10 +101,8 @@ export class TcpPorts implements PortOpener {
   }
 }
 
-interface TcpPeer {
+interface TcpPlace {
   readonly address: PublicAddress;
-  readonly source: string;
-  readonly sourcePort: number;
   readonly onClosed: () => void;
 }
 
@@ -119,7 +112,8 @@ const WAITING: StreamReceiver = { data: () => {}, end: () => {}, reset: () => {}
 class TcpConnection {
   readonly #context: PublicContext;
   readonly #socket: Socket;
-  readonly #peer: TcpPeer;
+  readonly #guest: Guest;
+  readonly #place: TcpPlace;
   readonly #startedAt = performance.now();
   readonly #started: ServedStart;
   /** For a wait that ends with the connection; most never wait. */
@@ -132,13 +126,14 @@ class TcpConnection {
   #error: ErrorKind | undefined;
   #limit: string | undefined;
 
-  constructor(context: PublicContext, socket: Socket, peer: TcpPeer) {
+  constructor(context: PublicContext, guest: Guest, place: TcpPlace) {
     this.#context = context;
-    this.#socket = socket;
-    this.#peer = peer;
-    socket.pause();
-    socket.once("close", () => this.#onClose());
-    const start: ServedStart = { address: peer.address, source: peer.source };
+    this.#socket = guest.socket;
+    this.#guest = guest;
+    this.#place = place;
+    this.#socket.pause();
+    this.#socket.once("close", () => this.#onClose());
+    const start: ServedStart = { address: place.address, source: guest.source.host };
     const trace = context.tracer?.begin(start, undefined);
     this.#started = trace === undefined ? start : { ...start, trace };
     context.observer.requestStarted(this.#started);
@@ -170,8 +165,8 @@ class TcpConnection {
 
   async #find(): Promise<void> {
     const { dispatch, config } = this.#context;
-    const { address } = this.#peer;
-    const refusal = this.#context.limits.request({ source: this.#peer.source, kind: "tcp" });
+    const { address } = this.#place;
+    const refusal = this.#context.limits.request({ source: this.#guest.source.host, kind: "tcp" });
     if (refusal !== undefined) {
       this.#fail("limit", refusal.limit);
       return;
@@ -203,7 +198,7 @@ class TcpConnection {
       this.#fail("not-authorised");
       return;
     }
-    if (route.gate?.refuses(this.#peer.source, undefined) === "address") {
+    if (route.gate?.refuses(this.#guest.source.host, undefined) === "address") {
       this.#fail("guarded");
       return;
     }
@@ -218,9 +213,8 @@ class TcpConnection {
       return;
     }
     this.#slot = admission.slot;
-    const { source, sourcePort } = this.#peer;
-    const from = `${source.includes(":") ? `[${source}]` : source}:${sourcePort}`;
-    const opening = openPending(limits, route, from, WAITING);
+    const { source, destination } = this.#guest;
+    const opening = openPending(limits, route, formatEndpoint(source), WAITING);
     if ("refusal" in opening) {
       this.#fail("limit", opening.refusal.limit);
       return;
@@ -232,6 +226,8 @@ class TcpConnection {
     }
     this.#stream = stream;
     this.#openedAt = performance.now();
+    const { proxy_protocol_out } = this.#context.config;
+    if (proxy_protocol_out !== "off") stream.write(writeProxyHeader(proxy_protocol_out, source, destination));
     this.#carry = new Carry(this.#socket, stream, (end) => {
       if (end.reason !== undefined) this.#error ??= ofReset(end.reason).kind;
     });
@@ -251,7 +247,7 @@ class TcpConnection {
   #onClose(): void {
     this.#abort?.abort();
     this.#slot?.release();
-    this.#peer.onClosed();
+    this.#place.onClosed();
     this.#context.observer.requestEnded({
       ...this.#started,
       client: this.#route?.client,
