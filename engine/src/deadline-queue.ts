@@ -1,7 +1,11 @@
+import { Roster } from "./roster.ts";
+
 /** Deadlines of one length: one timer, however many wait. It keeps no process alive. */
-export class DeadlineQueue<T> {
+export class DeadlineQueue<T extends object> {
   /** In the order of their deadlines, but after a change to a shorter time. */
-  readonly #waiting = new Map<T, number>();
+  readonly #waiting = new Roster<T>();
+  /** The property that is an item's deadline. */
+  readonly #at = Symbol("deadline");
   #lengthMs: number;
   readonly #expire: (item: T) => void;
   #timer: NodeJS.Timeout | undefined;
@@ -28,7 +32,8 @@ export class DeadlineQueue<T> {
   add(item: T): void {
     const now = performance.now();
     const at = now + this.#lengthMs;
-    this.#waiting.set(item, at);
+    this.#waiting.add(item);
+    (item as Record<symbol, number>)[this.#at] = at;
     if (this.#timer === undefined || at < this.#timerAt) this.#wake(at, now);
   }
 
@@ -60,21 +65,30 @@ export class DeadlineQueue<T> {
 
   #expireUntil(now: number): void {
     const isOrdered = this.#unorderedUntil <= performance.now();
-    for (const [item, at] of this.#waiting) {
-      if (at <= now) {
-        this.#waiting.delete(item);
-        this.#expire(item);
-      } else if (isOrdered) return;
+    if (!isOrdered) {
+      for (const item of this.#waiting) if (this.#atOf(item) <= now) this.#expireOne(item);
+      return;
     }
+    for (let item = this.#waiting.first; item !== undefined; item = this.#waiting.first) {
+      if (this.#atOf(item) > now) return;
+      this.#expireOne(item);
+    }
+  }
+
+  #expireOne(item: T): void {
+    if (this.#waiting.delete(item)) this.#expire(item);
   }
 
   /** When the next is due; Infinity where nothing waits. */
   #next(now: number): number {
-    let next = Infinity;
-    for (const at of this.#waiting.values()) {
-      next = Math.min(next, at);
-      if (this.#unorderedUntil <= now) break;
-    }
+    const { first } = this.#waiting;
+    if (first === undefined) return Infinity;
+    let next = this.#atOf(first);
+    if (this.#unorderedUntil > now) for (const item of this.#waiting) next = Math.min(next, this.#atOf(item));
     return next;
+  }
+
+  #atOf(item: T): number {
+    return (item as Readonly<Record<symbol, number>>)[this.#at]!;
   }
 }

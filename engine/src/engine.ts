@@ -337,7 +337,8 @@ class RunningEngine implements Engine {
   }
 
   closeFlows(ids: "all" | readonly number[]): number {
-    const flows = ids === "all" ? [...this.#table] : ids.flatMap((id) => this.#table.get(id) ?? []);
+    const wanted = new Set(ids === "all" ? [] : ids);
+    const flows = [...this.#table].filter((flow) => ids === "all" || wanted.has(flow.id));
     for (const flow of flows) flow.close();
     return flows.length;
   }

@@ -1,5 +1,6 @@
 import { DialError } from "../errors.ts";
 import type { Observer } from "../observe/observer.ts";
+import { Roster } from "../roster.ts";
 import type { Flow } from "./flow.ts";
 
 /** Seconds, as in the configuration; 0 means for ever. */
@@ -19,7 +20,7 @@ const MAX_ENDED_FLOWS = 500;
  * metrics, so that a flow has no timer of its own and a byte costs one addition.
  */
 export class FlowTable {
-  readonly #flows = new Map<number, Flow>();
+  readonly #flows = new Roster<Flow>();
   /** A ring: the oldest is at #endedCount modulo its size, once it is full. */
   readonly #ended: Flow[] = [];
   #endedCount = 0;
@@ -64,13 +65,13 @@ export class FlowTable {
   }
 
   add(flow: Flow): void {
-    this.#flows.set(flow.id, flow);
+    this.#flows.add(flow);
     this.#observer.flowOpened(flow.decision.to);
   }
 
   /** The flow is over: its last bytes are counted, and it is among the ended ones. */
   remove(flow: Flow, error?: Error): void {
-    if (!this.#flows.delete(flow.id)) return;
+    if (!this.#flows.delete(flow)) return;
     if (flow.state === "dialing") this.#failed++;
     flow.finish(error);
     this.#report(flow);
@@ -79,12 +80,9 @@ export class FlowTable {
     if (this.#flows.size === 0) for (const resolve of this.#whenEmpty.splice(0)) resolve();
   }
 
-  get(id: number): Flow | undefined {
-    return this.#flows.get(id);
-  }
-
+  /** Those that live now, oldest first. */
   [Symbol.iterator](): IterableIterator<Flow> {
-    return this.#flows.values();
+    return this.#flows[Symbol.iterator]();
   }
 
   /**
@@ -101,7 +99,7 @@ export class FlowTable {
       clearTimeout(timer);
     }
     const cut = this.#flows.size;
-    for (const flow of [...this.#flows.values()]) flow.close(new DialError("closed", why));
+    for (const flow of this.#flows) flow.close(new DialError("closed", why));
     return cut;
   }
 
@@ -111,7 +109,7 @@ export class FlowTable {
 
   #sweep(): void {
     const now = performance.now();
-    for (const flow of this.#flows.values()) {
+    for (const flow of this.#flows) {
       this.#report(flow);
       if (flow.hasStirred()) {
         flow.quietSince = now;

@@ -1,8 +1,9 @@
 import type { Duplex } from "node:stream";
+import { Roster } from "../roster.ts";
 
 /** The streams that an upstream has given out and that have not ended, so that it can be drained. */
 export class GivenStreams {
-  readonly #open = new Set<Duplex>();
+  readonly #open = new Roster<Duplex>();
   #closing = false;
   #pending = 0;
   #empty: (() => void) | undefined;
