@@ -24,7 +24,8 @@ export function ConnectStep({
   readonly names: readonly string[];
   readonly subject: string;
 }) {
-  const text = useText().firstRun.connect;
+  const all = useText();
+  const text = all.firstRun.connect;
   const off = useEngine((state) => state.status?.connection.state === "off");
   const [chosen, setChosen] = useState(subject);
   const [ports, setPorts] = useState(true);
@@ -45,7 +46,7 @@ export function ConnectStep({
       if (off) await call("connect", {}, { timeoutMs: CONNECT_DEADLINE_MS });
       leaveFirstRun();
     } catch (error) {
-      setFailure(failureText(text, error));
+      setFailure(failureText(all, error));
       setBusy(false);
     }
   };
