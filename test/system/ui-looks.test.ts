@@ -154,11 +154,11 @@ async function settle(page: Page): Promise<void> {
   );
 }
 
-/** The page itself is there, and nothing in it stands for what is to come. */
+/** The page itself is there, no longer the one before it that is hidden while its code comes, and nothing in it stands for what is to come. */
 async function loaded(page: Page, name: string): Promise<void> {
   await page.evaluate("document.fonts.ready");
   await page.waitForFunction(`document.querySelector("[aria-current=page]")?.getAttribute("href") === "#/${name}"
-    && document.querySelector("main h1") && !document.querySelector("main [class*=skeleton]")`);
+    && document.querySelector("main h1")?.checkVisibility() && !document.querySelector("main [class*=skeleton]")`);
 }
 
 async function fits(page: Page): Promise<boolean> {
