@@ -6,6 +6,10 @@ export interface Bench {
   readonly name: string;
   /** One line for `--help`. */
   readonly about: string;
+  /** What may be asked for alone, as `NAME/SECTION`. */
+  readonly sections?: readonly string[];
+  /** The heading of its own part of the results; a whole run of it alone writes that part anew. */
+  readonly part?: string;
   run(rig: Rig): Promise<Table[]>;
 }
 
@@ -16,6 +20,8 @@ export interface Rig {
   /** How often each measure is taken; the median counts. */
   readonly rounds: number;
   readonly quick: boolean;
+  /** Whether a section of it was asked for; all are where none was named. */
+  wants(section: string): boolean;
   /** Tells a person how far it is. */
   progress(text: string): void;
   /** Says what could not be measured and why; it stands in the results. */

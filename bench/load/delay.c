@@ -1,7 +1,8 @@
 /*
- * delay PORT MILLISECONDS: a relay that holds every byte for so long in each direction, as a long link does. It takes
+ * delay PORT MILLISECONDS [OWN_PORT LAST_BYTE]: a relay that holds every byte for so long in each direction, as a long link does. It takes
  * whatever is sent, up to MAX_HELD a direction, so that the window of the protocol above, and nothing else, limits the
- * rate. Connecting itself is not delayed. Prints its own port as one line of JSON.
+ * rate. Connecting itself is not delayed. It listens on OWN_PORT of 127.0.0.LAST_BYTE, by default a free port of 127.0.0.1, and
+ * prints its own port as one line of JSON.
  *
  * Every byte waits equally long, so the order of reading is the order of delivery: one queue is all the timer it needs.
  */
@@ -166,13 +167,14 @@ static void accept_all(int listener) {
 }
 
 int main(int count, char **arguments) {
-  int port, listener;
-  if (count != 3) die("usage: delay PORT MILLISECONDS");
+  int port = 0, listener;
+  if (count != 3 && count != 5) die("usage: delay PORT MILLISECONDS [OWN_PORT LAST_BYTE]");
+  if (count == 5) port = atoi(arguments[3]);
   prepare();
   target_port = atoi(arguments[1]);
   delay = atof(arguments[2]) / 1000;
   poller = epoll_create1(EPOLL_CLOEXEC);
-  listener = listen_free(&port);
+  listener = listen_at(&port, count == 5 ? atoi(arguments[4]) : 1);
   watch(poller, EPOLL_CTL_ADD, listener, EPOLLIN, NULL);
   printf("{\"port\":%d}\n", port);
   fflush(stdout);

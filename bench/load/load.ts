@@ -13,7 +13,9 @@ const BUILT = join(SOURCES, "..", "..", ".cache", "bench");
 const run = promisify(execFile);
 
 /** Where a program is, built anew when its source has changed. @throws {Error} when there is no C compiler. */
-export function program(name: "load" | "serve" | "upstream" | "delay" | "forward" | "site" | "apps"): string {
+export function program(
+  name: "load" | "serve" | "upstream" | "delay" | "forward" | "site" | "apps" | "origin" | "requests",
+): string {
   const built = join(BUILT, name);
   const source = join(SOURCES, `${name}.c`);
   const newest = Math.max(statSync(source).mtimeMs, statSync(join(SOURCES, "net.h")).mtimeMs);
@@ -50,9 +52,28 @@ export function startFastUpstream(): Promise<Listening> {
   return startListening("upstream", []);
 }
 
-/** A link to a port of this machine that holds each byte so long in each direction. */
-export function startLongLink(port: number, oneWayMs: number): Promise<Listening> {
-  return startListening("delay", [String(port), String(oneWayMs)]);
+/**
+ * A link to a port of this machine that holds each byte so long in each direction.
+ * @param at where it listens, as PORT and the last byte of an address 127.0.0.x; by default a free port of 127.0.0.1.
+ */
+export function startLongLink(
+  port: number,
+  oneWayMs: number,
+  at: { readonly port: number; readonly lastByte: number } = { port: 0, lastByte: 1 },
+): Promise<Listening> {
+  return startListening("delay", [port, oneWayMs, at.port, at.lastByte].map(String));
+}
+
+/** The local service of bench/load/origin.c. */
+export interface Origin extends AsyncDisposable {
+  readonly http: number;
+  readonly echo: number;
+}
+
+export async function startOrigin(): Promise<Origin> {
+  const child = await startChild({ command: program("origin"), args: [] });
+  const ports = JSON.parse(child.firstLine) as Omit<Origin, keyof AsyncDisposable>;
+  return { ...ports, [Symbol.asyncDispose]: child.stop };
 }
 
 async function startListening(name: "upstream" | "delay", args: string[]): Promise<Listening> {
@@ -109,7 +130,7 @@ export interface ConnectionRate {
 /** Connects, has one byte echoed, and closes, with so many clients at once. */
 export async function measureConnections(
   options: { readonly clients: number; readonly proxyPort: number },
-  target: Target,
+  target: Pick<Target, "echo">,
   window: Window,
 ): Promise<ConnectionRate> {
   return (await runLoad(
@@ -137,7 +158,11 @@ export interface IdleFlows extends AsyncDisposable {
 }
 
 /** Opens flows, has one byte echoed through each, and holds them until it is disposed of. */
-export async function openIdleFlows(flows: number, proxyPort: number, target: Target): Promise<IdleFlows> {
+export async function openIdleFlows(
+  flows: number,
+  proxyPort: number,
+  target: Pick<Target, "echo">,
+): Promise<IdleFlows> {
   const child = spawn(program("load"), ["idle", flows, proxyPort, target.echo, 0, 0].map(String), {
     stdio: ["pipe", "pipe", "inherit"],
     signal: interruption.signal,

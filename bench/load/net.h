@@ -59,15 +59,22 @@ static inline struct sockaddr_in loopback(int port, int last_byte) {
   return address;
 }
 
-/* Listens on a free port of 127.0.0.1 and tells which in *port. */
-static inline int listen_free(int *port) {
-  struct sockaddr_in address = loopback(0, 1);
+/* Listens on *port of 127.0.0.last_byte; on a free one where that is 0, and tells which. */
+static inline int listen_at(int *port, int last_byte) {
+  struct sockaddr_in address = loopback(*port, last_byte);
   socklen_t length = sizeof address;
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  int on = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, 4096)) die("listen");
   if (getsockname(fd, (struct sockaddr *)&address, &length)) die("getsockname");
   *port = ntohs(address.sin_port);
   return fd;
+}
+
+/* Listens on a free port of 127.0.0.1 and tells which in *port. */
+static inline int listen_free(int *port) {
+  *port = 0;
+  return listen_at(port, 1);
 }
 
 /* Listens on a port of every address, of both families where the system has both. */

@@ -1,13 +1,25 @@
-// `node bench/peers/install.ts FOLDER`: installs the peers of `npm run bench -- tun` that package registries serve: Go
-// modules into FOLDER, Debian packages into the system. Says what it could not install, and ends with 1 then.
+// `node bench/peers/install.ts FOLDER [tun|relay]`: installs the peers of `npm run bench -- tun` and `-- relay` that package
+// registries serve: Go modules and Rust crates into FOLDER, Debian packages into the system. Says what it could not install, and ends with 1 then.
 import { spawnSync } from "node:child_process";
-import { mkdirSync } from "node:fs";
-import { resolve } from "node:path";
+import { mkdirSync, readdirSync, renameSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { findProgram } from "../../test/peers/peer-process.ts";
 
 const GO_PROGRAMS = [
-  { name: "sing-box", path: "github.com/sagernet/sing-box/cmd/sing-box@latest", tags: "with_gvisor" },
-  { name: "tun2socks", path: "github.com/xjasonlyu/tun2socks/v2@latest", tags: "" },
+  {
+    bench: "tun",
+    name: "sing-box",
+    path: "github.com/sagernet/sing-box/cmd/sing-box@latest",
+    tags: "with_gvisor",
+  },
+  { bench: "tun", name: "tun2socks", path: "github.com/xjasonlyu/tun2socks/v2@latest", tags: "" },
+  { bench: "relay", name: "frps", path: "github.com/fatedier/frp/cmd/frps@latest", tags: "" },
+  { bench: "relay", name: "frpc", path: "github.com/fatedier/frp/cmd/frpc@latest", tags: "" },
+  { bench: "relay", name: "chisel", path: "github.com/jpillora/chisel@latest", tags: "" },
+];
+const CRATES = [
+  { bench: "relay", name: "rathole" },
+  { bench: "relay", name: "bore-cli" },
 ];
 const PACKAGES = [
   { name: "iperf3", program: "iperf3" },
@@ -18,6 +30,10 @@ const FROM_SOURCE = ["hev-socks5-tunnel", "hev-socks5-server"];
 
 const failures: string[] = [];
 
+function isAsked(program: { readonly bench: string }): boolean {
+  return bench === undefined || program.bench === bench;
+}
+
 /** Runs an installer with its output shown; false when it fails. */
 function install(command: string, args: readonly string[], env = process.env): boolean {
   console.log(`install: ${command} ${args.join(" ")}`);
@@ -25,13 +41,26 @@ function install(command: string, args: readonly string[], env = process.env): b
 }
 
 function installGoPrograms(folder: string): void {
-  for (const { name, path, tags } of GO_PROGRAMS) {
+  for (const { name, path, tags } of GO_PROGRAMS.filter(isAsked)) {
     if (findProgram("go") === undefined) {
       failures.push(`${name}: there is no Go toolchain`);
     } else if (
       !install("go", ["install", "-trimpath", "-tags", tags, path], { ...process.env, GOBIN: folder })
     ) {
       failures.push(`${name}: go install failed`);
+    }
+  }
+}
+
+function installCrates(): void {
+  for (const { name } of CRATES.filter(isAsked)) {
+    if (findProgram("cargo") === undefined) failures.push(`${name}: there is no Rust toolchain`);
+    // Cargo's folder for programs is bin, below the one that it is told.
+    else if (!install("cargo", ["install", "--root", folder, name])) {
+      failures.push(`${name}: cargo install failed`);
+    } else {
+      for (const built of readdirSync(join(folder, "bin")))
+        renameSync(join(folder, "bin", built), join(folder, built));
     }
   }
 }
@@ -47,18 +76,20 @@ function installPackages(): void {
   }
 }
 
-const [asked] = process.argv.slice(2);
-if (asked === undefined) {
-  console.error("usage: node bench/peers/install.ts FOLDER");
+const [asked, bench] = process.argv.slice(2);
+if (asked === undefined || ![undefined, "tun", "relay"].includes(bench)) {
+  console.error("usage: node bench/peers/install.ts FOLDER [tun|relay]");
   process.exit(2);
 }
 const folder = resolve(asked);
 mkdirSync(folder, { recursive: true });
 installGoPrograms(folder);
+installCrates();
 installPackages();
-for (const name of FROM_SOURCE.filter((each) => findProgram(each) === undefined)) {
+const fromSource = bench === "relay" ? [] : FROM_SOURCE;
+for (const name of fromSource.filter((each) => findProgram(each) === undefined)) {
   console.log(`install: ${name}: no registry serves it; build it from its source and put it into ${folder}`);
 }
 for (const failure of failures) console.error(`install: NOT INSTALLED: ${failure}`);
-console.log(`install: SOCKEYE_BENCH_PEERS=${folder} npm run bench -- tun`);
+console.log(`install: SOCKEYE_BENCH_PEERS=${folder} npm run bench -- ${bench ?? "tun relay"}`);
 process.exit(failures.length === 0 ? 0 : 1);

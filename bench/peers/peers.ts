@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort } from "../../test/peers/peer-process.ts";
 import type { Sshd } from "../../test/peers/sshd.ts";
-import { startChild } from "../child.ts";
+import { startChild, type Child } from "../child.ts";
 import type { Listening } from "../load/load.ts";
 
 /** The command of this checkout. */
@@ -75,6 +75,22 @@ export function sshUpstream(server: SshServer, poolSize: number): Readonly<Recor
 /** OpenSSH's client as a SOCKS5 server: `ssh -D`. Without a cipher it takes its default. */
 export async function startOpenSsh(server: SshServer, cipher?: string): Promise<Listening> {
   const port = await freePort();
+  const wanted = ["-D", `127.0.0.1:${port}`, ...(cipher === undefined ? [] : ["-c", cipher])];
+  const child = await startSshClient(server, wanted, port);
+  return { port, child, [Symbol.asyncDispose]: child.stop };
+}
+
+/** OpenSSH's client that opens ports at its server for ports of this machine: `ssh -R`. */
+export async function startOpenSshForward(
+  server: SshServer,
+  forwards: readonly { readonly open: number; readonly local: number }[],
+): Promise<Child> {
+  const wanted = forwards.flatMap(({ open, local }) => ["-R", `127.0.0.1:${open}:127.0.0.1:${local}`]);
+  return startSshClient(server, wanted, forwards.at(-1)!.open);
+}
+
+/** @param port of 127.0.0.1 that accepts when the client is ready. */
+function startSshClient(server: SshServer, wanted: readonly string[], port: number): Promise<Child> {
   const options = {
     UserKnownHostsFile: server.knownHostsFile,
     StrictHostKeyChecking: "yes",
@@ -82,18 +98,17 @@ export async function startOpenSsh(server: SshServer, cipher?: string): Promise<
     IdentityAgent: "none",
     ExitOnForwardFailure: "yes",
   };
-  const child = await startChild({
+  return startChild({
     command: "ssh",
     args: [
-      ...["-N", "-F", "none", "-D", `127.0.0.1:${port}`, "-p", String(server.port)],
+      ...["-N", "-F", "none", "-p", String(server.port)],
       ...["-i", server.sshd.identityFile],
       ...Object.entries(options).flatMap(([name, value]) => ["-o", `${name}=${value}`]),
-      ...(cipher === undefined ? [] : ["-c", cipher]),
+      ...wanted,
       `${server.sshd.user}@127.0.0.1`,
     ],
     port,
   });
-  return { port, child, [Symbol.asyncDispose]: child.stop };
 }
 
 /** The least that a forwarder written in Node can do, before the target's port. */

@@ -3,11 +3,12 @@
 import { findPeer } from "./find-peer.ts";
 import { memory, type Fresh } from "./memory.ts";
 import { DIRECT, makeNamespaces, slot } from "./namespaces.ts";
-import { oneLine, type TunRig, type Way } from "./rounds.ts";
+import { oneLine, type RoundsRig } from "../rounds.ts";
 import { startServerSide } from "./server.ts";
 import { datagrams, delays, requests, throughput, type Story } from "./tables.ts";
 import type { Settings, Word } from "./tun.ts";
 import { startForwarder, TUNNELS } from "./tunnels.ts";
+import type { Way } from "./way.ts";
 
 /** Forwarders are reached on loopback, each at ports of its own. */
 const FORWARDERS = [
@@ -16,7 +17,7 @@ const FORWARDERS = [
 ] as const;
 
 const settings = JSON.parse(process.argv[2]!) as Settings;
-const rig: TunRig = {
+const rig: RoundsRig = {
   rounds: settings.rounds,
   quick: settings.quick,
   progress: (text) => {
@@ -50,10 +51,15 @@ async function main(): Promise<void> {
 
 /** Starts all that is found, each with a network of its own; those that carry are measured again, freshly, for their memory. */
 async function startWays(stack: AsyncDisposableStack, fresh: Fresh[]): Promise<Way[]> {
-  const ways: Way[] = [{ name: "raw", at: DIRECT, isTunnel: false }];
+  const ways: Way[] = [{ name: "raw", at: DIRECT, children: [], isTunnel: false }];
   for (const { kind, at } of FORWARDERS) {
     const child = stack.use(await startForwarder(kind, slot(0), at.shift));
-    ways.push({ name: kind === "C" ? "SOCKS only, C" : "SOCKS only, Node pipe", at, child, isTunnel: false });
+    ways.push({
+      name: kind === "C" ? "SOCKS only, C" : "SOCKS only, Node pipe",
+      at,
+      children: [child],
+      isTunnel: false,
+    });
   }
   for (const [index, tunnel] of TUNNELS.entries()) {
     const { name, needs } = tunnel;
@@ -63,7 +69,7 @@ async function startWays(stack: AsyncDisposableStack, fresh: Fresh[]): Promise<W
     }
     const at = slot(index + 1);
     try {
-      ways.push({ name, at, child: stack.use(await tunnel.start(at)), isTunnel: true });
+      ways.push({ name, at, children: [stack.use(await tunnel.start(at))], isTunnel: true });
       fresh.push({ name, at, start: () => tunnel.start(at) });
     } catch (error) {
       rig.missing(`${name}: ${oneLine(error)}`);

@@ -5,7 +5,7 @@ import { descriptorLimit, proportionalBytes } from "../usage.ts";
 import type { Place } from "./namespaces.ts";
 import { openIdleFlows } from "./measures.ts";
 import type { Upstream } from "./server.ts";
-import { oneLine, type TunRig } from "./rounds.ts";
+import { oneLine, type RoundsRig } from "../rounds.ts";
 
 /** So many flows come and go first, so that code and pools are there when the counting begins. */
 const FLOWS_BEFORE = 200;
@@ -25,7 +25,7 @@ export interface Fresh {
 }
 
 /** Memory with idle flows. While one waits for what is given back later, the next one is measured. */
-export async function memory(rig: TunRig, upstream: Upstream, carriers: readonly Fresh[]): Promise<Table> {
+export async function memory(rig: RoundsRig, upstream: Upstream, carriers: readonly Fresh[]): Promise<Table> {
   await using stack = new AsyncDisposableStack();
   const after = rig.quick ? QUICK_AFTER_MS : AFTER_MS;
   const steps = rig.quick ? [1_000] : [1_000, mostFlows(rig, upstream)];
@@ -56,7 +56,7 @@ export async function memory(rig: TunRig, upstream: Upstream, carriers: readonly
 }
 
 /** A tunnel has one descriptor for each flow; the SOCKS5 server has more, and meets its limit first. */
-function mostFlows(rig: TunRig, { name, descriptors }: Upstream): number {
+function mostFlows(rig: RoundsRig, { name, descriptors }: Upstream): number {
   const possible = Math.floor((descriptorLimit(process.pid) - OTHER_DESCRIPTORS) / descriptors);
   if (possible >= 10_000) return 10_000;
   rig.missing(`memory: 10,000 flows: the limit of descriptors allows ${name} ${possible}`);
@@ -64,7 +64,7 @@ function mostFlows(rig: TunRig, { name, descriptors }: Upstream): number {
 }
 
 async function measureOne(
-  rig: TunRig,
+  rig: RoundsRig,
   { name, at }: Fresh,
   child: Child,
   steps: readonly number[],

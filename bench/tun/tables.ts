@@ -11,7 +11,8 @@ import {
   type Stream,
 } from "./measures.ts";
 import type { Namespaces } from "./namespaces.ts";
-import { compareRates, figure, takeTurns, type TunRig, type Way } from "./rounds.ts";
+import { compareRates, figure, takeTurns, type RoundsRig } from "../rounds.ts";
+import type { Way } from "./way.ts";
 
 /** What the others are measured against, where it was started. */
 const BASES = ["raw", "SOCKS only, C", "hev-socks5-tunnel"];
@@ -23,7 +24,7 @@ const STREAMS: readonly Stream[] = [
 ];
 
 export interface Story {
-  readonly rig: TunRig;
+  readonly rig: RoundsRig;
   readonly window: Window;
   readonly namespaces: Namespaces;
   readonly ways: readonly Way[];
@@ -69,7 +70,7 @@ async function streamRows(story: Story, stream: Stream, family: 4 | 6): Promise<
   return [...samples].map(([way, taken]) => {
     const { figures, ratios } = compared.get(way)!;
     const costs = taken.map(({ value, processor }) => processor / (value.totalBytes / 1e9));
-    return [what, way.name, ...figures, way.child === undefined ? "–" : figure(costs, 2), ...ratios];
+    return [what, way.name, ...figures, way.children.length === 0 ? "–" : figure(costs, 2), ...ratios];
   });
 }
 
@@ -90,7 +91,7 @@ export async function requests(story: Story): Promise<Table> {
     for (const [way, taken] of samples) {
       const { figures, ratios } = compared.get(way)!;
       const costs = taken.map(({ value, processor }) => (processor / value.total) * 1e6);
-      rows.push([what, way.name, ...figures, way.child === undefined ? "–" : figure(costs, 0), ...ratios]);
+      rows.push([what, way.name, ...figures, way.children.length === 0 ? "–" : figure(costs, 0), ...ratios]);
     }
   }
   const columns = ["what", "through", "a second", "lowest–highest", "CPU µs each"];
@@ -139,7 +140,7 @@ export async function delays(story: Story): Promise<Table> {
 
 /** Small datagrams there and back. */
 export async function datagrams(story: Story): Promise<Table> {
-  const ways = story.ways.filter((way) => way.isTunnel || way.child === undefined);
+  const ways = story.ways.filter((way) => way.isTunnel || way.children.length === 0);
   const window: Window = { seconds: story.window.seconds, warmUp: 0.4 };
   const samples = await takeTurns(story.rig, "datagrams", ways, (way) =>
     measureDatagrams(reach(way), window),
@@ -168,7 +169,7 @@ export async function datagrams(story: Story): Promise<Table> {
       const { figures, ratios } = compared.get(way)!;
       const lost = taken.map(({ value }) => (value.lost / value.sent) * 100);
       const costs = taken.map(({ value, processor }) => (processor / value.sent) * 1e6);
-      const cost = way.child === undefined ? "–" : figure(costs, 1);
+      const cost = way.children.length === 0 ? "–" : figure(costs, 1);
       return [way.name, ...figures, lost.length === 0 ? "–" : `${figure(lost, 2)} %`, cost, ...ratios];
     }),
   };

@@ -8,7 +8,7 @@ import { program } from "../load/load.ts";
 import { COMMAND, withHome } from "../peers/peers.ts";
 import { findPeer } from "./find-peer.ts";
 import { run, SERVER_ADDRESS, type Slot } from "./namespaces.ts";
-import { oneLine } from "./rounds.ts";
+import { oneLine } from "../rounds.ts";
 import { ECHO_PORT, HTTP_PORT, IPERF_PORT, SOCKS_PORT } from "./server.ts";
 
 /** A tunnel is asked for so long whether it carries a connection yet. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -257,10 +257,29 @@ describe("the command line", { concurrency: 3 }, () => {
     const outcome = await sockeye(["explain", "db.corp:5432", "--config", file], env);
     assert.equal(outcome.code, 0, outcome.err);
     assert.match(outcome.out, /^db\.corp:5432 → b \(a → b\)\n {2}by rule 1: \*\.corp\n/);
+    assert.match(
+      outcome.out,
+      /\n {2}TUN mode is off, and would not capture it: tun\.dns is off, and tun\.cidrs is empty/,
+    );
     const json = JSON.parse(
       (await sockeye(["explain", "x:1", "--config", file, "--json"], env)).out,
     ) as object;
     assert.deepEqual(json, { ...json, to: "direct", chain: ["direct"], matched: "default" });
+
+    const tun = "tun: { enabled: true, cidrs: [10.0.0.0/8], exclude: [10.1.0.0/16], dns: fake-ip }\n";
+    writeFileSync(file, readFileSync(file, "utf8") + tun);
+    const lastLine = async (target: string) =>
+      (await sockeye(["explain", target, "--config", file], env)).out.trimEnd().split("\n").at(-1)?.trim();
+    assert.equal(await lastLine("10.2.3.4:80"), "TUN mode captures it: tun.cidrs has 10.0.0.0/8");
+    assert.equal(
+      await lastLine("10.1.3.4:80"),
+      "TUN mode does not capture it: tun.exclude leaves 10.1.0.0/16 out",
+    );
+    assert.match(
+      (await lastLine("db.corp:80"))!,
+      /^TUN mode captures it: routes mention the name, so tun\.dns/,
+    );
+    assert.match((await lastLine("x.example:80"))!, /^TUN mode may capture it: no route mentions the name/);
   });
 
   it("tests an upstream: the failing step with its code and status 5, an unknown name with status 3", async () => {

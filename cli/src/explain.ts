@@ -75,12 +75,21 @@ async function explainByFile(target: Endpoint, file: string): Promise<ControlExp
     throw new ControlError("invalid-config", "the configuration has errors", { problems: loaded.errors });
   }
   const { config } = loaded;
-  return describeExplanation(createRouter(config.routes, config.default).explain(target), config);
+  return describeExplanation(target, createRouter(config.routes, config.default), config);
 }
 
 function describe(explanation: ControlExplanation): string {
-  const { target, to, rule, matched, reason, chain } = explanation;
+  const { target, to, rule, matched, reason, chain, tun } = explanation;
   const way = chain.length > 1 ? ` (${chain.join(" → ")})` : "";
   const by = rule === undefined ? "the default" : `rule ${rule + 1}: ${matched}`;
-  return `${formatEndpoint(target)} → ${to}${way}\n  by ${by}\n  ${reason}`;
+  return `${formatEndpoint(target)} → ${to}${way}\n  by ${by}\n  ${reason}\n  ${describeTun(tun)}`;
+}
+
+function describeTun({ enabled, captured, reason }: ControlExplanation["tun"]): string {
+  const what = {
+    yes: enabled ? "captures it" : "is off, and would capture it",
+    no: enabled ? "does not capture it" : "is off, and would not capture it",
+    unknown: enabled ? "may capture it" : "is off, and might capture it",
+  }[captured];
+  return `TUN mode ${what}: ${reason}`;
 }

@@ -7,9 +7,17 @@ import {
   type ShareClientOptions,
   type ShareSpec,
 } from "@sockeye/engine/share/client";
+import {
+  type BasicAuthHash,
+  hashBasicAuth,
+  isNetwork,
+  MAX_ALLOWED_NETWORKS,
+  MAX_OFFLINE_PAGE_BYTES,
+} from "@sockeye/link/guard";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
 import { jsonOption, wantsJson } from "./options.ts";
 import { complain, formatDuration, paint, print } from "./output.ts";
+import { RequestPrinter } from "./request-printer.ts";
 import type { Register } from "./context.ts";
 import { scrub } from "@sockeye/engine/observe/redact";
 
@@ -22,6 +30,10 @@ interface ShareFlags {
   readonly tls: boolean;
   readonly ca?: string;
   readonly links: number;
+  readonly basicAuthFile?: string;
+  readonly allow?: string[];
+  readonly offlinePage?: string;
+  readonly inspect?: boolean;
   readonly json?: boolean;
 }
 
@@ -68,17 +80,41 @@ export const registerShare: Register = (program) => {
         .default(1)
         .argParser((text) => parseWhole(text, 1, 8)),
     )
+    .addOption(
+      new Option(
+        "--basic-auth-file <file>",
+        "file whose first line is USERNAME:PASSWORD, which the relay asks of whoever comes",
+      ).env("SOCKEYE_BASIC_AUTH_FILE"),
+    )
+    .addOption(
+      new Option(
+        "--allow <network>",
+        "let in only from this network or address; may be given several times",
+      ).argParser(collectNetworks),
+    )
+    .addOption(
+      new Option("--offline-page <file>", "HTML that the relay shows while nobody is there to answer").env(
+        "SOCKEYE_OFFLINE_PAGE",
+      ),
+    )
+    .addOption(
+      new Option("--inspect", "print what each request and its answer say, credentials hidden").env(
+        "SOCKEYE_INSPECT",
+      ),
+    )
     .addOption(jsonOption())
     .action((what: string[], flags: ShareFlags) => share(what, flags));
 };
 
 async function share(what: readonly string[], flags: ShareFlags): Promise<void> {
-  const spec = specOf(what, flags);
+  const spec = { ...specOf(what, flags), ...(await edgeOf(what, flags)) };
   const face = wantsJson(flags) ? jsonFace() : peopleFace();
+  const inspector = flags.inspect === true ? new RequestPrinter(wantsJson(flags)) : undefined;
   await new Promise<void>((resolve, reject) => {
     void clientOptions(flags).then((options) => {
       const client = new ShareClient({
         ...options,
+        ...(inspector && spec.kind === "http" && { tap: () => inspector.tap() }),
         observer: {
           ...face,
           refused: (code, message) =>
@@ -104,6 +140,50 @@ async function share(what: readonly string[], flags: ShareFlags): Promise<void> 
       process.once("SIGTERM", stop);
     }, reject);
   });
+}
+
+/** What the relay keeps for us at its edge. */
+async function edgeOf(
+  what: readonly string[],
+  { basicAuthFile, allow, offlinePage }: ShareFlags,
+): Promise<Pick<ShareSpec, "guard" | "offlinePage">> {
+  if (what[0] === "tcp" && (basicAuthFile !== undefined || offlinePage !== undefined))
+    throw new CommandFailure(
+      ExitCode.usage,
+      "--basic-auth-file and --offline-page are for HTTP; a TCP share has --allow",
+    );
+  const guard = {
+    ...(basicAuthFile !== undefined && { basicAuth: await basicAuthOf(basicAuthFile) }),
+    ...(allow !== undefined && { allow }),
+  };
+  return {
+    ...(Object.keys(guard).length > 0 && { guard }),
+    ...(offlinePage !== undefined && { offlinePage: await pageOf(offlinePage) }),
+  };
+}
+
+async function basicAuthOf(file: string): Promise<BasicAuthHash> {
+  const [line = ""] = (await read(file)).split(/\r?\n/, 1);
+  const colon = line.indexOf(":");
+  if (colon > 0 && colon < line.length - 1) return hashBasicAuth(line.slice(0, colon), line.slice(colon + 1));
+  throw new CommandFailure(ExitCode.config, `the first line of ${file} must be USERNAME:PASSWORD`);
+}
+
+async function pageOf(file: string): Promise<Buffer> {
+  const page = Buffer.from(await read(file));
+  if (page.length <= MAX_OFFLINE_PAGE_BYTES) return page;
+  throw new CommandFailure(
+    ExitCode.config,
+    `${file} has ${page.length} bytes; an offline page has at most ${MAX_OFFLINE_PAGE_BYTES}`,
+  );
+}
+
+function collectNetworks(text: string, before: string[] | undefined): string[] {
+  if (!isNetwork(text)) throw new InvalidArgumentError(`"${text}" is not a network, such as 192.0.2.0/24`);
+  const all = [...(before ?? []), text];
+  if (all.length > MAX_ALLOWED_NETWORKS)
+    throw new InvalidArgumentError(`there may be ${MAX_ALLOWED_NETWORKS} networks`);
+  return all;
 }
 
 /** Refusals of a share that another try would get again. */

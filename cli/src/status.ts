@@ -1,4 +1,4 @@
-import type { EngineStatus, UpstreamInfo } from "@sockeye/engine/control/contract";
+import type { EngineStatus, StackNumbers, UpstreamInfo } from "@sockeye/engine/control/contract";
 import { withEngine } from "./ask.ts";
 import type { Register } from "./context.ts";
 import { engineOption, jsonOption, wantsJson } from "./options.ts";
@@ -42,7 +42,8 @@ function describeStatus(status: EngineStatus, upstreams: readonly UpstreamInfo[]
   }
   for (const listener of status.listeners) lines.push(`listening ${listener.kind} ${listener.address}`);
   const { tun } = status;
-  if (tun.state === "on") lines.push(`TUN mode ${tun.device} captures ${tun.networks.join(", ")}`);
+  if (tun.state === "on")
+    lines.push(`TUN mode ${tun.device} captures ${tun.networks.join(", ")}`, describeStack(tun.stack));
   if (tun.state === "lost") lines.push(paint(`TUN mode was lost: ${tun.error}`, "red", process.stdout));
   lines.push(
     `flows ${flows.active} active, ${flows.total} in all, ${flows.failed} failed; ` +
@@ -56,6 +57,17 @@ function describeStatus(status: EngineStatus, upstreams: readonly UpstreamInfo[]
     }
   }
   return lines.join("\n");
+}
+
+function describeStack(stack: StackNumbers): string {
+  const { connections, halfOpen, udpSessions, reassembling, fake } = stack;
+  const { segmentsIn, segmentsOut, retransmissions, resetsIn, resetsOut, dropped } = stack;
+  const names = fake ? `; fake addresses ${fake.names} of ${fake.capacity}` : "";
+  return (
+    `  now: TCP ${connections}, half-open ${halfOpen}; UDP ${udpSessions}; reassembling ${reassembling}${names}\n` +
+    `  since then: segments ${segmentsIn} in, ${segmentsOut} out; sent again ${retransmissions}; ` +
+    `resets ${resetsIn} in, ${resetsOut} out; packets dropped ${dropped}`
+  );
 }
 
 function describeRow(upstream: UpstreamInfo): string[] {

@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import type { EngineOptions } from "@sockeye/engine/control/host";
+import { startDemoShare } from "./share.ts";
 import { type DemoServers, startDemoServers, USER } from "./upstreams.ts";
 import { DEMO_SUFFIX } from "./world.ts";
 
@@ -22,16 +23,17 @@ export interface Demo {
 
 /**
  * An upstream of each kind inside this process, on loopback, with credentials made now; a web server behind them whose
- * names only they can resolve; and a configuration that uses them.
+ * names only they can resolve; a relay with a page that is shared through it; and a configuration that uses them all.
  */
 export async function startDemo(): Promise<Demo> {
   const servers = await startDemoServers();
   const { directory } = servers;
+  const share = await startDemoShare(directory);
   const listen = {
     socks5: `127.0.0.1:${await freePort(SOCKS_PORT)}`,
     http: `127.0.0.1:${await freePort(HTTP_PORT)}`,
   };
-  const text = configuration(listen, servers);
+  const text = configuration(listen, servers) + share.configuration;
   const configFile = join(directory, "config.yaml");
   await writeFile(configFile, text, { mode: 0o600 });
   return {
@@ -41,7 +43,10 @@ export async function startDemo(): Promise<Demo> {
       const proxy = i % 2 === 0 ? `socks5h://${listen.socks5}` : `http://${listen.http}`;
       return { upstream, command: `curl --proxy ${proxy} http://${upstream}${DEMO_SUFFIX}/` };
     }),
-    close: () => servers.close(),
+    close: async () => {
+      await share.close();
+      await servers.close();
+    },
   };
 }
 

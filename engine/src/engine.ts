@@ -31,7 +31,7 @@ import { createService } from "./control/service.ts";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "./endpoint.ts";
 import { judge } from "./condition.ts";
 import { Connection } from "./connection.ts";
-import { connect } from "./flow/connect.ts";
+import { connect, DialDeadlines } from "./flow/connect.ts";
 import { associate, type DatagramContext } from "./flow/datagrams.ts";
 import { DnsCarrier } from "./flow/dns-carrier.ts";
 import { FlowProcesses } from "./flow/processes.ts";
@@ -44,6 +44,7 @@ import { describeHelper } from "./helper/status.ts";
 import { Intake } from "./intake.ts";
 import { IdleMemory } from "./idle-memory.ts";
 import { TunMode } from "./tun/mode.ts";
+import { Shares } from "./share/shares.ts";
 import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
@@ -108,6 +109,7 @@ class RunningEngine implements Engine {
   readonly #connection: Connection;
   readonly #hits = new RouteHits();
   readonly #recentUse = new RecentUse();
+  readonly shares: Shares;
   readonly #reloader: Reloader;
   readonly #instance = randomBytes(4).toString("hex");
   readonly #startedAt = Date.now();
@@ -136,7 +138,7 @@ class RunningEngine implements Engine {
     this.#limits = { ...config.limits };
     const { logDestination: destination } = options;
     this.#log = createLogger({ ...config.log, ...(destination && { destination }) });
-    this.#metrics = new Metrics(options.version);
+    this.#metrics = new Metrics(options.version, () => this.#tun.numbers);
     this.#table = new FlowTable(config.limits, this.#metrics);
     this.#processes = new FlowProcesses(this.#table);
     const paths = defaultPaths({ env: process.env, home: homedir(), platform: process.platform });
@@ -167,6 +169,7 @@ class RunningEngine implements Engine {
       events: (kind) => this.#listenEvents(kind),
       openMetrics: (address) => startObserveEndpoint(address, this.#metrics, this.#health()),
     });
+    this.shares = new Shares({ readSecret: (secret) => this.#readSecret(secret), log: this.#log });
     this.#intake = new Intake(this.#listeners, this.#tun);
     const turns = new Turns();
     const busyWith = () => (this.#phase === "running" ? undefined : this.#phase);
@@ -261,6 +264,7 @@ class RunningEngine implements Engine {
     await this.#reloader.close();
     this.#unwatchNetwork();
     this.prompts.close();
+    this.shares.close();
     // What the device captured ends here: nothing of it could outlive the device.
     await this.#tun.close();
     await this.#listeners.closeInbounds();
@@ -339,7 +343,7 @@ class RunningEngine implements Engine {
   }
 
   explain(target: Endpoint): ControlExplanation {
-    return describeExplanation(this.#router.explain(target), this.#config);
+    return describeExplanation(target, this.#router, this.#config);
   }
 
   async testUpstream(
@@ -475,9 +479,9 @@ class RunningEngine implements Engine {
     if (diff.logChanged) this.#log.setLevel(next.log.level);
     if (diff.listen.control === "changed") this.#log.warn("listen.control changes at the next start");
     if (diff.isEmpty && listeners.length === 0) return;
-    const { upstreams, routesChanged: routes, limitsChanged: limits } = diff;
+    const { upstreams, routesChanged: routes, limitsChanged: limits, sharesChanged: shares } = diff;
     this.#log.info(
-      { upstreams, routes, limits, listeners: this.#addresses(listeners) },
+      { upstreams, routes, limits, shares, listeners: this.#addresses(listeners) },
       "configuration reloaded",
     );
   }
@@ -493,6 +497,7 @@ class RunningEngine implements Engine {
     this.#table.setTimeouts(next.limits);
     for (const name of diff.upstreams.added) this.#metrics.declare(name);
     this.#upstreams.apply(next, diff, next.limits.drain_timeout * 1000);
+    this.shares.apply(next);
     for (const name of diff.upstreams.removed) this.#metrics.forget(name);
     this.#router = routerOf(next);
     if (diff.routesChanged) this.#hits.adopt(next.routes, next.default);
@@ -538,6 +543,7 @@ class RunningEngine implements Engine {
         return this.#upstreams.get(name);
       },
       dialTimeoutMs: () => this.#limits.dial_timeout * 1000,
+      dialDeadlines: new DialDeadlines(),
       requestId: (flow) => `${this.#instance}-${flow}`,
       dns: this.#dns,
       udp: this.#udpSupport,

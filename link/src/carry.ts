@@ -1,7 +1,9 @@
 import { Socket } from "node:net";
+import { give } from "@sockeye/wire/given-memory";
 import type { ResetReason } from "@sockeye/wire/mux-frames";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
 import type { Duplex } from "node:stream";
+import { writeGiven } from "./write-given.ts";
 
 export interface CarryEnd {
   /** Undefined where both directions ended in order. */
@@ -33,7 +35,10 @@ export class Carry implements StreamReceiver {
     this.#stream = stream;
     this.#onDone = onDone;
     stream.receiver = this;
-    socket.on("data", (chunk: Buffer) => this.push(chunk));
+    socket.on("data", (chunk: Buffer) => {
+      give(chunk);
+      this.push(chunk);
+    });
     socket.on("end", () => this.socketEnded());
     socket.on("drain", () => this.#pay());
     socket.on("error", () => {});
@@ -57,7 +62,7 @@ export class Carry implements StreamReceiver {
     this.lastActive = performance.now();
     this.bytesToSocket += chunk.length;
     this.#owed += chunk.length;
-    if (this.#socket.write(chunk)) this.#pay();
+    if (writeGiven(this.#socket, chunk)) this.#pay();
   }
 
   end(): void {

@@ -1,7 +1,9 @@
 import type { Duplex } from "node:stream";
 import { Mux, type MuxHandler, type MuxLimits, type WindowBudget } from "@sockeye/wire/mux";
 import { MessageError } from "./messages.ts";
+import { give, letGo } from "@sockeye/wire/given-memory";
 import { MuxError } from "@sockeye/wire/mux-frames";
+import { writeGiven } from "./write-given.ts";
 import type { MuxStream, StreamReceiver } from "@sockeye/wire/mux-stream";
 
 export interface LinkHandler {
@@ -77,7 +79,11 @@ export class LinkConnection {
       now: () => performance.now(),
       ...(options.limits === undefined ? {} : { limits: options.limits }),
     });
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+    socket.on("data", (chunk: Buffer) => {
+      give(chunk);
+      this.#receive(chunk);
+      letGo(chunk);
+    });
     socket.on("drain", () => this.#flush());
     socket.on("end", () => this.#cut({ code: "ended", message: "the peer ended the connection" }));
     socket.on("error", (error) => this.#cut({ code: "failed", message: error.message }));
@@ -165,7 +171,7 @@ export class LinkConnection {
       if (pieces.length === 0) break;
       for (const piece of pieces) {
         this.#sent += piece.length;
-        socket.write(piece);
+        writeGiven(socket, piece);
       }
     }
     socket.uncork();

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { isNetwork, MAX_ALLOWED_NETWORKS, MAX_OFFLINE_PAGE_BYTES } from "./guard.ts";
 
 /**
  * What relay and client say to each other on the connection between them, as JSON in control frames. The client begins with
@@ -45,6 +46,14 @@ const hello = z.object({
   apart: z.boolean().optional(),
 });
 
+const hash = z.base64().min(1).max(64);
+
+/** Who may come; guard.ts says what it means. A relay that knows of it says `guarded` in its answer. */
+const guard = z.object({
+  basicAuth: z.object({ salt: hash, sha256: hash }).optional(),
+  allow: z.array(z.string().max(64).refine(isNetwork, "not a network")).max(MAX_ALLOWED_NETWORKS).optional(),
+});
+
 const share = z.object({
   type: z.literal("share"),
   /** Chosen by the client; streams that are opened name it. */
@@ -56,6 +65,12 @@ const share = z.object({
   port: z.number().int().min(1).max(65_535).optional(),
   /** What the local service is to see as Host. */
   host: hostText.optional(),
+  guard: guard.optional(),
+  /** HTML for whoever comes while there is nobody to answer; base64 of UTF-8. */
+  offlinePage: z
+    .base64()
+    .max(Math.ceil(MAX_OFFLINE_PAGE_BYTES / 3) * 4)
+    .optional(),
 });
 
 const fromClient = z.discriminatedUnion("type", [
@@ -97,6 +112,8 @@ const fromRelay = z.discriminatedUnion("type", [
     addresses: z.array(z.string()).min(1),
     /** The name or port, to ask for again after a reconnection. */
     given: z.string().max(253),
+    /** The guard that was asked for is kept. A client that asked for one and does not read this gives the share back. */
+    guarded: z.boolean().optional(),
   }),
   /** The share is not given, or has ended. */
   z.object({ type: z.literal("unshared"), share: shareNumber, code: refusalCode, message: z.string() }),

@@ -122,8 +122,10 @@ std::unique_ptr<Device> attach(intptr_t descriptor, const Wishes& wishes, std::s
  * Creates a device, or attaches to a persistent one, where this process may.
  * @param name as wished; empty for one that the system chooses.
  * @param header whether its packets carry the header that offload needs, where the system has one.
+ * @param manyQueues each call for the same name gives a queue of its own, for a thread of its own; the kernel keeps a flow's
+ *   packets to one. Linux alone has it; elsewhere it is a problem.
  * @returns its descriptor, or -1 with `problem` saying why.
  */
-intptr_t create(const std::string& name, bool header, std::string& problem);
+intptr_t create(const std::string& name, bool header, bool manyQueues, std::string& problem);
 
 }  // namespace sockeye

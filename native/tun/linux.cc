@@ -171,7 +171,7 @@ std::unique_ptr<Device> attach(intptr_t descriptor, const Wishes& wishes, std::s
   return tun;
 }
 
-intptr_t create(const std::string& name, bool header, std::string& problem) {
+intptr_t create(const std::string& name, bool header, bool manyQueues, std::string& problem) {
   ifreq request{};
   if (name.size() >= IFNAMSIZ) {
     problem = "a device's name has at most 15 characters";
@@ -183,7 +183,8 @@ intptr_t create(const std::string& name, bool header, std::string& problem) {
     return -1;
   }
   name.copy(request.ifr_name, IFNAMSIZ - 1);
-  request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | (header ? IFF_VNET_HDR : 0));
+  request.ifr_flags = static_cast<short>(IFF_TUN | IFF_NO_PI | (header ? IFF_VNET_HDR : 0) |
+                                         (manyQueues ? IFF_MULTI_QUEUE : 0));
   if (::ioctl(fd, TUNSETIFF, &request) != 0) {
     problem = describe("the TUN device can't be created", errno);
     ::close(fd);

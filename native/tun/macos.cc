@@ -112,7 +112,11 @@ std::unique_ptr<Device> attach(intptr_t descriptor, const Wishes&, std::string& 
 }
 
 /** @param name utun and a number, or empty for the next free one: macOS knows no other names. */
-intptr_t create(const std::string& name, bool, std::string& problem) {
+intptr_t create(const std::string& name, bool, bool manyQueues, std::string& problem) {
+  if (manyQueues) {
+    problem = "a device has one queue here";
+    return -1;
+  }
   unsigned unit = 0;
   if (!name.empty()) {
     char* end = nullptr;

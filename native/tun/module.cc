@@ -308,10 +308,10 @@ class TunDevice : public Napi::ObjectWrap<TunDevice> {
   uint64_t lost_ = 0;
 };
 
-/** create(name, header): the descriptor of a new device. */
+/** create(name, header, manyQueues): the descriptor of a new device. */
 Napi::Value createDevice(const Napi::CallbackInfo& info) {
   std::string problem;
-  const intptr_t descriptor = create(info[0].ToString().Utf8Value(), info[1].ToBoolean(), problem);
+  const intptr_t descriptor = create(info[0].ToString().Utf8Value(), info[1].ToBoolean(), info[2].ToBoolean(), problem);
   if (descriptor < 0) throw Napi::Error::New(info.Env(), problem);
   return Napi::Number::New(info.Env(), static_cast<double>(descriptor));
 }

@@ -150,7 +150,11 @@ std::unique_ptr<Device> attach(intptr_t descriptor, const Wishes&, std::string& 
   return device;
 }
 
-intptr_t create(const std::string& name, bool, std::string& problem) {
+intptr_t create(const std::string& name, bool, bool manyQueues, std::string& problem) {
+  if (manyQueues) {
+    problem = "a device has one queue here";
+    return -1;
+  }
   const Wintun& w = wintun();
   if (!w.complete) {
     problem = "wintun.dll is not beside the program, or not version 0.14 or later";

@@ -22,10 +22,10 @@ test("the defaults ask for nothing that is not there", () => {
 
 test("a relay does not start with a setting that it would ignore, and names it", async () => {
   const config = configured(
-    "domains: [relay.example.com]\ninsecure_no_auth: true\nproxy_protocol_out: v2\notel_endpoint: http://127.0.0.1:4318/\n",
+    "domains: [relay.example.com]\ninsecure_no_auth: true\nproxy_protocol_out: v2\ntrusted_proxies: 127.0.0.1\ncontrol: { proxy_protocol: any }\n",
   );
   await assert.rejects(
     startConfiguredRelay(config, {} as never),
-    /proxy_protocol_out is not carried out by this version yet; otel_endpoint is not/,
+    /control\.proxy_protocol is not carried out by this version yet; proxy_protocol_out is not/,
   );
 });

@@ -6,7 +6,7 @@ import type { RelayConfig } from "./config/schema.ts";
  * @returns a sentence for each.
  */
 export function notYet(config: RelayConfig): string[] {
-  const { control, data, public_http, public_https, tcp, admin } = config;
+  const { control, data, public_http, public_https, tcp } = config;
   const receiving = { control, data, public_http, public_https, tcp };
   const used: [string, boolean][] = [
     ...Object.entries(receiving).map(([name, listener]): [string, boolean] => [
@@ -14,10 +14,6 @@ export function notYet(config: RelayConfig): string[] {
       listener.proxy_protocol !== "off",
     ]),
     ["proxy_protocol_out", config.proxy_protocol_out !== "off"],
-    ["admin.credentials_file", admin.credentials_file !== undefined],
-    ["admin.tls_cert", admin.tls_cert.length > 0],
-    ["profiling", config.profiling],
-    ["otel_endpoint", config.otel_endpoint !== undefined],
   ];
   return used.flatMap(([key, isUsed]) => (isUsed ? [`${key} is not carried out by this version yet`] : []));
 }

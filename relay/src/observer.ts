@@ -1,4 +1,5 @@
 import type { PublicAddress } from "./names/registry.ts";
+import type { RequestTrace } from "./trace/tracer.ts";
 
 /** Why a request or a connection was not served as asked. Labels of metrics: the list is closed. */
 export type ErrorKind =
@@ -6,7 +7,9 @@ export type ErrorKind =
   | "unknown-name"
   | "away" // the client did not come back in time
   | "limit"
+  | "not-taken" // the client did not take it up in time
   | "not-authorised"
+  | "guarded" // the share does not let this one in
   | "local-refused"
   | "local-unreachable"
   | "local-timeout"
@@ -23,11 +26,15 @@ export interface ServedStart {
   /** HTTP only. */
   readonly method?: string | undefined;
   readonly target?: string | undefined;
+  /** Where traces are made. */
+  readonly trace?: RequestTrace | undefined;
 }
 
 export interface ServedEnd extends ServedStart {
   /** The session that served it; undefined where it came to none. */
   readonly client: string | undefined;
+  /** Whose session that is. */
+  readonly identity: string | undefined;
   /** HTTP only; 0 where the public client went before there was one. */
   readonly status: number;
   readonly ms: number;
@@ -36,6 +43,16 @@ export interface ServedEnd extends ServedStart {
   /** To the public. */
   readonly bytesOut: number;
   readonly error: ErrorKind | undefined;
+  /** The key of the configuration that refused it: `limits.max_tunnels`. */
+  readonly limit?: string | undefined;
+}
+
+/** A certificate that a listener shows from now on. */
+export interface CertificateInForce {
+  readonly file: string;
+  /** Whom it is for. */
+  readonly names: readonly string[];
+  readonly validUntil: Date;
 }
 
 /** What the relay tells of itself. Each call is cheap and may not throw. */
@@ -53,5 +70,7 @@ export interface RelayObserver {
   requestEnded(end: ServedEnd): void;
   /** A problem that is nobody's request: a listener's error, a failed renewal. */
   problem(what: string, error: Error): void;
+  /** The files of a listener have changed. */
+  certificatesReloaded(listener: string, certificates: readonly CertificateInForce[]): void;
   draining(deadlineMs: number): void;
 }

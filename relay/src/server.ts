@@ -1,6 +1,8 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { formatEndpoint, parseEndpoint, type Endpoint } from "@sockeye/config-kit/endpoint";
 import { WindowBudget } from "@sockeye/wire/mux";
+import type { AdminSide } from "./admin/admin-side.ts";
+import type { AdminServer } from "./admin/server.ts";
 import type { Authoriser } from "./auth/authoriser.ts";
 import type { RelayConfig } from "./config/schema.ts";
 import { LocalDispatch } from "./dispatch/local-dispatch.ts";
@@ -9,6 +11,7 @@ import { ClientDoor } from "./link/client-door.ts";
 import { ShareDesk } from "./link/share-desk.ts";
 import type { Lease, NameRegistry } from "./names/registry.ts";
 import type { RelayObserver } from "./observer.ts";
+import type { RelayTracer } from "./trace/tracer.ts";
 import { plainAddress, TrustedProxies } from "./public/forwarded.ts";
 import { HttpDoor } from "./public/http-door.ts";
 import type { PublicContext } from "./public/public-context.ts";
@@ -22,8 +25,12 @@ export interface RelayParts {
   readonly registry: NameRegistry;
   readonly limits: RelayLimits;
   readonly observer: RelayObserver;
+  /** Where traces are made; its observer is among the `observer`s. */
+  readonly tracer?: RelayTracer | undefined;
+  /** What the admin listener shows; without it there is none. It is among the `observer`s. */
+  readonly admin?: AdminSide | undefined;
   /** Called once when it has stopped: to close the parts. */
-  readonly onStopped?: () => void;
+  readonly onStopped?: () => void | Promise<void>;
 }
 
 export interface Relay {
@@ -31,7 +38,8 @@ export interface Relay {
   readonly control: Endpoint;
   readonly http: Endpoint | undefined;
   readonly https: Endpoint | undefined;
-  /** True from the start until it drains. */
+  readonly admin: Endpoint | undefined;
+  /** True from when it listens everywhere until it drains. */
   readonly ready: boolean;
   counts(): RelayCounts;
   /**
@@ -43,6 +51,11 @@ export interface Relay {
 
 export interface RelayCounts {
   readonly clients: number;
+  /** Requests and TCP connections of the public that have a tunnel. */
+  readonly tunnels: number;
+  /** Of these, not yet taken up by their client. */
+  readonly pending: number;
+  /** Those of the link, with idle ones. */
   readonly streams: number;
   readonly publicConnections: number;
 }
@@ -76,18 +89,20 @@ class RelayServer implements Relay {
   readonly #desk: ShareDesk;
   readonly #http: HttpDoor;
   readonly #ports: TcpPorts;
-  readonly #listeners: Server[] = [];
+  /** With their addresses. */
+  readonly #listeners = new Map<Server, string>();
   readonly #timers: NodeJS.Timeout[] = [];
   #stopListening = () => {};
   #control: Endpoint = { host: "", port: 0 };
   #httpAddress: Endpoint | undefined;
   #httpsAddress: Endpoint | undefined;
+  #admin: AdminServer | undefined;
   readonly #tls: TlsContexts[] = [];
-  #state: "running" | "draining" | "stopped" = "running";
+  #state: "starting" | "running" | "draining" | "stopped" = "starting";
 
   constructor(parts: RelayParts) {
     this.#parts = parts;
-    const { config, authoriser, registry, limits, observer } = parts;
+    const { config, authoriser, registry, limits, observer, tracer } = parts;
     this.#dispatch = new LocalDispatch(registry, config.names.hold * 1000);
     const { domains } = config;
     const context: PublicContext = {
@@ -95,9 +110,11 @@ class RelayServer implements Relay {
       authoriser,
       limits,
       observer,
+      tracer,
       dispatch: this.#dispatch,
       trusted: new TrustedProxies(config.trusted_proxies),
       domains: domains.map((domain) => `.${domain}`),
+      offlinePages: { of: (address) => this.#desk.offlinePages.of(address) },
     };
     this.#http = new HttpDoor(context);
     this.#ports = new TcpPorts(context);
@@ -140,14 +157,21 @@ class RelayServer implements Relay {
     return this.#httpsAddress;
   }
 
+  get admin(): Endpoint | undefined {
+    return this.#admin?.address;
+  }
+
   get ready(): boolean {
     return this.#state === "running";
   }
 
   counts(): RelayCounts {
     const sessions = [...this.#clients.sessions];
+    const { tunnels, pending } = this.#parts.limits.counts();
     return {
       clients: sessions.length,
+      tunnels,
+      pending,
       streams: sessions.reduce((sum, session) => sum + session.streams, 0),
       publicConnections: this.#http.connections + this.#ports.connections,
     };
@@ -155,6 +179,8 @@ class RelayServer implements Relay {
 
   async listen(): Promise<void> {
     const { config } = this.#parts;
+    // The first to open and the last to close: whoever asks is told that it starts, and that it drains.
+    await this.#openAdmin();
     this.#control = await this.#listenForClients();
     const { public_http, public_https } = config;
     if (public_http.address !== "off")
@@ -162,7 +188,7 @@ class RelayServer implements Relay {
         this.#http.accept(socket, false),
       );
     if (public_https.address !== "off") {
-      const contexts = await this.#contexts(public_https);
+      const contexts = await this.#contexts("public_https", public_https);
       const server = contexts.createServer(
         {
           handshakeTimeoutMs: config.limits.handshake_timeout * 1000,
@@ -187,13 +213,14 @@ class RelayServer implements Relay {
     this.#stopListening = this.#parts.authoriser.onRevocation(() => {
       for (const session of this.#clients.sessions) void this.#desk.renew(session);
     });
+    this.#state = "running";
   }
 
   async stop(deadlineMs = this.#parts.config.drain_timeout * 1000): Promise<void> {
-    if (this.#state !== "running") return;
+    if (this.#state === "draining" || this.#state === "stopped") return;
     this.#state = "draining";
     this.#parts.observer.draining(deadlineMs);
-    for (const listener of this.#listeners) listener.close();
+    for (const listener of this.#listeners.keys()) listener.close();
     this.#ports.stopAccepting();
     this.#clients.drain(deadlineMs);
     this.#http.drain();
@@ -208,7 +235,24 @@ class RelayServer implements Relay {
     for (const contexts of this.#tls) contexts.close();
     this.#clients.close();
     this.#desk.close();
-    this.#parts.onStopped?.();
+    await this.#admin?.close();
+    await this.#parts.onStopped?.();
+  }
+
+  async #openAdmin(): Promise<void> {
+    const { admin, config } = this.#parts;
+    if (admin === undefined) return;
+    const isSecure = config.admin.tls_cert.length > 0;
+    this.#admin = await admin.listen(isSecure ? await this.#contexts("admin", config.admin) : undefined, {
+      unhealthy: () => (this.#state === "running" ? this.#lostListeners() : []),
+      notReady: () => (this.#state === "running" ? this.#lostListeners() : [this.#state]),
+      counts: () => this.counts(),
+    });
+  }
+
+  #lostListeners(): string[] {
+    const lost = [...this.#listeners].filter(([listener]) => !listener.listening);
+    return lost.map(([, address]) => `the listener on ${address} is gone`);
   }
 
   #every(ms: number, work: () => void): void {
@@ -223,7 +267,7 @@ class RelayServer implements Relay {
       return this.#listen(control.address, sockets, (socket) =>
         this.#clients.accept(socket, { source: plainAddress(socket.remoteAddress) }),
       );
-    const contexts = await this.#contexts(control);
+    const contexts = await this.#contexts("control", control);
     const server = contexts.createServer({ handshakeTimeoutMs: limits.handshake_timeout * 1000 }, (socket) =>
       this.#clients.accept(socket, {
         source: plainAddress(socket.remoteAddress),
@@ -233,16 +277,20 @@ class RelayServer implements Relay {
     return this.#listen(control.address, sockets, (socket) => server.emit("connection", socket));
   }
 
-  async #contexts(files: {
-    readonly tls_cert: readonly string[];
-    readonly tls_key: readonly string[];
-    readonly client_ca?: string | undefined;
-  }): Promise<TlsContexts> {
+  async #contexts(
+    listener: string,
+    files: {
+      readonly tls_cert: readonly string[];
+      readonly tls_key: readonly string[];
+      readonly client_ca?: string | undefined;
+    },
+  ): Promise<TlsContexts> {
+    const { observer } = this.#parts;
     const contexts = await TlsContexts.open(
       { certificates: files.tls_cert, keys: files.tls_key, clientCa: files.client_ca },
       {
-        onReload: () => {},
-        onProblem: (sentence) => this.#parts.observer.problem("certificates", new Error(sentence)),
+        onReload: (certificates) => observer.certificatesReloaded(listener, certificates),
+        onProblem: (sentence) => observer.problem(`the certificates of ${listener}`, new Error(sentence)),
       },
     );
     this.#tls.push(contexts);
@@ -252,7 +300,7 @@ class RelayServer implements Relay {
   async #listen(address: string, server: Server, accept: (socket: Socket) => void): Promise<Endpoint> {
     const { host, port } = parseEndpoint(address);
     server.on("connection", accept);
-    this.#listeners.push(server);
+    this.#listeners.set(server, address);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
       server.listen({ host, port, backlog: 4096 }, () => {

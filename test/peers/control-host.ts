@@ -12,6 +12,7 @@ import type { ControlHost } from "../../engine/src/control/host.ts";
 import { ControlPrompter } from "../../engine/src/control/prompts.ts";
 import { RouteHits } from "../../engine/src/router/hits.ts";
 import { createLogger, type Logger } from "../../engine/src/observe/log.ts";
+import { Shares } from "../../engine/src/share/shares.ts";
 import { Metrics } from "../../engine/src/observe/metrics.ts";
 
 /** An engine's control side without its data plane: what the control server sees, set by a test. */
@@ -74,6 +75,7 @@ export function createTestHost(): TestHost {
       }),
     },
     routeHits: new RouteHits(),
+    shares: new Shares({ readSecret: async () => "", log: logger }),
     demo: () => Promise.reject(new ControlError("unavailable", "this engine has no demo")),
     logger,
     metrics,
@@ -137,6 +139,7 @@ export function createTestHost(): TestHost {
       rule: 0,
       matched: "*.example",
       reason: `${target.host} ends in .example`,
+      tun: { enabled: false, captured: "no", reason: "no network of tun.cidrs holds it" },
       chain: ["corp-proxy", "production"],
     }),
     testUpstream: async ({ name, config }, { signal, onStep }) => {

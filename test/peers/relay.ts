@@ -18,7 +18,8 @@ import { ShareClient, type ShareClientOptions, type ShareSpec } from "@sockeye/e
 import { AuthError, type Authoriser, type Grant } from "@sockeye/relay/auth/authoriser";
 import { relaySchema } from "@sockeye/relay/config/schema";
 import { startConfiguredRelay } from "@sockeye/relay/configured";
-import type { RelayObserver, ServedEnd } from "@sockeye/relay/observer";
+import type { ServedEnd } from "@sockeye/relay/observer";
+import { observing } from "@sockeye/relay/observers";
 import type { Relay } from "@sockeye/relay/server";
 
 /** Whoever shows `token-NAME` is NAME, and may have every name and port, until the token is revoked. */
@@ -78,19 +79,10 @@ export async function startTestRelay(settings: Record<string, unknown> = {}): Pr
   const authoriser = new TestAuthoriser();
   const ended: ServedEnd[] = [];
   const problems: string[] = [];
-  const observer: RelayObserver = {
-    clientConnected: () => {},
-    clientDisconnected: () => {},
-    clientRefused: () => {},
-    shared: () => {},
-    unshared: () => {},
-    connectionOpened: () => {},
-    connectionClosed: () => {},
-    requestStarted: () => {},
+  const observer = observing({
     requestEnded: (end) => ended.push(end),
     problem: (what, error) => problems.push(`${what}: ${error.message}`),
-    draining: () => {},
-  };
+  });
   const relay = await startConfiguredRelay(config, observer, { authoriser });
   const extras = {
     authoriser,

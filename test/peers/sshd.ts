@@ -44,6 +44,8 @@ export interface Sshd extends AsyncDisposable {
   readonly knownHostsFile: string;
   /** A folder of this server's own, for what a test wants to leave there. */
   readonly directory: string;
+  /** The process that listens; each connection is a child of it. */
+  readonly pid: number;
   /** What sshd has logged so far. */
   log(): string;
   /** Connections that the server holds now. */
@@ -187,6 +189,9 @@ export async function startSshd(options: SshdOptions = {}): Promise<Sshd> {
     knownHostsFile: file("known_hosts"),
     directory,
     log: () => log,
+    get pid() {
+      return child?.pid ?? 0;
+    },
     connections: () => childrenOf(child?.pid, processTable()).length,
     pause: () => {
       for (const pid of processTree(child?.pid)) signal(pid, "SIGSTOP");

@@ -294,6 +294,8 @@ export interface EngineStart {
 export class Engine {
   readonly child: ChildProcess;
   readonly configFile: string;
+  /** What a command needs to find it. */
+  readonly environment: NodeJS.ProcessEnv;
   readonly #until: RegExp;
   #output = "";
 
@@ -306,16 +308,10 @@ export class Engine {
     const [name, ...args] = options.ordinary === true ? [...ordinary, ...command] : command;
     const state = join(TMP, `state-${number}`);
     mkdirSync(state, { mode: 0o700 });
+    this.environment = { XDG_RUNTIME_DIR: state, XDG_STATE_HOME: state, HOME: state };
     this.child = spawn(name!, args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: {
-        ...process.env,
-        XDG_RUNTIME_DIR: state,
-        XDG_STATE_HOME: state,
-        HOME: state,
-        SUDO_UID: undefined,
-        SUDO_USER: undefined,
-      },
+      env: { ...process.env, ...this.environment, SUDO_UID: undefined, SUDO_USER: undefined },
     });
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       stream.setEncoding("utf8").on("data", (text: string) => {

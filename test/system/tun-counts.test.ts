@@ -1,11 +1,16 @@
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
 import { after, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { startDnsmasqIn } from "../peers/dnsmasq.ts";
 import { enterNamespace } from "../peers/namespace.ts";
 import { skipWithout } from "../peers/peer-process.ts";
-import { exchange } from "../peers/tun-client.ts";
+import { PORT } from "../peers/far-services.ts";
+import { connectFailure, exchange, open } from "../peers/tun-client.ts";
 import { program, shell, TARGETS, TunWorld } from "../peers/tun-world.ts";
 
+const CLI = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
+const METRICS = "127.0.0.1:9464";
 const QUESTIONS = 40;
 const PINGS = 10;
 /** A connection for all questions, and one more where the first was closed for having been quiet. */
@@ -36,7 +41,10 @@ if (await enterNamespace(import.meta.filename)) {
   const records = Array.from({ length: QUESTIONS }, (_, i) => `host-record=n${i}.example,10.77.9.${i + 1}`);
   const servers = Object.values(through).map((address) => startDnsmasqIn("deep", address, records));
   after(() => servers.forEach((server) => server.kill()));
-  const settings = world.everyWay({ tun: { dns: "off", ping: true } });
+  const settings = world.everyWay({
+    listen: { control: "127.0.0.1:0", metrics: METRICS },
+    tun: { dns: "off", ping: true },
+  });
   const engine = await world.engine(settings);
   // The upstreams' first connections are not what is counted.
   for (const host of Object.values(through)) assert.equal(await exchange(host), "hello");
@@ -51,12 +59,48 @@ if (await enterNamespace(import.meta.filename)) {
     assert.equal(stdout, questions.map((_, i) => `10.77.9.${i + 1}\n`).join(""), stderr);
   }
 
+  /** The series of TUN mode, without the beginning that their names share. */
+  async function metrics(): Promise<Record<string, number>> {
+    const text = await (await fetch(`http://${METRICS}/metrics`)).text();
+    const lines = [...text.matchAll(/^sockeye_tun_(\S+) (\S+)$/gm)];
+    return Object.fromEntries(lines.map(([, name, value]) => [name!, Number(value)]));
+  }
+
   let inForce = "off";
   async function setDns(dns: string): Promise<void> {
     if (dns !== inForce)
       await engine.reconfigure(world.config({ ...settings, tun: { ...settings.tun, dns } }));
     inForce = dns;
   }
+
+  test("sockeye status and /metrics tell what the stack does, of the same numbers", async (t) => {
+    await setDns("fake-ip");
+    const [socket, udp] = [await open(through.http, PORT.echo), createSocket("udp4")];
+    t.after(() => (socket.destroy(), udp.close()));
+    await new Promise((resolve) => udp.send("hello", PORT.echo, through.socks5, resolve));
+    assert.equal((await connectFailure(through.socks5, PORT.nobody)).code, "ECONNREFUSED");
+
+    const told = await metrics();
+    assert.ok(told["tcp_connections"]! >= 1);
+    assert.equal(told["tcp_half_open"], 0);
+    assert.ok(told['tcp_segments_total{direction="in"}']! > 3);
+    assert.ok(told['tcp_segments_total{direction="out"}']! > 3);
+    assert.ok(told['tcp_resets_total{direction="out"}']! >= 1, "the refused connection");
+    assert.equal(told["reassembly_packets"], 0);
+    assert.equal(told['dropped_packets_total{reason="malformed"}'], 0);
+    assert.ok(told["fake_names_max"]! > 60_000);
+
+    const { stdout, stderr } = await program([process.execPath, CLI, "status"], { env: engine.environment });
+    assert.match(stdout, /TUN mode sockeye0 captures 10\.77\.0\.0\/16/, stderr);
+    const now = /now: TCP (\d+), half-open 0; UDP (\d+); reassembling 0; fake addresses 0 of 65536\n/.exec(
+      stdout,
+    );
+    assert.ok(now && Number(now[1]) >= 1 && Number(now[2]) >= 1, stdout);
+    assert.match(
+      stdout,
+      /since then: segments \d+ in, \d+ out; sent again 0; resets \d+ in, [1-9]\d* out; packets dropped \d+/,
+    );
+  });
 
   for (const dns of ["off", "hijack"]) {
     for (const [upstream, server] of Object.entries(through)) {

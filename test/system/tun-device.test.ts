@@ -349,6 +349,41 @@ if (await enterNamespace(import.meta.filename)) {
     closeSync(descriptor);
   });
 
+  test("several queues of one device carry its flows, each packet once and each flow by one queue", async () => {
+    const name = "tunqueues";
+    const queues = Array.from({ length: 3 }, () => openTunDevice(createTun(name, true, true)));
+    assert.deepEqual([...new Set(queues.map((queue) => queue.name))], [name]);
+    ip(`link set ${name} up`);
+    ip("addr add 10.98.0.1/24 dev tunqueues");
+    const heard = queues.map(() => new Map<string, number>());
+    queues.forEach((queue, i) => {
+      queue.start((burst) => {
+        for (let n = 0; n < burst.count; n++) {
+          const at = burst.starts[n]!;
+          // UDP over IPv4; the source's port tells the flow.
+          if (burst.bytes[at] !== 0x45 || burst.bytes[at + 9] !== 17) continue;
+          const port = String(burst.bytes.readUInt16BE(at + 20));
+          heard[i]!.set(port, (heard[i]!.get(port) ?? 0) + 1);
+        }
+      }, nothing);
+    });
+    const sockets = Array.from({ length: 24 }, () => createSocket("udp4"));
+    try {
+      for (const socket of sockets)
+        for (let i = 0; i < 5; i++) await new Promise((resolve) => socket.send("x", 9, "10.98.0.2", resolve));
+      const all = () => heard.flatMap((ports) => [...ports.values()]).reduce((sum, one) => sum + one, 0);
+      for (let tries = 0; all() < 120 && tries < 500; tries++) await delay(10);
+      assert.equal(all(), 120);
+      assert.ok(heard.filter((ports) => ports.size > 0).length > 1, "more than one queue carries something");
+      const ports = heard.flatMap((queue) => [...queue.keys()]);
+      assert.equal(new Set(ports).size, 24);
+      assert.equal(ports.length, 24, "no flow is in two queues");
+    } finally {
+      for (const socket of sockets) socket.close();
+      for (const queue of queues) queue.close();
+    }
+  });
+
   test("devices opened and closed leave no descriptor and no memory behind", async () => {
     // A persistent one, because it takes the kernel milliseconds to take a device down for good.
     const name = "tunlasting";

@@ -112,14 +112,14 @@ tun: { enabled: true, cidrs: [203.0.113.0/24], dns: fake-ip }`);
   test("a resolv.conf that is mounted into a read-only /etc is changed, and given back", async () => {
     const original = readFileSync("/etc/resolv.conf", "utf8");
     run(
-      "cp /etc/resolv.conf /run/mounted && mount --bind /run/mounted /etc/resolv.conf && mount -o remount,ro /etc",
+      "cp /etc/resolv.conf /run/mounted && mount --bind /run/mounted /etc/resolv.conf && mount -o remount,bind,ro /etc",
     );
     const sockeye = start("tun: { enabled: true, cidrs: [203.0.113.0/24], dns: fake-ip }");
     await sockeye.says('"running"');
     assert.match(readFileSync("/etc/resolv.conf", "utf8"), /^nameserver 198\.18\.0\.2$/m);
     assert.equal(await sockeye.stop(), 0);
     assert.equal(readFileSync("/etc/resolv.conf", "utf8"), original);
-    run("umount /etc/resolv.conf && mount -o remount,rw /etc");
+    run("umount /etc/resolv.conf && mount -o remount,bind,rw /etc");
   });
 
   test("a second Sockeye says who has TUN mode already, and leaves that alone", async () => {

@@ -56,7 +56,9 @@ interface HeadOfKind {
 
 /** The first value under `name` (lower case), or undefined. */
 export function headerValue(headers: HttpHeaders, name: string): string | undefined {
-  return headers.find((header) => header.name.toLowerCase() === name)?.value;
+  for (const header of headers)
+    if (header.name.length === name.length && header.name.toLowerCase() === name) return header.value;
+  return undefined;
 }
 
 const LF = 0x0a;

@@ -1,3 +1,5 @@
+import { givePart } from "./given-memory.ts";
+
 /**
  * The frames of the connection between relay and client: eight bytes of header, then the payload.
  *
@@ -87,7 +89,7 @@ export function numberFrame(type: FrameType, id: number, value: number): Buffer 
 }
 
 export interface FrameSink {
-  /** A part of a data frame, as it came: a view of the chunk. */
+  /** A part of a data frame, as it came: a view of the chunk, and given where the chunk is. */
   data(id: number, bytes: Buffer): void;
   /** Any other frame, whole. Its payload may be a view of the chunk. */
   frame(frame: Frame): void;
@@ -123,7 +125,10 @@ export class FrameReader {
       at += available;
       this.#left -= available;
       if (this.#type === FrameType.data) {
-        if (available > 0) this.#sink.data(this.#id, part);
+        if (available > 0) {
+          givePart(chunk, part);
+          this.#sink.data(this.#id, part);
+        }
         if (this.#left === 0) this.#left = -1;
       } else if (this.#left > 0) {
         this.#parts.push(Buffer.from(part));

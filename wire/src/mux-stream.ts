@@ -1,3 +1,4 @@
+import { givePart, letGo } from "./given-memory.ts";
 import {
   FrameType,
   frameHeader,
@@ -9,7 +10,7 @@ import {
 
 /** Who reads from a stream. Nothing here may throw. */
 export interface StreamReceiver {
-  /** Bytes that came. Each byte is to be given to `consumed` once it has been passed on. */
+  /** Bytes that came. Each byte is to be told to `consumed` once it has been passed on; the chunk may be given. */
   data(chunk: Buffer): void;
   /** The peer sends no more; this direction only. */
   end(): void;
@@ -22,7 +23,7 @@ export interface StreamReceiver {
 /** One end of a stream between relay and client, whatever carries it. */
 export interface TunnelStream {
   receiver: StreamReceiver;
-  /** @returns false where the writer should wait for `drain`. On a stream that has ended or was cut it does nothing. */
+  /** A chunk that is given is let go when it has been sent. @returns false where the writer should wait for `drain`. On a stream that has ended or was cut it does nothing. */
   write(chunk: Buffer): boolean;
   /** No more will be written. */
   end(): void;
@@ -30,6 +31,12 @@ export interface TunnelStream {
   reset(reason: ResetReason): void;
   /** So many of the bytes that came have been passed on: the peer may send as many again. */
   consumed(bytes: number): void;
+  /** For whoever opened it: true until the peer shows that it has taken the stream up. Absent where it is taken up from the start. */
+  readonly untaken?: boolean;
+  /** Called once when the stream is taken up, or ends before. */
+  onTaken?: (() => void) | undefined;
+  /** For whom it was opened to: tells the peer that it is taken up, though there is nothing to send yet. */
+  takeUp?(): void;
 }
 
 /** What a stream needs of its connection. */
@@ -49,6 +56,11 @@ export interface StreamLimits {
 
 /** Bytes that wait for the peer's window, after which `write` asks the writer to wait. */
 const ENOUGH_WAITING = 65_536;
+/**
+ * The same where the window has room for it, so that a reader need not stop and start for each chunk. Windows beyond the first come
+ * out of the peer's budget, so there are not many of these.
+ */
+const ENOUGH_FLOWING = 262_144;
 
 const NOBODY: StreamReceiver = { data: () => {}, end: () => {}, reset: () => {}, drain: () => {} };
 
@@ -60,6 +72,8 @@ export class MuxStream implements TunnelStream {
   creditedAt: number;
   /** True while the stream stands among those whose turn comes. */
   hasTurn = false;
+  onTaken: (() => void) | undefined;
+  #untaken = true;
   readonly #ends: StreamEnds;
   readonly #limits: StreamLimits;
   /** What the peer lets us send. */
@@ -91,6 +105,7 @@ export class MuxStream implements TunnelStream {
     this.#waitingBytes += chunk.length;
     this.#askForTurn();
     if (this.#waitingBytes < ENOUGH_WAITING) return true;
+    if (this.#waitingBytes < ENOUGH_FLOWING && this.#waitingBytes < this.#credit) return true;
     this.#wantsDrain = true;
     return false;
   }
@@ -106,6 +121,15 @@ export class MuxStream implements TunnelStream {
     this.#forget();
     const header = frameHeader(FrameType.reset, this.id, 1);
     this.#ends.urgent(Buffer.concat([header, Buffer.of(RESET_REASONS.indexOf(reason))]));
+  }
+
+  get untaken(): boolean {
+    return this.#untaken;
+  }
+
+  /** Room for 0 bytes more: it says nothing but that somebody is there. */
+  takeUp(): void {
+    if (!this.#closed) this.#ends.urgent(numberFrame(FrameType.window, this.id, 0));
   }
 
   consumed(bytes: number): void {
@@ -137,8 +161,13 @@ export class MuxStream implements TunnelStream {
         pieces.push(chunk);
         used++;
       } else {
-        pieces.push(chunk.subarray(0, length));
-        this.#waiting[used] = chunk.subarray(length);
+        const first = chunk.subarray(0, length);
+        const rest = chunk.subarray(length);
+        givePart(chunk, first);
+        givePart(chunk, rest);
+        letGo(chunk);
+        pieces.push(first);
+        this.#waiting[used] = rest;
       }
       this.#credit -= length;
       taken += length;
@@ -168,6 +197,7 @@ export class MuxStream implements TunnelStream {
     this.#unread += bytes.length;
     if (this.#unread + this.#owed > this.#window)
       throw new MuxError("protocol", `stream ${this.id} was sent more than its window`);
+    this.#taken();
     this.receiver.data(bytes);
   }
 
@@ -175,6 +205,7 @@ export class MuxStream implements TunnelStream {
   onEnd(): void {
     if (this.#remoteEnded) throw new MuxError("protocol", `stream ${this.id} ended twice`);
     this.#remoteEnded = true;
+    this.#taken();
     if (this.#ending === "sent") this.#forget();
     this.receiver.end();
   }
@@ -190,6 +221,7 @@ export class MuxStream implements TunnelStream {
     this.#credit += bytes;
     if (this.#credit > 2 ** 40)
       throw new MuxError("protocol", `the window of stream ${this.id} is too large`);
+    this.#taken();
     if (this.#waiting.length > 0) this.#askForTurn();
   }
 
@@ -197,6 +229,14 @@ export class MuxStream implements TunnelStream {
   connectionLost(): void {
     this.#forget();
     this.receiver.reset("lost");
+  }
+
+  #taken(): void {
+    if (!this.#untaken) return;
+    this.#untaken = false;
+    const tell = this.onTaken;
+    this.onTaken = undefined;
+    tell?.();
   }
 
   #askForTurn(): void {
@@ -210,6 +250,7 @@ export class MuxStream implements TunnelStream {
   #forget(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#taken();
     this.#waiting = [];
     this.#waitingBytes = 0;
     if (this.#window > this.#limits.firstWindow) this.#ends.shrink(this.#window - this.#limits.firstWindow);

@@ -197,6 +197,61 @@ test("a window grows while round trips limit it, out of a budget, and gives back
   assert.deepEqual(near.seen.resets, ["closed"]);
 });
 
+test("one stream carries more than a gigabit a second over a link of 100 ms, and needs two seconds to get there", () => {
+  const ONE_WAY_MS = 50;
+  const LINK_BYTES_A_MS = 1_000_000;
+  let now = 0;
+  let received = 0;
+  const chunk = Buffer.alloc(65_536);
+  const make = (role: "relay" | "client") =>
+    new Mux({
+      role,
+      budget: new WindowBudget(268_435_456),
+      now: () => now,
+      handler: {
+        wake: () => {},
+        control: () => {},
+        pong: () => {},
+        opened: (stream) => {
+          const data = (bytes: Buffer) => {
+            received += bytes.length;
+            stream.consumed(bytes.length);
+          };
+          return { data, end: () => {}, reset: () => {}, drain: () => {} };
+        },
+      },
+    });
+  const [relay, client] = [make("relay"), make("client")];
+  client.ping();
+  const write = () => {
+    while (near.write(chunk));
+  };
+  const near = relay.open(Buffer.alloc(0), { data: () => {}, end: () => {}, reset: () => {}, drain: write });
+  write();
+  const onTheWay: { at: number; to: Mux; bytes: Buffer }[] = [];
+  const send = (from: Mux, to: Mux) => {
+    for (let sent = 0; sent < LINK_BYTES_A_MS;) {
+      const pieces = from.take(LINK_BYTES_A_MS - sent);
+      if (pieces.length === 0) return;
+      for (const bytes of pieces) {
+        sent += bytes.length;
+        onTheWay.push({ at: now + ONE_WAY_MS, to, bytes });
+      }
+    }
+  };
+  let before = 0;
+  for (; now < 3000; now++) {
+    if (now === 2000) before = received;
+    send(relay, client);
+    send(client, relay);
+    while (onTheWay.length > 0 && onTheWay[0]!.at <= now) {
+      const { to, bytes } = onTheWay.shift()!;
+      to.receive(bytes);
+    }
+  }
+  assert.ok(received - before > 125_000_000, `${(received - before) / 1e6} MB in the third second`);
+});
+
 test("a slow reader's window does not grow", () => {
   const { relay, client, pass, clock } = pair({}, 10_000_000);
   client.mux.ping();
@@ -397,3 +452,37 @@ function pattern(from: number, length: number): Buffer {
   for (let i = 0; i < length; i++) bytes[i] = (from + i) % 251;
   return bytes;
 }
+
+test("a stream is pending until its peer takes it up, sends, ends or cuts it, or until it is given up; told once", () => {
+  const ways: [string, (near: MuxStream, far: MuxStream) => void][] = [
+    ["takes it up", (_near, far) => far.takeUp()],
+    ["sends", (_near, far) => far.write(Buffer.from("x"))],
+    ["ends", (_near, far) => far.end()],
+    ["cuts", (_near, far) => far.reset("refused")],
+    ["given up", (near) => near.reset("cancelled")],
+  ];
+  for (const [way, act] of ways) {
+    const [relay, client] = [new End("relay"), new End("client")];
+    const { stream } = relay.open();
+    let told = 0;
+    stream.onTaken = () => told++;
+    stream.write(Buffer.from("early"));
+    client.mux.receive(relay.output());
+    relay.mux.receive(client.output());
+    assert.deepEqual([stream.untaken, told], [true, 0], way);
+    const far = client.opened[0]!.stream;
+    act(stream, far);
+    far.takeUp();
+    relay.mux.receive(client.output());
+    assert.deepEqual([stream.untaken, told], [false, 1], way);
+  }
+});
+
+test("a stream whose connection is lost is pending no more", () => {
+  const relay = new End("relay");
+  const { stream } = relay.open();
+  let told = 0;
+  stream.onTaken = () => told++;
+  relay.mux.close();
+  assert.deepEqual([stream.untaken, told], [false, 1]);
+});

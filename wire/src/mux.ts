@@ -1,3 +1,4 @@
+import { letGo } from "./given-memory.ts";
 import {
   MuxError,
   type Frame,
@@ -303,10 +304,16 @@ function coalesce(pieces: Buffer[]): Buffer[] {
       continue;
     }
     if (at - from === 1) joined.push(pieces[from]!);
-    else if (at > from) joined.push(Buffer.concat(pieces.slice(from, at), bytes));
+    else if (at > from) joined.push(join(pieces.slice(from, at), bytes));
     if (piece !== undefined) joined.push(piece);
     from = at + 1;
     bytes = 0;
   }
+  return joined;
+}
+
+function join(pieces: Buffer[], bytes: number): Buffer {
+  const joined = Buffer.concat(pieces, bytes);
+  for (const piece of pieces) letGo(piece);
   return joined;
 }

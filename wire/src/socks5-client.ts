@@ -27,6 +27,7 @@ export class Socks5ClientError extends Error {
 
 /** RFC 1929 §2, its version byte. */
 const AUTH_VERSION = 0x01;
+const NOTHING = Buffer.alloc(0);
 const GREETING_PLAIN = Buffer.of(SOCKS_VERSION, 1, Method.none);
 const GREETING_WITH_PASSWORD = Buffer.of(SOCKS_VERSION, 2, Method.none, Method.password);
 
@@ -58,7 +59,7 @@ export class Socks5Greeting {
   readonly opening: Buffer;
   readonly #credentials: Buffer | undefined;
   #state: "method" | "auth" | "ready" = "method";
-  #held: Buffer = Buffer.alloc(0);
+  #held: Buffer = NOTHING;
 
   /** @param credentials from encodeCredentials(). */
   constructor(credentials?: Buffer) {
@@ -80,7 +81,7 @@ export class Socks5Greeting {
       this.#held = bytes;
       return "wait";
     }
-    this.#held = Buffer.alloc(0);
+    this.#held = NOTHING;
     return this.#state === "method" ? this.#methodChosen(bytes[1]!) : this.#authAnswered(bytes[1]!);
   }
 
@@ -114,7 +115,7 @@ export class Socks5Greeting {
 export class Socks5Request {
   /** Send this first. */
   readonly opening: Buffer;
-  #held: Buffer = Buffer.alloc(0);
+  #held: Buffer = NOTHING;
 
   /**
    * @param target the destination of CONNECT; for UDP ASSOCIATE where the client will send from, all zero when unknown.
@@ -148,7 +149,7 @@ export class Socks5Request {
       this.#held = bytes;
       return undefined;
     }
-    return { bound: read.address, rest: bytes.subarray(read.end) };
+    return { bound: read.address, rest: read.end === bytes.length ? NOTHING : bytes.subarray(read.end) };
   }
 }
 

@@ -205,7 +205,7 @@ export class SocksServerParser {
   }
 
   #advance(bytes: number, state: State): void {
-    this.#bytes = this.#bytes.subarray(bytes);
+    this.#bytes = this.#bytes.length === bytes ? NOTHING : this.#bytes.subarray(bytes);
     this.#state = state;
   }
 
@@ -215,7 +215,7 @@ export class SocksServerParser {
     address: SocksAddress;
     end: number;
   }): ServerEvent {
-    const rest = this.#bytes.subarray(request.end);
+    const rest = this.#bytes.length === request.end ? NOTHING : this.#bytes.subarray(request.end);
     this.#state = "done";
     this.#bytes = NOTHING;
     return {

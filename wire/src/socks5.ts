@@ -112,7 +112,13 @@ export function readName(bytes: Buffer): string {
  */
 export function writeAddress(address: SocksAddress): Buffer {
   const ipv4 = parseIPv4(address.host);
-  if (ipv4) return Buffer.from([TYPE_IPV4, ...ipv4, address.port >> 8, address.port & 0xff]);
+  if (ipv4 !== undefined) {
+    const bytes = Buffer.allocUnsafe(7);
+    bytes[0] = TYPE_IPV4;
+    bytes.writeUInt32BE(ipv4, 1);
+    bytes.writeUInt16BE(address.port, 5);
+    return bytes;
+  }
   const ipv6 = address.host.includes(":") ? parseIPv6(address.host) : undefined;
   if (ipv6) return Buffer.concat([Buffer.from([TYPE_IPV6]), ipv6, portBytes(address.port)]);
   const name = Buffer.from(address.host, "utf8");
@@ -145,13 +151,33 @@ function portBytes(port: number): Buffer {
   return Buffer.of(port >> 8, port & 0xff);
 }
 
-function parseIPv4(host: string): number[] | undefined {
-  // A leading zero means octal to some resolvers: then it is left to them, as a name.
-  const match = /^(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})\.(0|[1-9]\d{0,2})$/.exec(host);
-  if (!match) return undefined;
-  const bytes = match.slice(1).map(Number);
-  return bytes.every((byte) => byte <= 255) ? bytes : undefined;
+/** The 32 bits of four decimal numbers with dots. */
+function parseIPv4(host: string): number | undefined {
+  let bits = 0;
+  let part = 0;
+  let digits = 0;
+  let dots = 0;
+  for (let at = 0; at < host.length; at++) {
+    const code = host.charCodeAt(at);
+    if (code === DOT && digits > 0) {
+      bits = bits * 256 + part;
+      part = 0;
+      digits = 0;
+      dots++;
+      continue;
+    }
+    const digit = code - ZERO;
+    // A leading zero means octal to some resolvers: then it is left to them, as a name.
+    if (digit < 0 || digit > 9 || (part === 0 && digits > 0)) return undefined;
+    part = part * 10 + digit;
+    digits++;
+    if (part > 255) return undefined;
+  }
+  return dots === 3 && digits > 0 ? bits * 256 + part : undefined;
 }
+
+const DOT = 0x2e;
+const ZERO = 0x30;
 
 /** RFC 4291 §2.2, with the IPv4 tail of its form 3. */
 function parseIPv6(host: string): Buffer | undefined {
@@ -159,9 +185,8 @@ function parseIPv6(host: string): Buffer | undefined {
   const tail = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(text);
   if (tail) {
     const ipv4 = parseIPv4(tail[2]!);
-    if (!ipv4) return undefined;
-    const [a, b, c, d] = ipv4 as [number, number, number, number];
-    text = `${tail[1]}${((a << 8) | b).toString(16)}:${((c << 8) | d).toString(16)}`;
+    if (ipv4 === undefined) return undefined;
+    text = `${tail[1]}${(ipv4 >>> 16).toString(16)}:${(ipv4 & 0xffff).toString(16)}`;
   }
   const halves = text.split("::");
   if (halves.length > 2) return undefined;

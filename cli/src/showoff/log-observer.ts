@@ -1,33 +1,44 @@
-import type { Logger } from "@sockeye/engine/observe/log";
-import type { PublicAddress } from "@sockeye/relay/names/registry";
-import type { RelayObserver, ServedEnd } from "@sockeye/relay/observer";
+import type { LogFields, Logger } from "@sockeye/engine/observe/log";
+import { type PublicAddress, shownAddress } from "@sockeye/relay/names/registry";
+import type { CertificateInForce, RelayObserver, ServedEnd } from "@sockeye/relay/observer";
 
-/** What the relay tells of itself, as log records. Each request is one, at debug; those that failed are one at info. */
+/**
+ * What the relay tells of itself, as log records. `client` is a session, `identity` whose it is, `source` an address, `share`
+ * a name or port, `code` why something was not done, of a closed list.
+ *
+ * Each request is a record at debug; one that failed is one at info. What the public or strangers can cause by the thousand is
+ * told sparingly: the first of a kind, and then how many more there were.
+ */
 export class LogObserver implements RelayObserver {
   readonly #logger: Logger;
+  readonly #clients = new Map<string, { readonly identity: string; readonly at: number }>();
 
   constructor(logger: Logger) {
     this.#logger = logger;
   }
 
   clientConnected(client: string, identity: string, source: string): void {
+    this.#clients.set(client, { identity, at: performance.now() });
     this.#logger.info({ client, identity, source }, "a client connected");
   }
 
   clientDisconnected(client: string, reason: string): void {
-    this.#logger.info({ client, reason }, "a client has gone");
+    const known = this.#clients.get(client);
+    this.#clients.delete(client);
+    const duration_ms = known && Math.round(performance.now() - known.at);
+    this.#logger.info({ client, identity: known?.identity, reason, duration_ms }, "a client has gone");
   }
 
   clientRefused(source: string, code: string): void {
-    this.#logger.warn({ source, code }, "a client was refused");
+    this.#logger.sparingly("warn", { source, code }, "a client was refused");
   }
 
   shared(client: string, address: PublicAddress): void {
-    this.#logger.info({ client, share: shown(address) }, "shared");
+    this.#logger.info(this.#shareFields(client, address), "a share is public");
   }
 
   unshared(client: string, address: PublicAddress): void {
-    this.#logger.info({ client, share: shown(address) }, "no longer shared");
+    this.#logger.info(this.#shareFields(client, address), "a share is no longer public");
   }
 
   connectionOpened(): void {}
@@ -39,18 +50,8 @@ export class LogObserver implements RelayObserver {
   requestEnded(end: ServedEnd): void {
     const failed = end.error !== undefined && end.error !== "cancelled";
     if (!this.#logger.enabled(failed ? "info" : "debug")) return;
-    const fields = {
-      share: end.address && shown(end.address),
-      client: end.client,
-      source: end.source,
-      method: end.method,
-      status: end.status,
-      duration_ms: Math.round(end.ms),
-      bytes_in: end.bytesIn,
-      bytes_out: end.bytesOut,
-      error: end.error,
-    };
-    if (failed) this.#logger.info(fields, "a request failed");
+    const fields = requestFields(end);
+    if (failed) this.#logger.sparingly("info", fields, "a request failed");
     else this.#logger.debug(fields, "a request ended");
   }
 
@@ -58,11 +59,38 @@ export class LogObserver implements RelayObserver {
     this.#logger.error({ err: error }, what);
   }
 
+  certificatesReloaded(listener: string, certificates: readonly CertificateInForce[]): void {
+    for (const { file, names, validUntil } of certificates)
+      this.#logger.info(
+        { listener, file, names, valid_until: validUntil.toISOString() },
+        "a certificate was read again",
+      );
+  }
+
   draining(deadlineMs: number): void {
-    this.#logger.info({ duration_ms: deadlineMs }, "the relay drains");
+    this.#logger.info({ clients: this.#clients.size, deadline_ms: deadlineMs }, "the relay drains");
+  }
+
+  #shareFields(client: string, address: PublicAddress): LogFields {
+    return { share: shownAddress(address), client, identity: this.#clients.get(client)?.identity };
   }
 }
 
-function shown(address: PublicAddress): string {
-  return address.kind === "http" ? address.name : `tcp ${address.port}`;
+function requestFields(end: ServedEnd): LogFields {
+  return {
+    share: end.address && shownAddress(end.address),
+    client: end.client,
+    identity: end.identity,
+    source: end.source,
+    method: end.method,
+    // What follows a question mark is often a secret.
+    path: end.target?.split("?", 1)[0],
+    status: end.method === undefined ? undefined : end.status,
+    duration_ms: Math.round(end.ms),
+    bytes_in: end.bytesIn,
+    bytes_out: end.bytesOut,
+    code: end.error,
+    limit: end.limit,
+    trace_id: end.trace?.traceId,
+  };
 }

@@ -22,29 +22,32 @@ export function registerServe(program: Command): void {
 }
 
 async function serve(flags: Readonly<Record<string, unknown>>): Promise<void> {
-  const config = await configFrom(flags);
+  const { config, warnings } = await configFrom(flags);
   const logger = createLogger(config.log);
+  for (const { place, message } of warnings) logger.warn({ place }, message);
   const relay = await startConfiguredRelay(config, new LogObserver(logger));
   logger.info(
     {
       version: VERSION,
       control: formatEndpoint(relay.control),
       http: relay.http && formatEndpoint(relay.http),
+      https: relay.https && formatEndpoint(relay.https),
+      admin: relay.admin && formatEndpoint(relay.admin),
       domains: config.domains,
     },
     "the relay is ready",
   );
+  const startedAt = performance.now();
   await untilStopped(relay);
-  logger.info("the relay has stopped");
+  logger.info({ duration_ms: Math.round(performance.now() - startedAt) }, "the relay has stopped");
 }
 
 /** @throws {CommandFailure} after a line for each thing that is wrong. */
-async function configFrom(flags: Readonly<Record<string, unknown>>): Promise<RelayConfig> {
+async function configFrom(
+  flags: Readonly<Record<string, unknown>>,
+): Promise<{ readonly config: RelayConfig; readonly warnings: readonly RelayProblem[] }> {
   const result = await loadRelayConfig({ flags, env: process.env, directory: process.cwd() });
-  if ("config" in result) {
-    for (const warning of result.warnings) tell(warning);
-    return result.config;
-  }
+  if ("config" in result) return result;
   for (const error of result.errors) tell(error);
   const count = result.errors.length;
   throw new CommandFailure(ExitCode.config, count === 1 ? "one problem" : `${count} problems`);

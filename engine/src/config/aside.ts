@@ -50,14 +50,16 @@ export async function loadConfig(
   return { text, ...(await parseConfigAside(text, { ...options, fileName: path })) };
 }
 
-/** A message between threads gives objects their prototype back; the names of upstreams go without (build.ts). */
+/** A message between threads gives objects their prototype back; what is looked up by name goes without (build.ts). */
 function withPlainLookups(result: ParseResult): ParseResult {
   if ("errors" in result) return result;
-  const upstreams = Object.assign(
-    Object.create(null),
-    result.config.upstreams,
-  ) as typeof result.config.upstreams;
-  return { ...result, config: { ...result.config, upstreams } };
+  const { upstreams, relays, shares } = result.config;
+  const plain = { upstreams: byName(upstreams), relays: byName(relays), shares: byName(shares) };
+  return { ...result, config: { ...result.config, ...plain } };
+}
+
+function byName<T extends object>(entries: T): T {
+  return Object.assign(Object.create(null), entries) as T;
 }
 
 function refusal(message: string): ParseResult {

@@ -4,7 +4,9 @@ import type {
   Config,
   Credentials,
   ListenerConfig,
+  RelayConfig,
   Secret,
+  ShareConfig,
   SshUpstreamConfig,
   UpstreamConfig,
 } from "./config.ts";
@@ -15,6 +17,8 @@ import {
   defaultPorts,
   defaultSshConfigFile,
 } from "./defaults.ts";
+import { isLoopback } from "./listeners.ts";
+import type { FileRelay, FileShare } from "./share-schema.ts";
 import type { FileAuth, FileConfig, FileUpstream } from "./schema.ts";
 
 /** Where paths in the file begin. */
@@ -33,6 +37,12 @@ export function buildConfig(file: FileConfig, places: Places): Config {
   const upstreams = Object.create(null) as Record<string, UpstreamConfig>;
   for (const [name, upstream] of Object.entries(file.upstreams ?? {}))
     upstreams[name] = build.upstream(upstream);
+  const relays = Object.create(null) as Record<string, RelayConfig>;
+  for (const [name, relay] of Object.entries(file.relays ?? {})) relays[name] = build.relay(relay);
+  const shares = Object.create(null) as Record<string, ShareConfig>;
+  // Where there is more than one relay, references.ts sees to it that each share names its own.
+  const [onlyRelay = ""] = Object.keys(relays);
+  for (const [name, share] of Object.entries(file.shares ?? {})) shares[name] = build.share(share, onlyRelay);
   return {
     listen: {
       ...(socks5 && { socks5: build.listener(socks5) }),
@@ -44,6 +54,8 @@ export function buildConfig(file: FileConfig, places: Places): Config {
     routes: file.routes ?? [],
     default: file.default ?? "direct",
     tun: { ...defaultTun, ...file.tun },
+    relays,
+    shares,
     limits: { ...defaultLimits, ...file.limits },
     log: { level: file.log?.level ?? "info", format: file.log?.format ?? "auto" },
   };
@@ -107,6 +119,34 @@ class Builder {
       ...((passphrase ?? passphrase_file) && { passphrase: this.#secret(passphrase, passphrase_file) }),
       ...(known_hosts_file && { known_hosts_file: known_hosts_file.map((path) => this.#path(path)) }),
       ssh_config_file: this.#path(file.ssh_config_file ?? defaultSshConfigFile),
+    };
+  }
+
+  relay(file: FileRelay): RelayConfig {
+    const { token, token_file, tls_ca_file, tls_cert_file, tls_key_file, ...rest } = file;
+    const { host, port } = parseEndpoint(file.address, defaultPorts.relay);
+    return {
+      tls: tls_ca_file !== undefined || tls_cert_file !== undefined || !isLoopback(host),
+      links: 1,
+      ...rest,
+      address: formatEndpoint({ host, port }),
+      ...((token ?? token_file) && { token: this.#secret(token, token_file) }),
+      ...(tls_ca_file !== undefined && { tls_ca_file: this.#path(tls_ca_file) }),
+      ...(tls_cert_file !== undefined && { tls_cert_file: this.#path(tls_cert_file) }),
+      ...(tls_key_file !== undefined && { tls_key_file: this.#path(tls_key_file) }),
+    };
+  }
+
+  share(file: FileShare, onlyRelay: string): ShareConfig {
+    const { basic_auth, offline_page, ...rest } = file;
+    return {
+      kind: "http",
+      relay: onlyRelay,
+      inspect: true,
+      enabled: true,
+      ...rest,
+      ...(basic_auth && { basic_auth: this.#credentials(basic_auth) }),
+      ...(offline_page !== undefined && { offline_page: this.#path(offline_page) }),
     };
   }
 

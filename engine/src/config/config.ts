@@ -9,6 +9,8 @@ export interface Config {
   /** An upstream's name, `direct` or `block`. Default: direct. */
   readonly default: string;
   readonly tun: TunConfig;
+  readonly relays: Readonly<Record<string, RelayConfig>>;
+  readonly shares: Readonly<Record<string, ShareConfig>>;
   readonly limits: Limits;
   readonly log: { readonly level: LogLevel; readonly format: "json" | "pretty" | "auto" };
 }
@@ -130,6 +132,49 @@ export interface TunConfig {
 }
 
 export type TunDnsMode = "off" | "hijack" | "fake-ip";
+
+/** A Showoff relay that shares go through. */
+export interface RelayConfig {
+  /** Always `host:port`. */
+  readonly address: string;
+  readonly token?: Secret;
+  /** Default: true, but for a relay on loopback. */
+  readonly tls: boolean;
+  /** PEM file of the authorities to trust in place of the usual ones. */
+  readonly tls_ca_file?: string;
+  /** Name to verify in the relay's certificate. Default: the host of `address`. */
+  readonly tls_server_name?: string;
+  /** PEM files of a certificate that says who we are, and of its key. */
+  readonly tls_cert_file?: string;
+  readonly tls_key_file?: string;
+  /** Connections side by side. Default 1. */
+  readonly links: number;
+}
+
+/** A local service that is public under a name or port of a relay. */
+export interface ShareConfig {
+  readonly kind: "http" | "tcp";
+  /** The local service, always `host:port`. */
+  readonly target: string;
+  /** A name among `relays`; the only one, where the file gives none. */
+  readonly relay: string;
+  /** http: the public name wanted; without it the relay chooses one. */
+  readonly name?: string;
+  /** tcp: the public port wanted; without it the relay chooses one. */
+  readonly port?: number;
+  /** http: what the local service sees as Host, instead of the public name. */
+  readonly host_header?: string;
+  /** http: what the relay asks of whoever comes. */
+  readonly basic_auth?: Credentials;
+  /** Networks from which the relay lets people in. Without it, all. */
+  readonly allow?: readonly string[];
+  /** http: an HTML file that the relay shows while nobody is there to answer. */
+  readonly offline_page?: string;
+  /** http: keep the latest requests to look at and to send again. Default true. */
+  readonly inspect: boolean;
+  /** Default true. */
+  readonly enabled: boolean;
+}
 
 /** Everything a peer can make grow or wait has a limit here. Durations are in seconds in the file (fractions allowed). */
 export interface Limits {

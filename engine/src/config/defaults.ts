@@ -19,7 +19,7 @@ export const defaultLimits: Limits = {
 export const defaultControlAddress = "127.0.0.1:0";
 
 /** Ports where the address of an upstream gives none. ssh is absent: there ~/.ssh/config decides, and then 22. */
-export const defaultPorts = { socks5: 1080, http: 8080, httpWithTls: 443 } as const;
+export const defaultPorts = { socks5: 1080, http: 8080, httpWithTls: 443, relay: 7000 } as const;
 
 export const defaultSshConfigFile = "~/.ssh/config";
 

@@ -45,7 +45,8 @@ test("each listener and each block is told of itself", () => {
   const next = base
     .replace("socks5: 127.0.0.1:1, http: 127.0.0.1:2", "socks5: 127.0.0.1:9, metrics: 127.0.0.1:3")
     .concat(
-      "default: block\nlimits: { dial_timeout: 9 }\nlog: { level: debug }\ntun: { cidrs: [10.0.0.0/8] }\n",
+      "default: block\nlimits: { dial_timeout: 9 }\nlog: { level: debug }\ntun: { cidrs: [10.0.0.0/8] }\n" +
+        "relays: { home: { address: relay.example.com } }\n",
     );
   const { upstreams, ...rest } = diffConfig(configOf(base), configOf(next));
   assert.deepEqual(upstreams, { added: [], removed: [], changed: [] });
@@ -55,6 +56,7 @@ test("each listener and each block is told of itself", () => {
     limitsChanged: true,
     logChanged: true,
     tunChanged: true,
+    sharesChanged: true,
     isEmpty: false,
   });
 });

@@ -17,6 +17,8 @@ export interface ConfigDiff {
   readonly limitsChanged: boolean;
   readonly logChanged: boolean;
   readonly tunChanged: boolean;
+  /** The shares, or the relays that they go through. */
+  readonly sharesChanged: boolean;
   /** True when there is nothing to do. */
   readonly isEmpty: boolean;
 }
@@ -40,6 +42,7 @@ export function diffConfig(old: Config, next: Config): ConfigDiff {
     limitsChanged: !isDeepStrictEqual(old.limits, next.limits),
     logChanged: !isDeepStrictEqual(old.log, next.log),
     tunChanged: !isDeepStrictEqual(old.tun, next.tun),
+    sharesChanged: !isDeepStrictEqual(old.relays, next.relays) || !isDeepStrictEqual(old.shares, next.shares),
   };
   const isEmpty =
     Object.values(upstreams).every((names) => names.length === 0) &&

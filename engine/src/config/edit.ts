@@ -12,6 +12,7 @@ import {
 } from "yaml";
 import type { ControlEdit, EditValue } from "../control/contract.ts";
 import type { RouteConfig } from "./config.ts";
+import { isSecretOfFile } from "./schema-values.ts";
 import { isClearText } from "./write.ts";
 
 /** Keys of the file. A key that is null is taken out; one that is not named stays as it is. */
@@ -72,6 +73,21 @@ function apply(document: Document, edit: ConfigEdit): void {
     case "set-listen":
       merge(document, ["listen", edit.listener], edit.value);
       return;
+    case "set-relay":
+      merge(document, ["relays", edit.name], edit.relay);
+      return;
+    case "delete-relay":
+      remove(document, ["relays", edit.name]);
+      return;
+    case "set-share":
+      merge(document, ["shares", edit.name], edit.share);
+      return;
+    case "rename-share":
+      renameIn(document, "shares", edit);
+      return;
+    case "delete-share":
+      remove(document, ["shares", edit.name]);
+      return;
     case "set-section":
       merge(document, [edit.section], edit.values);
       return;
@@ -84,11 +100,8 @@ function merge(document: Document, path: readonly string[], value: EditValue): v
     return;
   }
   const key = path.at(-1);
-  if (
-    (key === "password" || key === "passphrase") &&
-    typeof value !== "object" &&
-    isClearText(String(value))
-  ) {
+  const isSecret = key !== undefined && isSecretOfFile(key);
+  if (isSecret && typeof value !== "object" && isClearText(String(value))) {
     throw new SyntaxError(`${key} would stand in clear in the file; use ${key}_file, a keychain or \${NAME}`);
   }
   openWay(document, path);
@@ -132,27 +145,36 @@ function setList(document: Document, list: YAMLSeq, values: readonly unknown[]):
   list.items = values.map((value) => reusable.get(value)?.shift() ?? document.createNode(value));
 }
 
-function upstreamsOf(document: Document): YAMLMap {
-  openWay(document, ["upstreams", ""]);
-  const upstreams = document.get("upstreams", true);
+function blockOf(document: Document, block: "upstreams" | "shares"): YAMLMap {
+  openWay(document, [block, ""]);
   // openWay has made it one.
-  return upstreams as YAMLMap;
+  return document.get(block, true) as YAMLMap;
 }
 
 function nameOf(pair: Pair): string {
   return String(isScalar(pair.key) ? pair.key.value : pair.key);
 }
 
-function renameUpstream(document: Document, name: string, to: string): void {
-  const upstreams = upstreamsOf(document);
-  const pair = upstreams.items.find((item) => nameOf(item) === name);
-  if (!pair) throw new SyntaxError(`no upstream is called "${name}"`);
+function renameIn(
+  document: Document,
+  block: "upstreams" | "shares",
+  { name, to }: { readonly name: string; readonly to: string },
+): void {
+  const entries = blockOf(document, block);
+  const what = block === "upstreams" ? "upstream" : "share";
+  const pair = entries.items.find((item) => nameOf(item) === name);
+  if (!pair) throw new SyntaxError(`no ${what} is called "${name}"`);
   if (name === to) return;
-  if (upstreams.items.some((item) => nameOf(item) === to)) {
-    throw new SyntaxError(`an upstream is called "${to}" already`);
+  if (entries.items.some((item) => nameOf(item) === to)) {
+    throw new SyntaxError(`${what === "upstream" ? "an" : "a"} ${what} is called "${to}" already`);
   }
   if (isScalar(pair.key)) pair.key.value = to;
   else pair.key = document.createNode(to);
+}
+
+function renameUpstream(document: Document, name: string, to: string): void {
+  renameIn(document, "upstreams", { name, to });
+  const upstreams = blockOf(document, "upstreams");
   const refersTo = (node: unknown) => isScalar(node) && node.value === name;
   for (const { value } of upstreams.items) {
     if (isMap(value) && refersTo(value.get("via", true))) value.set("via", to);
@@ -165,7 +187,7 @@ function renameUpstream(document: Document, name: string, to: string): void {
 }
 
 function orderUpstreams(document: Document, names: readonly string[]): void {
-  const upstreams = upstreamsOf(document);
+  const upstreams = blockOf(document, "upstreams");
   const present = new Map(upstreams.items.map((pair) => [nameOf(pair), pair]));
   if (
     names.length !== present.size ||

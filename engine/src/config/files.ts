@@ -25,6 +25,8 @@ const keysOfUpstream = [
   "tls_ca_file",
 ];
 
+const keysOfRelay = ["token_file", "tls_ca_file", "tls_cert_file", "tls_key_file"];
+
 /** The files that the configuration itself names; those that it has by default need not be there. */
 export function namedFiles(root: unknown, places: Places, source: Source): NamedFile[] {
   const paths: Path[] = ["socks5", "http"].map((name) => ["listen", name, "auth", "password_file"]);
@@ -37,6 +39,11 @@ export function namedFiles(root: unknown, places: Places, source: Source): Named
     }
     paths.push(["upstreams", name, "auth", "password_file"]);
     if (paths.length > MAX_PROBLEMS) break;
+  }
+  for (const name of Object.keys(mappingOf(valueAt(root, ["relays"]))))
+    paths.push(...keysOfRelay.map((key) => ["relays", name, key]));
+  for (const name of Object.keys(mappingOf(valueAt(root, ["shares"])))) {
+    paths.push(["shares", name, "basic_auth", "password_file"], ["shares", name, "offline_page"]);
   }
   return paths.flatMap((path) => {
     const file = textOf(valueAt(root, path));

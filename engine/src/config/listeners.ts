@@ -65,7 +65,8 @@ function listenHost(host: string): string {
   return host.toLowerCase() === "localhost" ? "127.0.0.1" : host.toLowerCase();
 }
 
-function isLoopback(host: string): boolean {
+/** True for this machine itself. */
+export function isLoopback(host: string): boolean {
   return /^127\.\d+\.\d+\.\d+$/.test(listenHost(host)) || host === "::1";
 }
 

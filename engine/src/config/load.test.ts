@@ -105,6 +105,8 @@ limits: { idle_timeout: 1h, dial_timeout: 500ms, connect_timeout: 2.5 }
         block_when_disconnected: false,
         dns: "off",
       },
+      relays: Object.create(null) as object,
+      shares: Object.create(null) as object,
       limits: { ...defaultLimits, idle_timeout: 3600, dial_timeout: 0.5, connect_timeout: 2.5 },
       log: { level: "info", format: "auto" },
     },
@@ -194,7 +196,7 @@ const wrong: [text: string, ...errors: string[]][] = [
   ["lisen: {}", "1:1 lisen is not a key of the configuration; did you mean listen?"],
   [
     "colour: red",
-    "1:1 colour is not a key of the configuration, whose keys are listen, upstreams, routes, default, tun, limits and log",
+    "1:1 colour is not a key of the configuration, whose keys are listen, upstreams, routes, default, tun, relays, shares, limits and log",
   ],
   [
     "upstreams:\n  a:\n    address: h\n    pool_sise: 3",
@@ -236,7 +238,7 @@ const wrong: [text: string, ...errors: string[]][] = [
   ["upstreams: [a]", "1:12 upstreams must be a mapping, not a list"],
   [
     "- a",
-    "1:1 the configuration must be a mapping of listen, upstreams, routes, default, tun, limits and log, not a list",
+    "1:1 the configuration must be a mapping of listen, upstreams, routes, default, tun, relays, shares, limits and log, not a list",
   ],
   ["routes: { a: b }", "1:9 routes must be a list, not a mapping"],
   [

@@ -23,6 +23,8 @@ const blocks: [heading: string, keys: readonly string[]][] = [
   ["## `limits`", keysOf.limits],
   ["## `log`", keysOf.log],
   ["## `tun`", keysOf.tun],
+  ["## `relays`", keysOf.relay],
+  ["## `shares`", keysOf.share],
 ];
 
 test("every key of the schema is in the reference, and the reference has no other", () => {

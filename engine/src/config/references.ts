@@ -1,6 +1,8 @@
 import { type Pattern, parsePattern } from "../router/pattern.ts";
 import { findShadowedRules } from "../router/shadow.ts";
 import { type GivenListeners, checkListeners, warnOfListeners } from "./listeners.ts";
+import { checkAuth, checkBoth, checkName } from "./entry-checks.ts";
+import { checkShares, warnOfRelays } from "./share-references.ts";
 import { type Finding, MAX_PROBLEMS, type Path } from "@sockeye/config-kit/problem";
 import { didYouMean } from "@sockeye/config-kit/suggest";
 import { type Mapping, listOf, mappingOf, textOf, valueAt } from "@sockeye/config-kit/tree";
@@ -22,12 +24,14 @@ export function checkReferences(
     ...checkTls(upstreams),
     ...checkListeners(root, given),
     ...checkTun(root),
+    ...checkShares(root),
   ];
   const warnings = [
     ...warnOfRoutes(root),
     ...warnOfListeners(root, given),
     ...warnOfHostKeys(upstreams),
     ...warnOfPlaintext(upstreams),
+    ...warnOfRelays(root),
   ];
   return { errors, warnings };
 }
@@ -67,10 +71,7 @@ function checkNames(upstreams: Mapping): Finding[] {
         { path, part: "key", message: `${name} has a meaning of its own; give the upstream another name` },
       ];
     }
-    if (/^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$/u.test(name)) return [];
-    const message =
-      "the name of an upstream is 1 to 64 letters, digits, dots, hyphens and underscores, and begins with a letter or digit";
-    return [{ path, part: "key", message }];
+    return checkName(name, path, "an upstream");
   });
 }
 
@@ -147,20 +148,6 @@ function checkSecrets(root: unknown, upstreams: Mapping): Finding[] {
   }
   findings.push(...checkColon(valueAt(root, ["listen", "http"]), ["listen", "http"], "http"));
   return findings;
-}
-
-function checkBoth(mapping: unknown, path: Path, key: string): Finding[] {
-  const both = valueAt(mapping, [key]) !== undefined && valueAt(mapping, [`${key}_file`]) !== undefined;
-  if (!both) return [];
-  return [{ path: [...path, `${key}_file`], part: "key", message: `give ${key} or ${key}_file, not both` }];
-}
-
-function checkAuth(auth: unknown, path: Path): Finding[] {
-  const none = valueAt(auth, ["password"]) === undefined && valueAt(auth, ["password_file"]) === undefined;
-  if (none && Object.keys(mappingOf(auth)).length > 0) {
-    return [{ path, part: "key", message: "auth has no password; write password or password_file" }];
-  }
-  return checkBoth(auth, path, "password");
 }
 
 /** RFC 7617 §2: the first colon ends the username. */

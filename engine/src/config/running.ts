@@ -86,5 +86,12 @@ export function accepted(parsed: ParseResult): Extract<ParseResult, { config: Co
 
 /** A configuration without listeners or upstreams, so that the first one is a difference like any other. */
 export function emptyLike(config: Config): Config {
-  return { ...config, listen: { control: config.listen.control }, upstreams: {}, tun: defaultTun };
+  return {
+    ...config,
+    listen: { control: config.listen.control },
+    upstreams: {},
+    tun: defaultTun,
+    relays: {},
+    shares: {},
+  };
 }

@@ -2,6 +2,21 @@ import { z } from "zod";
 import { isHost, parseEndpoint } from "../endpoint.ts";
 import { parseNetwork, parsePattern } from "../router/pattern.ts";
 import { defaultPorts } from "./defaults.ts";
+import {
+  auth,
+  boolean,
+  connectTo,
+  oneOf,
+  optional,
+  path,
+  readNumber,
+  rejectUrl,
+  secret,
+  text,
+  value,
+  whole,
+} from "./schema-values.ts";
+import { relaySchema, shareSchema } from "./share-schema.ts";
 
 /**
  * The file's schema: its keys, and what each value may be. Its output is a FileConfig, whose values are checked and
@@ -10,52 +25,6 @@ import { defaultPorts } from "./defaults.ts";
  * An issue's message is one of two kinds: what the value must be ("a whole number from 1 to 64"), completed by
  * sentences.ts; or, with `params.sentence`, a sentence of its own.
  */
-
-/** A value that `read` accepts. `read` returns undefined for one that is not `wanted`, or throws a SyntaxError that says why. */
-function value<T>(wanted: string, read: (input: unknown) => T | undefined) {
-  return z.unknown().transform((input, context): T => {
-    try {
-      const output = read(input);
-      if (output !== undefined) return output;
-      context.addIssue({ code: "custom", message: wanted });
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      context.addIssue({ code: "custom", message: error.message, params: { sentence: true } });
-    }
-    return z.NEVER;
-  });
-}
-
-const optional = z.exactOptional;
-
-const text = (wanted: string, accepts: (text: string) => boolean = () => true) =>
-  value(wanted, (input) => (typeof input === "string" && input !== "" && accepts(input) ? input : undefined));
-
-/** Numbers and booleans may be texts too, because `${ENV}` always is one. */
-function readNumber(input: unknown): number | undefined {
-  if (typeof input === "string" && /^\d+(\.\d+)?$/.test(input)) return Number(input);
-  return typeof input === "number" && Number.isFinite(input) ? input : undefined;
-}
-
-const whole = (low: number, high: number) =>
-  value(`a whole number from ${low} to ${high}`, (input) => {
-    const number = readNumber(input);
-    return number !== undefined && Number.isInteger(number) && number >= low && number <= high
-      ? number
-      : undefined;
-  });
-
-function readBoolean(input: unknown): boolean | undefined {
-  if (input === "true" || input === true) return true;
-  return input === "false" || input === false ? false : undefined;
-}
-
-const boolean = value("true or false", readBoolean);
-
-const oneOf = <const T extends string>(...words: [T, ...T[]]) => {
-  const wanted = words.length === 2 ? words.join(" or ") : `one of ${words.join(", ")}`;
-  return value(wanted, (input) => words.find((word) => word === input));
-};
 
 /** Longer ones do not fit the timers of Node, which count milliseconds in 31 bits. */
 const MAX_SECONDS = 2_000_000;
@@ -73,41 +42,10 @@ function duration(options: { zero?: boolean } = {}) {
   });
 }
 
-const path = text("a path", (path) => !path.includes("\0"));
-
 const paths = value("a path or a list of paths", (input) => {
   const list: unknown[] = Array.isArray(input) ? input : [input];
   const isPath = (item: unknown) => typeof item === "string" && item !== "" && !item.includes("\0");
   return list.length > 0 && list.every(isPath) ? (list as string[]) : undefined;
-});
-
-const MAX_SECRET_CHARACTERS = 64 * 1024;
-
-/** `text` or `{ keychain: name }`. */
-const secret = value("a text or { keychain: NAME }", (input) => {
-  if (typeof input === "string") {
-    return input !== "" && input.length <= MAX_SECRET_CHARACTERS ? { text: input } : undefined;
-  }
-  if (typeof input === "number" || typeof input === "boolean") {
-    throw new SyntaxError("a secret that looks like a number, true or false stands in quotes");
-  }
-  if (typeof input !== "object" || input === null || Object.keys(input).join() !== "keychain") {
-    return undefined;
-  }
-  const { keychain } = input as { keychain: unknown };
-  if (typeof keychain !== "string" || !/^[^-\x00-\x1f\x7f][^\x00-\x1f\x7f]{0,255}$/.test(keychain)) {
-    throw new SyntaxError("keychain is the name of an entry: up to 256 characters, the first not a hyphen");
-  }
-  return { keychain };
-});
-
-/** RFC 1929 §2 sends each in at most 255 bytes; RFC 7617 §2 forbids a colon in the username of HTTP. */
-const username = text("a username of 1 to 255 bytes", (name) => Buffer.byteLength(name) <= 255);
-
-const auth = z.strictObject({
-  username,
-  password: optional(secret),
-  password_file: optional(path),
 });
 
 const listenAddress = value("host:port, such as 127.0.0.1:1080", (input) => {
@@ -124,26 +62,6 @@ const listenAddress = value("host:port, such as 127.0.0.1:1080", (input) => {
   parseEndpoint(input);
   return input;
 });
-
-function rejectUrl(address: string): void {
-  const scheme = /^([a-z][a-z0-9+.-]*):\/\/[^/]*/i.exec(address);
-  if (scheme) throw new SyntaxError("an address is host:port, without a scheme such as http://");
-}
-
-/** @param defaultPort where the address may leave the port out. */
-function upstreamAddress(defaultPort: number) {
-  return value("host or host:port", (input) => {
-    if (typeof input !== "string" || input === "") return undefined;
-    rejectUrl(input);
-    if (input.includes("@")) {
-      throw new SyntaxError("the address of a proxy holds no user; write auth: { username: …, password: … }");
-    }
-    if (parseEndpoint(input, defaultPort).port === 0) {
-      throw new SyntaxError("port 0 can't be connected to; a port is a number from 1 to 65535");
-    }
-    return input;
-  });
-}
 
 /** `host`, `host:port`, `user@host:port`; the host may be an alias of ~/.ssh/config. */
 const sshAddress = value("host, host:port or user@host:port", (input) => {
@@ -197,7 +115,7 @@ const ssh = z.strictObject({
 
 const socks5 = z.strictObject({
   type: z.literal("socks5"),
-  address: upstreamAddress(defaultPorts.socks5),
+  address: connectTo(defaultPorts.socks5),
   auth: optional(auth),
   udp: optional(boolean),
   ...common,
@@ -205,7 +123,7 @@ const socks5 = z.strictObject({
 
 const http = z.strictObject({
   type: z.literal("http"),
-  address: upstreamAddress(defaultPorts.http),
+  address: connectTo(defaultPorts.http),
   auth: optional(auth),
   tls: optional(boolean),
   tls_ca_file: optional(path),
@@ -295,6 +213,8 @@ export const fileSchema = z.strictObject({
   routes: optional(z.array(route)),
   default: optional(text("the name of an upstream, direct or block")),
   tun: optional(tun),
+  relays: optional(z.record(z.string(), relaySchema)),
+  shares: optional(z.record(z.string(), shareSchema)),
   limits: optional(limits),
   log: optional(log),
 });
@@ -316,6 +236,8 @@ export const keysOf = {
   },
   route: Object.keys(route.shape),
   tun: Object.keys(tun.shape),
+  relay: Object.keys(relaySchema.shape),
+  share: Object.keys(shareSchema.shape),
   limits: Object.keys(limits.shape),
   log: Object.keys(log.shape),
 } as const;

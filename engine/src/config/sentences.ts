@@ -4,6 +4,7 @@ import type { Finding, Path } from "@sockeye/config-kit/problem";
 import { keysOf, upstreamOfNoType } from "./schema.ts";
 import { didYouMean, enumerate } from "@sockeye/config-kit/suggest";
 import { show } from "@sockeye/config-kit/show";
+import { isSecretOfFile } from "./schema-values.ts";
 import { valueAt } from "@sockeye/config-kit/tree";
 
 /** One issue of the schema as findings: unknown keys are one issue and many findings. */
@@ -57,6 +58,8 @@ function wanted(issue: z.core.$ZodIssue, path: Path): string {
   if (issue.code === "invalid_type" && issue.expected === "array") return "a list";
   if (path.length === 0) return `a mapping of ${enumerate(keysOf.file)}`;
   if (path.length === 2 && path[0] === "upstreams") return "a mapping such as { type: ssh, address: HOST }";
+  if (path.length === 2 && path[0] === "relays") return "a mapping such as { address: HOST }";
+  if (path.length === 2 && path[0] === "shares") return "a mapping such as { target: 3000 }";
   if (path.length === 2 && path[0] === "routes") return "a mapping such as { match: 10.0.0.0/8, to: direct }";
   return "a mapping";
 }
@@ -74,6 +77,8 @@ function exampleOf(key: string): string {
       return "write match: NETWORK_OR_NAME";
     case "to":
       return "write to: UPSTREAM, direct or block";
+    case "target":
+      return "write target: 3000, or HOST:PORT";
     case "username":
       return "write username: NAME";
     default:
@@ -97,7 +102,9 @@ function unknownKeySentence(key: string, path: Path, root: unknown): string {
 function mappingAt(path: Path, root: unknown): { keys: readonly string[]; name: string } {
   const last = path.at(-1);
   if (path.length === 0) return { keys: keysOf.file, name: "the configuration" };
-  if (last === "auth") return { keys: keysOf.auth, name: "auth" };
+  if (last === "auth" || last === "basic_auth") return { keys: keysOf.auth, name: last };
+  if (path[0] === "relays" && path.length === 2) return { keys: keysOf.relay, name: "a relay" };
+  if (path[0] === "shares" && path.length === 2) return { keys: keysOf.share, name: "a share" };
   if (path[0] === "routes") return { keys: keysOf.route, name: "a rule" };
   if (path[0] === "upstreams") {
     const type = typeOf(valueAt(root, path));
@@ -131,5 +138,5 @@ function subject(path: Path): string {
 }
 
 function isSecret(path: Path): boolean {
-  return path.some((part) => part === "password" || part === "passphrase" || part === "auth");
+  return path.some((part) => typeof part === "string" && (isSecretOfFile(part) || part.endsWith("auth")));
 }

@@ -4,6 +4,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import type { Stats } from "node:fs";
 import { type YAMLMap, isMap, isScalar, parseDocument } from "yaml";
 import { type ParseOptions, type ParseResult, parseConfig } from "./load.ts";
+import { isSecretOfFile } from "./schema-values.ts";
 import { type Path, formatPath } from "@sockeye/config-kit/problem";
 
 /**
@@ -87,7 +88,7 @@ export async function warnOfReadableSecrets(path: string, text: string): Promise
 export function clearTextSecrets(text: string): string[] {
   const document = parseDocument(text, { prettyErrors: false, logLevel: "silent", uniqueKeys: false });
   if (document.errors.length > 0) return [];
-  return (["listen", "upstreams"] as const).flatMap((block) => {
+  return (["listen", "upstreams", "relays", "shares"] as const).flatMap((block) => {
     const node = document.get(block, true);
     return isMap(node) ? secretsBelow(node, [block]) : [];
   });
@@ -98,8 +99,7 @@ function secretsBelow(mapping: YAMLMap, path: Path): string[] {
     const key = String(isScalar(pair.key) ? pair.key.value : pair.key);
     const at = [...path, key];
     if (isMap(pair.value)) return secretsBelow(pair.value, at);
-    const isSecret = key === "password" || key === "passphrase";
-    const value = isSecret && isScalar(pair.value) ? pair.value.value : undefined;
+    const value = isSecretOfFile(key) && isScalar(pair.value) ? pair.value.value : undefined;
     return typeof value === "string" && isClearText(value) ? [formatPath(at)] : [];
   });
 }

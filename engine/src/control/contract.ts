@@ -17,6 +17,14 @@ import {
 } from "./contract/flow.ts";
 import { logRecord } from "./contract/log.ts";
 import { pendingPrompt } from "./contract/prompt.ts";
+import {
+  replayParams,
+  requestDetail,
+  requestRow,
+  requestWindow,
+  shareList,
+  shareName,
+} from "./contract/share.ts";
 import { engineStatus, logLevel } from "./contract/status.ts";
 import { helperStatus, overlap } from "./contract/tun.ts";
 import {
@@ -34,6 +42,7 @@ export * from "./contract/failure.ts";
 export * from "./contract/flow.ts";
 export * from "./contract/log.ts";
 export * from "./contract/prompt.ts";
+export * from "./contract/share.ts";
 export * from "./contract/status.ts";
 export * from "./contract/tun.ts";
 export * from "./contract/upstream.ts";
@@ -109,7 +118,9 @@ export const calls = {
   "secret.store": {
     params: z.strictObject({
       upstream: upstreamName,
-      kind: z.enum(["password", "passphrase"]),
+      kind: z.enum(["password", "passphrase", "token"]),
+      /** Whose it is, where `upstream` is the name of no upstream. A share's password is that of its `basic_auth`. */
+      of: z.enum(["upstream", "relay", "share"]).optional(),
       value: z.string().min(1).max(65_536),
       where: z.enum(["keychain", "file"]),
     }),
@@ -167,6 +178,30 @@ export const calls = {
   report: { params: nothing, result: z.object({ text: z.string() }) },
   /** Starts an upstream of each kind inside the engine's process and adds them to the configuration. */
   "demo.add": { params: nothing, result: z.object({ added: z.array(z.string()) }) },
+  /** Adding, changing and removing them is config.edit's. */
+  shares: { params: nothing, result: shareList },
+  /** Writes `enabled` to the file where there is one. What the relay refused is asked for again at once. @throws unknown-share. */
+  "share.start": { params: z.strictObject({ share: shareName }), result: nothing },
+  "share.stop": { params: z.strictObject({ share: shareName }), result: nothing },
+  /** The latest requests of an inspected share, newest first. @throws unknown-share. */
+  "share.requests": {
+    params: requestWindow,
+    result: z.object({ rows: z.array(requestRow), total: z.int(), offset: z.int() }),
+  },
+  /** One request with headers and bodies. @throws unknown-share. */
+  "share.request": {
+    params: z.strictObject({
+      share: shareName,
+      request: z.int(),
+      /** Show credentials, which are "•••" otherwise. */
+      reveal: z.boolean().optional(),
+    }),
+    result: requestDetail,
+  },
+  /** Sends a kept request to the local service again. @throws unknown-share; unavailable where it can't be, and why. */
+  "share.replay": { params: replayParams, result: z.object({ request: z.int() }) },
+  /** Forgets the requests of a share. @throws unknown-share. */
+  "share.clear": { params: z.strictObject({ share: shareName }), result: nothing },
   "log.level": { params: z.strictObject({ level: logLevel }), result: z.object({ level: logLevel }) },
 } as const;
 
@@ -231,6 +266,13 @@ export const streams = {
   },
   /** All that is being asked, whenever that changes. */
   prompts: { params: nothing, event: z.object({ pending: z.array(pendingPrompt) }) },
+  /** All shares and relays, whole whenever something in them has changed. */
+  shares: { params: nothing, event: shareList },
+  /** A window on the requests of one share, whole whenever something in it has changed. For other rows, listen anew. */
+  "share.requests": {
+    params: requestWindow,
+    event: z.object({ rows: z.array(requestRow), total: z.int(), offset: z.int() }),
+  },
   /** Once a second. */
   metrics: {
     params: nothing,

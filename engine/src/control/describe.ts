@@ -1,5 +1,7 @@
 import type { Config, UpstreamConfig } from "../config/config.ts";
-import type { Explanation } from "../router/route.ts";
+import type { Endpoint } from "../endpoint.ts";
+import type { Router } from "../router/route.ts";
+import { explainCapture } from "../tun/capture.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { ControlExplanation, UpstreamInfo } from "./contract.ts";
 import { ControlError } from "./control-error.ts";
@@ -19,10 +21,21 @@ export function describeUpstream(upstream: Upstream, config: UpstreamConfig | un
   };
 }
 
-/** The router's reasons, with the upstreams that would carry the target. */
-export function describeExplanation(explanation: Explanation, config: Config): ControlExplanation {
-  const { target, to, rule, matched, reason } = explanation;
-  return { target, to, ...(rule !== undefined && { rule }), matched, reason, chain: chainOf(to, config) };
+/**
+ * The router's reasons, the upstreams that would carry the target, and whether TUN mode captures it.
+ * @param router of the same configuration.
+ */
+export function describeExplanation(target: Endpoint, router: Router, config: Config): ControlExplanation {
+  const { to, rule, matched, reason } = router.explain(target);
+  return {
+    target,
+    to,
+    ...(rule !== undefined && { rule }),
+    matched,
+    reason,
+    chain: chainOf(to, config),
+    tun: { enabled: config.tun.enabled, ...explainCapture(target, config, router) },
+  };
 }
 
 /** The upstreams that carry a target, nearest to us first; none for `block`. */

@@ -9,6 +9,7 @@ import type { HelperSource } from "../helper/source.ts";
 import type { Port } from "./message-port.ts";
 import type { Prompter } from "../upstream/prompter.ts";
 import type { RouteHits } from "../router/hits.ts";
+import type { Shares } from "../share/shares.ts";
 import type { SecretStore } from "../config/secret-store.ts";
 import type { SecretKeeper } from "./secret-keeper.ts";
 import type { PromptDesk } from "./prompts.ts";
@@ -82,6 +83,9 @@ export interface ControlHost {
   readonly secrets: Pick<SecretKeeper, "support" | "keep">;
   /** What is being asked of a person. */
   readonly prompts: PromptDesk;
+
+  /** Local services that are public through relays. */
+  readonly shares: Pick<Shares, "list" | "relays" | "has" | "get" | "switch">;
 
   setLogLevel(level: LogLevel): void;
   readonly log: LogSource;

@@ -40,10 +40,10 @@ export class SecretKeeper {
     return { reference };
   }
 
-  async #keepInStore({ upstream, kind, value }: CallParams<"secret.store">): Promise<string> {
+  async #keepInStore({ value, ...whose }: CallParams<"secret.store">): Promise<string> {
     const available = await this.#store.available();
     if (!available.ok) throw new ControlError("no-secret-store", available.reason);
-    const name = nameOf(upstream, kind);
+    const name = nameOf(whose);
     try {
       await this.#store.store(name, value);
     } catch (error) {
@@ -54,11 +54,11 @@ export class SecretKeeper {
   }
 
   /** In one step: a reader sees the old secret or the new one. */
-  async #keepInFile({ upstream, kind, value }: CallParams<"secret.store">): Promise<string> {
+  async #keepInFile({ value, ...whose }: CallParams<"secret.store">): Promise<string> {
     if (/[\r\n]/.test(value)) {
       throw new ControlError("bad-request", "a secret in a file is one line; this one has a line break");
     }
-    const path = join(this.#directory, nameOf(upstream, kind));
+    const path = join(this.#directory, nameOf(whose));
     const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
     try {
       await mkdir(this.#directory, { recursive: true, mode: 0o700 });
@@ -80,8 +80,9 @@ export class SecretKeeper {
   }
 }
 
-/** `production-password`: of letters that every file system and keychain takes, another for each upstream. */
-function nameOf(upstream: string, kind: "password" | "passphrase"): string {
+/** `production-password`: of letters that every file system and keychain takes, another for each upstream, relay and share. */
+function nameOf({ upstream: own, kind, of }: Omit<CallParams<"secret.store">, "value" | "where">): string {
+  const upstream = of === undefined || of === "upstream" ? own : `${of}:${own}`;
   const plain = encodeURIComponent(upstream).replaceAll(/[*'()!~%]|^[-.]/g, "_");
   const name = `${plain.slice(0, MAX_NAME_CHARACTERS)}-${kind}`;
   if (plain === upstream && plain.length <= MAX_NAME_CHARACTERS) return name;

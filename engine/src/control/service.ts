@@ -26,10 +26,14 @@ import {
   logsSource,
   metricsSource,
   promptsSource,
+  requestsSource,
   routesSource,
+  sharesSource,
   stateSource,
   testSource,
 } from "./sources.ts";
+import { describeRequest, describeShares, windowOf } from "./describe-share.ts";
+import { keptRequest, switchShare, unknownShare } from "./shares.ts";
 import type * as z from "zod";
 
 type Handlers = { [Name in CallName]: (params: CallParams<Name>) => Promise<CallResult<Name>> };
@@ -107,6 +111,28 @@ function createHandlers(host: ControlHost): Handlers {
     "metrics.history": (query) => host.history(query),
     report: async () => ({ text: await writeReport(host) }),
     "demo.add": () => writes.run(() => addDemo(host)),
+    shares: async () => describeShares(host.shares),
+    "share.start": ({ share }) => writes.run(() => switchShare(host, share, true)),
+    "share.stop": ({ share }) => writes.run(() => switchShare(host, share, false)),
+    "share.requests": async (window) => {
+      if (!host.shares.has(window.share)) throw unknownShare(window.share);
+      return windowOf(host.shares.get(window.share)?.ring, window);
+    },
+    "share.request": async ({ share, request, reveal }) =>
+      describeRequest(keptRequest(host, share, request), reveal ?? false),
+    "share.replay": async ({ share, request }) => {
+      const kept = keptRequest(host, share, request);
+      try {
+        return { request: host.shares.get(share)!.replay(kept).id };
+      } catch (error) {
+        throw new ControlError("unavailable", (error as Error).message, { cause: error });
+      }
+    },
+    "share.clear": async ({ share }) => {
+      if (!host.shares.has(share)) throw unknownShare(share);
+      host.shares.get(share)?.ring.clear();
+      return {};
+    },
     "log.level": async ({ level }) => {
       host.setLogLevel(level);
       return { level };
@@ -141,6 +167,11 @@ function openSource(host: ControlHost, rates: FlowRates, name: StreamName, param
     case "routes":
       check(streams.routes.params, name, params);
       return routesSource(host);
+    case "shares":
+      check(streams.shares.params, name, params);
+      return sharesSource(host);
+    case "share.requests":
+      return requestsSource(host, check(streams["share.requests"].params, name, params));
     case "metrics":
       check(streams.metrics.params, name, params);
       return metricsSource(host);

@@ -13,6 +13,7 @@ import type {
   UpstreamInfo,
 } from "./contract.ts";
 import type { ControlHost } from "./host.ts";
+import { describeShares, windowOf } from "./describe-share.ts";
 import type { Source } from "./protocol.ts";
 
 /**
@@ -30,6 +31,7 @@ const ROUTES_INTERVAL_MS = 1_000;
 const MS_PER_ROUTE = 0.1;
 const METRICS_INTERVAL_MS = 1_000;
 const TEST_INTERVAL_MS = 20;
+const SHARES_INTERVAL_MS = 300;
 
 export function stateSource(host: ControlHost): Source {
   let sentStatus = "";
@@ -189,6 +191,40 @@ export function routesSource(host: ControlHost): Source {
       if (version === sent) return {};
       sent = version;
       const event: StreamEvent<"routes"> = host.routeHits.numbers();
+      return { event };
+    },
+    close() {},
+  };
+}
+
+export function sharesSource(host: ControlHost): Source {
+  let sent = "";
+  return {
+    intervalMs: SHARES_INTERVAL_MS,
+    pull() {
+      const event: StreamEvent<"shares"> = describeShares(host.shares);
+      const text = JSON.stringify(event);
+      if (text === sent) return {};
+      sent = text;
+      return { event };
+    },
+    close() {},
+  };
+}
+
+/** The ring of a share may be another after a change of the share, or gone with it. */
+export function requestsSource(host: ControlHost, params: StreamParams<"share.requests">): Source {
+  let sentRing: unknown;
+  let sentVersion = -1;
+  return {
+    intervalMs: SHARES_INTERVAL_MS,
+    pull() {
+      const ring = host.shares.get(params.share)?.ring;
+      const version = ring?.version ?? 0;
+      if (ring === sentRing && version === sentVersion) return {};
+      sentRing = ring;
+      sentVersion = version;
+      const event: StreamEvent<"share.requests"> = windowOf(ring, params);
       return { event };
     },
     close() {},

@@ -36,10 +36,13 @@ export function openTunDevice(descriptor: number, options: TunOptions = {}): Tun
 /**
  * Creates a TUN device, or attaches to a persistent one, which takes CAP_NET_ADMIN. The engine itself is handed its descriptor.
  * @param header false for a device without the header that offload needs.
+ * @param manyQueues Linux: each call for the same name opens one more queue of the device (IFF_MULTI_QUEUE), each for a device of
+ *   its own in a thread of its own. The kernel keeps the packets of a flow to one queue. One thread gains nothing by it, so the
+ *   engine, whose flows share their upstreams' connections in one thread, is handed a single queue.
  * @returns the descriptor.
  */
-export function createTun(name: string, header = true): number {
-  return loadNative().create(name, header);
+export function createTun(name: string, header = true, manyQueues = false): number {
+  return loadNative().create(name, header, manyQueues);
 }
 
 /** native/tun/module.cc. The arrays are views of memory that native code reads and fills. */
@@ -75,7 +78,7 @@ export interface NativeModule {
     descriptor: number,
     wishes: { readonly checksums: boolean; readonly segments: boolean },
   ) => NativeTun;
-  create(name: string, header: boolean): number;
+  create(name: string, header: boolean, manyQueues: boolean): number;
 }
 
 /** The fields of a packet and of a piece, in native/tun/burst.h's order. */

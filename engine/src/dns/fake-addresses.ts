@@ -61,6 +61,7 @@ export class FakeAddresses {
   readonly #idle = new Set<Entry>();
   /** Slots that were looked at for a first use. */
   #visited = 0;
+  #refused = 0;
 
   /** @throws {SyntaxError} for a pool that is no network or has no room. */
   constructor(options: FakeAddressOptions = {}) {
@@ -79,13 +80,21 @@ export class FakeAddresses {
     return this.#byName.size;
   }
 
+  /** Questions so far for which every address was in use. */
+  get refused(): number {
+    return this.#refused;
+  }
+
   /**
    * The addresses of `name` (lower case, no final dot), for an answer that may be kept for FAKE_TTL seconds.
    * @returns undefined when every address is in use.
    */
   assign(name: string): FakePair | undefined {
     const entry = this.#byName.get(name) ?? this.#useFresh(name) ?? this.#reuse(name);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) {
+      this.#refused++;
+      return undefined;
+    }
     entry.reusableAt = this.#now() + FAKE_TTL * 1000;
     if (entry.holds === 0) this.#moveLast(entry);
     return { ipv4: this.#ipv4At(entry.slot), ipv6: this.#ipv6At(entry.slot) };

@@ -6,6 +6,7 @@ import type { LogFields, Logger } from "../observe/log.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RouteHits } from "../router/hits.ts";
 import type { Decision, Router } from "../router/route.ts";
+import { DeadlineQueue } from "../deadline-queue.ts";
 import type { Dialer } from "../upstream/dialer.ts";
 import { Flow, type FlowOrigin } from "./flow.ts";
 import type { FlowTable } from "./table.ts";
@@ -20,7 +21,15 @@ export interface FlowContext {
   /** The dialer of a configured upstream or of `direct`; undefined for a name that a reload has just removed. */
   dialer(name: string): Dialer | undefined;
   dialTimeoutMs(): number;
+  readonly dialDeadlines: DialDeadlines;
   requestId(flow: number): string;
+}
+
+/** The deadlines of all dials under way: at thousands a second a timer for each would show. */
+export class DialDeadlines extends DeadlineQueue<{ timedOut(): void }> {
+  constructor() {
+    super(0, (dial) => dial.timedOut());
+  }
 }
 
 /**
@@ -72,7 +81,6 @@ class Connecting {
   readonly #request: ConnectRequest;
   readonly #abort = new AbortController();
   readonly #flow: Flow;
-  readonly #deadline: NodeJS.Timeout;
   #step: DialStep | undefined;
 
   constructor(context: FlowContext, request: ConnectRequest, decision: Decision) {
@@ -81,7 +89,8 @@ class Connecting {
     const end = (error: DialError): void => this.#abort.abort(error);
     this.#flow = new Flow(context.table.nextId(), originOf(request), decision, end);
     context.table.add(this.#flow);
-    this.#deadline = setTimeout(() => this.#timedOut(), context.dialTimeoutMs());
+    context.dialDeadlines.setLength(context.dialTimeoutMs());
+    context.dialDeadlines.add(this);
     request.onCancel(() => this.#abort.abort(new DialError("cancelled", "the application went away")));
   }
 
@@ -98,7 +107,7 @@ class Connecting {
         },
       });
     } catch (error) {
-      clearTimeout(this.#deadline);
+      this.#context.dialDeadlines.delete(this);
       const failure = asDialError(error);
       this.#context.table.remove(this.#flow, failure);
       this.#context.observer.dialed(upstream, this.#flow.ageMs, failure.code);
@@ -106,7 +115,7 @@ class Connecting {
       this.#request.reject(failure);
       return;
     }
-    clearTimeout(this.#deadline);
+    this.#context.dialDeadlines.delete(this);
     if (this.#abort.signal.aborted) {
       // The application went away, or the flow was closed, in the moment between the dial's end and here.
       stream.on("error", () => {}).destroy();
@@ -120,7 +129,8 @@ class Connecting {
     if (this.#context.log.enabled("debug")) this.#context.log.debug(this.#fields(), "connected");
   }
 
-  #timedOut(): void {
+  /** Its time is over. */
+  timedOut(): void {
     const seconds = this.#context.dialTimeoutMs() / 1000;
     const where = this.#step === undefined ? "" : ` at the step "${this.#step}"`;
     const sentence = `no connection to ${formatEndpoint(this.#request.target)} within ${seconds} s${where}`;

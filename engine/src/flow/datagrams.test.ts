@@ -12,6 +12,7 @@ import { RouteHits } from "../router/hits.ts";
 import { createRouter } from "../router/router.ts";
 import { DirectDialer } from "../upstream/direct.ts";
 import type { Dialer, UdpAssociation, UdpDialer, UdpReceiver } from "../upstream/dialer.ts";
+import { DialDeadlines } from "./connect.ts";
 import { associate, type DatagramContext } from "./datagrams.ts";
 import { DnsCarrier } from "./dns-carrier.ts";
 import { FlowTable } from "./table.ts";
@@ -74,6 +75,7 @@ function contextOf(upstream: Dialer, deadlineMs = 8000): DatagramContext {
     router: () => router,
     dialer: () => upstream,
     dialTimeoutMs: () => 2000,
+    dialDeadlines: new DialDeadlines(),
     requestId: (flow) => String(flow),
     hits: new RouteHits(),
     dns,

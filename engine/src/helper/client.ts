@@ -1,5 +1,6 @@
 import { closeSync } from "node:fs";
 import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Channel } from "./handover.ts";
 import { loadHandover } from "./handover.ts";
 import {
@@ -25,6 +26,9 @@ export const HELPER_SOCKET = {
 
 /** Setting name servers runs a program of the system's, which is given 5 seconds for each of three calls. */
 const ANSWER_MS = 20_000;
+/** The helper turns away whoever may not ask, one after the other, before it comes to us. */
+const QUEUE_MS = 5000;
+const QUEUE_PAUSE_MS = 20;
 
 /** `missing`: no helper is there. `closed`: it went away. `timeout`: it did not answer. The others are its own words. */
 export type HelperErrorCode = RefusalCode | "missing" | "closed" | "timeout";
@@ -109,7 +113,7 @@ export class HelperClient {
   static async connect({ path = HELPER_SOCKET }: { readonly path?: string } = {}): Promise<HelperClient> {
     try {
       if (process.platform === "win32") return await HelperClient.takePipe(await connectPipe(path));
-      return await HelperClient.take(loadHandover().connect(path));
+      return await HelperClient.take(await connectInTurn(path));
     } catch (cause) {
       throw cause instanceof HelperError ? cause : cannotConnect(path, cause);
     }
@@ -291,6 +295,20 @@ function outOfStep(verb: HelperVerb): HelperError {
   return new HelperError("malformed", `the privileged helper answered "${verb}", which was not asked`);
 }
 
+/** @throws the system's error: EAGAIN where so many wait for the helper that nobody else may for QUEUE_MS. */
+async function connectInTurn(path: string): Promise<number> {
+  const deadline = performance.now() + QUEUE_MS;
+  for (;;) {
+    try {
+      return loadHandover().connect(path);
+    } catch (error) {
+      if ((error as { readonly code?: unknown }).code !== "EAGAIN" || performance.now() > deadline)
+        throw error;
+      await sleep(QUEUE_PAUSE_MS);
+    }
+  }
+}
+
 function cannotConnect(path: string, cause: unknown): HelperError {
   const code = (cause as { readonly code?: unknown }).code;
   switch (code) {
@@ -305,6 +323,7 @@ function cannotConnect(path: string, cause: unknown): HelperError {
         { cause },
       );
     case "ETIMEDOUT":
+    case "EAGAIN":
       return new HelperError("busy", "the privileged helper is busy with another client", { cause });
     default:
       return new HelperError(

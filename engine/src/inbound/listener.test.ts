@@ -8,7 +8,7 @@ import { DirectHandler } from "../../../test/peers/direct-handler.ts";
 import { LoopbackServer, RawClient, until } from "../../../test/peers/loopback.ts";
 import type { Endpoint } from "../endpoint.ts";
 import { listenHttp } from "./http.ts";
-import { DeadlineQueue, plainAddress, startListening, stopListening } from "./listener.ts";
+import { plainAddress, startListening, stopListening } from "./listener.ts";
 import { listenSocks5 } from "./socks5.ts";
 
 const options = { address: { host: "127.0.0.1", port: 0 }, maxConnections: 2, handshakeTimeoutMs: 5000 };
@@ -127,25 +127,6 @@ it("a failed accept is told once a second at most, and ends nothing", async () =
   assert.match(told[0]!, /127\.0\.0\.1:0 could not accept a connection: accept ENFILE/);
   assert.ok(server.listening);
   await stopListening(server);
-});
-
-describe("a queue of deadlines", () => {
-  it("expires each item at its own time, and none that was taken out", async () => {
-    const expired: string[] = [];
-    const queue = new DeadlineQueue<string>(60, (item) => expired.push(item));
-    queue.add("first");
-    queue.add("taken out");
-    await new Promise((resolve) => setTimeout(resolve, 30));
-    queue.add("second");
-    queue.delete("taken out");
-    await until("the first is due", () => expired.length === 1);
-    assert.deepEqual(expired, ["first"]);
-    await until("the second is due", () => expired.length === 2);
-    assert.equal(queue.size, 0);
-    queue.add("third");
-    queue.flush();
-    assert.deepEqual(expired, ["first", "second", "third"]);
-  });
 });
 
 it("an IPv4 address written as IPv6 is told as IPv4", () => {

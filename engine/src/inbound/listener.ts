@@ -1,4 +1,5 @@
 import { isIPv4, type Server, type Socket } from "node:net";
+import { DeadlineQueue } from "../deadline-queue.ts";
 import { type Endpoint, formatEndpoint } from "../endpoint.ts";
 import type { ListenOptions } from "./request.ts";
 
@@ -98,65 +99,6 @@ export function sourceOf(socket: Socket): Endpoint {
 /** An IPv4 address written as IPv6 (RFC 4291 §2.5.5.2) in its own form; any other as it is. */
 export function plainAddress(address: string): string {
   return address.startsWith("::ffff:") && address.includes(".") ? address.slice("::ffff:".length) : address;
-}
-
-/** Deadlines that all have the same length: one timer, however many wait. */
-export class DeadlineQueue<T> {
-  /** In the order of their deadlines. */
-  readonly #waiting = new Map<T, number>();
-  #lengthMs: number;
-  readonly #expire: (item: T) => void;
-  #timer: NodeJS.Timeout | undefined;
-
-  constructor(lengthMs: number, expire: (item: T) => void) {
-    this.#lengthMs = lengthMs;
-    this.#expire = expire;
-  }
-
-  get size(): number {
-    return this.#waiting.size;
-  }
-
-  /** For items from now on. */
-  setLength(lengthMs: number): void {
-    this.#lengthMs = lengthMs;
-  }
-
-  add(item: T): void {
-    this.#waiting.set(item, performance.now() + this.#lengthMs);
-    this.#timer ??= this.#wake(this.#lengthMs);
-  }
-
-  delete(item: T): boolean {
-    return this.#waiting.delete(item);
-  }
-
-  /** Expires every item now. */
-  flush(): void {
-    for (const item of this.#waiting.keys()) {
-      this.#waiting.delete(item);
-      this.#expire(item);
-    }
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-  }
-
-  #wake(afterMs: number): NodeJS.Timeout {
-    return setTimeout(() => this.#sweep(), afterMs).unref();
-  }
-
-  #sweep(): void {
-    const now = performance.now();
-    this.#timer = undefined;
-    for (const [item, deadline] of this.#waiting) {
-      if (deadline > now) {
-        this.#timer = this.#wake(deadline - now + 1);
-        return;
-      }
-      this.#waiting.delete(item);
-      this.#expire(item);
-    }
-  }
 }
 
 const lingering = new DeadlineQueue<Socket>(LINGER_MS, (socket) => socket.destroy());

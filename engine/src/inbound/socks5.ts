@@ -10,18 +10,11 @@ import {
   type SocksVersion,
 } from "@sockeye/wire/socks5-server";
 import { Method, Reply, type SocksAddress } from "@sockeye/wire/socks5";
+import { DeadlineQueue } from "../deadline-queue.ts";
 import type { Endpoint } from "../endpoint.ts";
 import type { DialError } from "../errors.ts";
 import { CredentialCheck } from "./credentials.ts";
-import {
-  DeadlineQueue,
-  endWith,
-  ignoreError,
-  socketOptions,
-  sourceOf,
-  startListening,
-  stopListening,
-} from "./listener.ts";
+import { endWith, ignoreError, socketOptions, sourceOf, startListening, stopListening } from "./listener.ts";
 import type { ConnectRequest, InboundLimits, Inbound, InboundHandler, ListenOptions } from "./request.ts";
 import { SocksDatagramPort } from "./socks5-udp.ts";
 

@@ -11,7 +11,7 @@ import { FrameReader, writeFrame } from "../dns/frames.ts";
 import { readMessage, writeQuery } from "../dns/message.ts";
 import type { Endpoint } from "../endpoint.ts";
 import { DialError, type DialErrorCode } from "../errors.ts";
-import { connect } from "../flow/connect.ts";
+import { connect, DialDeadlines } from "../flow/connect.ts";
 import { associate, type DatagramContext } from "../flow/datagrams.ts";
 import { DnsCarrier } from "../flow/dns-carrier.ts";
 import { FlowTable } from "../flow/table.ts";
@@ -140,6 +140,7 @@ function worldWith(options: Partial<TunOptions> = {}): World {
     router: () => router,
     dialer: (name) => (name === "full" ? full : plain),
     dialTimeoutMs: () => 10_000,
+    dialDeadlines: new DialDeadlines(),
     requestId: (flow) => String(flow),
     hits: new RouteHits(),
     dns,

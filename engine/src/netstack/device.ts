@@ -62,6 +62,8 @@ export interface PacketDevice extends PacketWriter {
   readonly mtu: number;
   /** True when it cuts large TCP packets into segments by itself (TSO). */
   readonly segmentation: boolean;
+  /** Packets so far that the system did not take. Absent where it does not say. */
+  readonly lost?: number;
   /** Begins to read. Each burst is handed over synchronously. `onClose` is called once, with the error that ended it, if any. */
   start(onBurst: (burst: PacketBurst) => void, onClose: (error?: Error) => void): void;
   /** Gives the descriptor back to the system; with the last one, the device is gone. */

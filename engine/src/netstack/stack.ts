@@ -24,7 +24,7 @@ export interface StackLimits {
 }
 
 export interface StackOptions {
-  readonly device: PacketWriter & Pick<PacketDevice, "mtu" | "segmentation">;
+  readonly device: PacketWriter & Pick<PacketDevice, "mtu" | "segmentation" | "lost">;
   readonly handler: StackHandler;
   /** Default: those that each layer names. */
   readonly limits?: Partial<StackLimits> | undefined;
@@ -45,11 +45,15 @@ export interface StackStats {
   martian: number;
   /** To groups and of protocols that nobody carries. */
   unwanted: number;
+  /** Packets of ours that the device did not take. */
+  readonly lost: number;
   readonly fragmentsDropped: number;
   readonly reassembling: { readonly packets: number; readonly bytes: number };
   /** TCP connections, and SYNs that wait for their answer. */
   readonly tcp: number;
   readonly tcpAttempts: number;
+  /** Those SYNs, and connections whose SYN-ACK has not been acknowledged. */
+  readonly tcpHalfOpen: number;
   readonly tcpCounters: Readonly<TcpCounters>;
   readonly udpSources: number;
   readonly udpEvicted: number;
@@ -126,10 +130,12 @@ export class Stack {
     return {
       ...this.#counts,
       malformed: this.#counts.malformed + this.#udp.dropped + this.#icmp.dropped + this.#tcp.counters.bad,
+      lost: this.#options.device.lost ?? 0,
       fragmentsDropped: this.#reassembly.dropped,
       reassembling: this.#reassembly.held,
       tcp: this.#tcp.size - this.#tcp.attempts,
       tcpAttempts: this.#tcp.attempts,
+      tcpHalfOpen: this.#tcp.halfOpen,
       tcpCounters: this.#tcp.counters,
       udpSources: this.#udp.sources,
       udpEvicted: this.#udp.evicted,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { DIAL_BUCKETS, Metrics } from "./metrics.ts";
+import type { TunNumbers } from "./tun-metrics.ts";
 
 /** Reads the exposition format strictly: every sample has HELP and TYPE, and stands once. */
 function parse(text: string): { samples: Map<string, number>; types: Map<string, string> } {
@@ -126,4 +127,68 @@ test("counting a whole flow costs under five microseconds", () => {
   }
   const microseconds = ((performance.now() - started) * 1000) / rounds;
   assert.ok(microseconds < 5, `${microseconds} µs for a flow`);
+});
+
+/** Every number is another, so that none stands in another's place. */
+function tunNumbers(): TunNumbers {
+  const tcpCounters = {
+    segmentsIn: 1,
+    segmentsOut: 2,
+    bad: 3,
+    attemptsDropped: 4,
+    retransmissions: 5,
+    resetsSent: 6,
+    resetsReceived: 7,
+    timeouts: 8,
+  };
+  const counts = { packets: 9, malformed: 10, martian: 11, unwanted: 12, lost: 13, fragmentsDropped: 14 };
+  const icmp = { icmpErrors: 15, icmpErrorsSuppressed: 16, echoReplies: 17 };
+  const tcp = { tcp: 18, tcpAttempts: 19, tcpHalfOpen: 20, tcpCounters };
+  const udp = { udpSources: 21, udpEvicted: 22 };
+  const reassembling = { packets: 23, bytes: 24 };
+  return {
+    stack: { ...counts, ...icmp, ...tcp, ...udp, reassembling },
+    fake: { names: 25, capacity: 26, refused: 27 },
+  };
+}
+
+test("TUN mode's numbers are there while it is on, with none but closed lists for labels", async () => {
+  let numbers: TunNumbers | undefined;
+  const metrics = new Metrics("0", () => numbers);
+  const ofTun = async () =>
+    Object.fromEntries(
+      [...parse(await metrics.text()).samples].flatMap(([name, value]) =>
+        name.startsWith("sockeye_tun_") ? [[name.slice("sockeye_tun_".length), value]] : [],
+      ),
+    );
+  assert.deepEqual(await ofTun(), {});
+  numbers = tunNumbers();
+  const on = {
+    'tcp_segments_total{direction="in"}': 1,
+    'tcp_segments_total{direction="out"}': 2,
+    tcp_retransmissions_total: 5,
+    'tcp_resets_total{direction="in"}': 7,
+    'tcp_resets_total{direction="out"}': 6,
+    tcp_timeouts_total: 8,
+    tcp_connections: 18,
+    tcp_half_open: 20,
+    'dropped_packets_total{reason="malformed"}': 10,
+    'dropped_packets_total{reason="martian"}': 11,
+    'dropped_packets_total{reason="unwanted"}': 12,
+    'dropped_packets_total{reason="fragment"}': 14,
+    'dropped_packets_total{reason="half-open-limit"}': 4,
+    'dropped_packets_total{reason="device"}': 13,
+    udp_sessions: 21,
+    udp_evictions_total: 22,
+    icmp_errors_total: 15,
+    reassembly_packets: 23,
+    reassembly_bytes: 24,
+    fake_names: 25,
+    fake_names_max: 26,
+    fake_names_refused_total: 27,
+  };
+  assert.deepEqual(await ofTun(), on);
+  assert.deepEqual(await ofTun(), on, "a second scrape adds nothing");
+  numbers = undefined;
+  assert.deepEqual(await ofTun(), {});
 });

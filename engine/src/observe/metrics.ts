@@ -10,6 +10,7 @@ import {
 import type { UpstreamNumbers } from "../control/contract.ts";
 import type { DialErrorCode } from "../errors.ts";
 import type { Observer } from "./observer.ts";
+import { registerTun, type TunNumbers } from "./tun-metrics.ts";
 
 /** Upper bounds of the dial histogram, in seconds: a loopback proxy to a bastion behind two others. */
 export const DIAL_BUCKETS: readonly number[] = [
@@ -26,11 +27,15 @@ export class Metrics implements Observer {
   readonly #inbounds = { socks5: 0, http: 0, tun: 0 };
   readonly #registry: Registry;
 
-  /** @param version of Sockeye, for `sockeye_build_info`. */
-  constructor(version: string) {
+  /**
+   * @param version of Sockeye, for `sockeye_build_info`.
+   * @param tun TUN mode's numbers at a scrape; nothing while it is off.
+   */
+  constructor(version: string, tun: () => TunNumbers | undefined = () => undefined) {
     this.declare("direct");
     this.declare("block");
     this.#registry = this.#register(version);
+    registerTun(this.#registry, tun);
   }
 
   /** Starts an upstream's series at zero, so that its first event is an increase. Does nothing to one that is there. */

@@ -74,6 +74,12 @@ export function parseNetwork(text: string): Network {
   return { address, bits };
 }
 
+/** Whether an address lies in a network; never where they are of different families. */
+export function holds({ address: network, bits }: Network, address: AddressWords): boolean {
+  if (network.length !== address.length) return false;
+  return maskAddress(address, bits).every((word, i) => word === network[i]);
+}
+
 function splitPort(text: string): { host: string; port: string | undefined } {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) {
     throw new SyntaxError(`"${text}" is a URL; write its host, with :PORT if the port matters`);

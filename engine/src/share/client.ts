@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import type { ConnectionOptions } from "node:tls";
 import type { Endpoint } from "@sockeye/config-kit/endpoint";
-import type { Carry } from "@sockeye/link/carry";
+import type { Carry, CarryEnd } from "@sockeye/link/carry";
+import type { Guard } from "@sockeye/link/guard";
 import type { Heartbeat } from "@sockeye/link/link-connection";
 import {
   readStreamHeader,
@@ -14,6 +15,7 @@ import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
 import { Backoff } from "../upstream/backoff.ts";
 import { carryToLocal, type LocalFailure } from "./local-target.ts";
 import { Session, type SessionEnd } from "./session.ts";
+import type { StreamTap } from "./tapped-carry.ts";
 
 /** A local service that is to be public. */
 export interface ShareSpec {
@@ -26,6 +28,10 @@ export interface ShareSpec {
   readonly port?: number | undefined;
   /** HTTP: what the local service sees as Host instead of the public name. */
   readonly host?: string | undefined;
+  /** Whom the relay lets in; without it, everybody. */
+  readonly guard?: Guard | undefined;
+  /** HTTP: HTML that the relay shows while nobody is there to answer; at most `MAX_OFFLINE_PAGE_BYTES`. */
+  readonly offlinePage?: Buffer | undefined;
 }
 
 export interface ShareClientOptions {
@@ -41,13 +47,15 @@ export interface ShareClientOptions {
   readonly watch?: boolean | undefined;
   readonly observer?: Partial<ShareObserver> | undefined;
   readonly heartbeat?: Heartbeat | undefined;
+  /** Sees what each stream carries, as it passes. */
+  readonly tap?: ((share: Share, source: string) => StreamTap | undefined) | undefined;
 }
 
 /** What the client tells of itself. Each call is cheap and may not throw. */
 export interface ShareObserver {
   connected(): void;
-  /** `retryMs`: until the next try. */
-  disconnected(reason: string, retryMs: number): void;
+  /** `retryMs`: until the next try. `code`: why the relay refused, where it did. */
+  disconnected(reason: string, retryMs: number, code: RefusalCode | undefined): void;
   /** The relay will not have this client, and trying again would not help. */
   refused(code: RefusalCode, message: string): void;
   shared(share: Share): void;
@@ -136,6 +144,14 @@ export class ShareClient {
     if (this.#shares.delete(share.number)) this.#session?.giveBack(share.number);
   }
 
+  /** Asks again for one that the relay did not give. */
+  again(share: Share): void {
+    const own = this.#shares.get(share.number);
+    if (own === undefined || own.addresses.length > 0) return;
+    own.refusal = undefined;
+    this.#session?.ask(own);
+  }
+
   start(): void {
     if (this.#state !== "idle") return;
     this.#state = "running";
@@ -173,7 +189,7 @@ export class ShareClient {
     if (this.#session !== session || this.#state !== "running") return;
     this.#leaving.add(session);
     this.#session = undefined;
-    this.#reconnect("the relay is about to stop");
+    this.#reconnect("the relay is about to stop", undefined);
   }
 
   #onEnd(session: Session, end: SessionEnd): void {
@@ -186,12 +202,12 @@ export class ShareClient {
       return;
     }
     if (session.lastedMs > GOOD_AFTER_MS) this.#backoff.reset();
-    this.#reconnect(end.message);
+    this.#reconnect(end.message, end.code);
   }
 
-  #reconnect(why: string): void {
+  #reconnect(why: string, code: RefusalCode | undefined): void {
     const retryMs = this.#backoff.next();
-    this.#observer.disconnected?.(why, retryMs);
+    this.#observer.disconnected?.(why, retryMs, code);
     this.#retry = setTimeout(() => this.#connect(), retryMs);
   }
 
@@ -200,6 +216,10 @@ export class ShareClient {
       case "shared": {
         const share = this.#shares.get(message.share);
         if (share === undefined) return;
+        if (isGuarded(share.spec) && message.guarded !== true) {
+          this.#giveBackUnguarded(share);
+          return;
+        }
         share.addresses = message.addresses;
         share.given = message.given;
         share.refusal = undefined;
@@ -225,21 +245,37 @@ export class ShareClient {
     }
   }
 
+  /** A relay that passes over what it does not know would let everybody in. */
+  #giveBackUnguarded(share: OwnShare): void {
+    this.#session?.giveBack(share.number);
+    const message = "this relay is too old to ask for a password or to look at addresses";
+    share.refusal = { code: "unsupported", message };
+    this.#observer.unshared?.(share, "unsupported", message);
+  }
+
   /** A stream from the public: it goes to the local service of its share. */
   #onStream(stream: TunnelStream, header: Buffer): StreamReceiver {
     const { share: number, source } = readStreamHeader(header);
     const share = this.#shares.get(number);
-    if (share === undefined) {
+    // Of a share that is given back, streams may still come for a moment: nobody was kept out of them.
+    if (share === undefined || (isGuarded(share.spec) && share.addresses.length === 0)) {
       stream.reset("unshared");
       return stream.receiver;
     }
     this.#observer.streamOpened?.(share, source);
-    const carry = carryToLocal(share.spec.target, stream, (_end, failure) => {
+    const tap = this.#options.tap?.(share, source);
+    const onDone = (_end: CarryEnd, failure: LocalFailure | undefined) => {
       this.#carries.delete(carry);
+      tap?.ended(failure);
       if (failure !== undefined) this.#observer.localFailed?.(share, failure);
       this.#observer.streamClosed?.(share, carry.bytesToSocket, carry.bytesToStream);
-    });
+    };
+    const carry = carryToLocal(share.spec.target, stream, { onDone, tap });
     this.#carries.add(carry);
     return carry;
   }
+}
+
+function isGuarded({ guard }: ShareSpec): boolean {
+  return guard?.basicAuth !== undefined || guard?.allow !== undefined;
 }

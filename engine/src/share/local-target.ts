@@ -1,7 +1,8 @@
-import { connect, type LookupFunction } from "node:net";
-import { Carry, type CarryEnd } from "@sockeye/link/carry";
+import { connect, type LookupFunction, type Socket } from "node:net";
+import type { Carry, CarryEnd } from "@sockeye/link/carry";
 import type { ResetReason } from "@sockeye/wire/mux-frames";
 import type { TunnelStream } from "@sockeye/wire/mux-stream";
+import { type StreamTap, TappedCarry } from "./tapped-carry.ts";
 import type { Endpoint } from "@sockeye/config-kit/endpoint";
 
 /** How long the local service has to take a connection. */
@@ -15,19 +16,30 @@ const LOCALHOST = [
 
 const lookupLocalhost: LookupFunction = (_name, _options, done) => done(null, LOCALHOST);
 
-/** Connects a stream that the relay opened to the local service, and carries it. @returns what carries it. */
-export function carryToLocal(
-  target: Endpoint,
-  stream: TunnelStream,
-  onDone: (end: CarryEnd, failure: LocalFailure | undefined) => void,
-): Carry {
-  const socket = connect({
+/** Begins a connection to the local service. Whoever asks owns the socket, and listens to its errors at once. */
+export function dialLocal(target: Endpoint): Socket {
+  return connect({
     host: target.host,
     port: target.port,
     noDelay: true,
     allowHalfOpen: true,
     ...(target.host === "localhost" ? { lookup: lookupLocalhost } : {}),
   });
+}
+
+export interface LocalCarryOptions {
+  /** Once. */
+  readonly onDone: (end: CarryEnd, failure: LocalFailure | undefined) => void;
+  readonly tap?: StreamTap | undefined;
+}
+
+/** Connects a stream that the relay opened to the local service, and carries it. @returns what carries it. */
+export function carryToLocal(
+  target: Endpoint,
+  stream: TunnelStream,
+  { onDone, tap }: LocalCarryOptions,
+): Carry {
+  const socket = dialLocal(target);
   let failure: LocalFailure | undefined;
   const late = setTimeout(() => fail("timeout", "it did not answer in time"), CONNECT_MS);
   const fail = (reason: ResetReason, message: string) => {
@@ -35,12 +47,16 @@ export function carryToLocal(
     stream.reset(reason);
     socket.destroy();
   };
-  socket.once("connect", () => clearTimeout(late));
+  socket.once("connect", () => {
+    clearTimeout(late);
+    stream.takeUp?.();
+  });
   socket.once("error", (error: NodeJS.ErrnoException) => {
-    if (socket.connecting || isConnectError(error)) fail(reasonOf(error), messageOf(error));
+    const found = localFailureOf(error);
+    if (socket.connecting || isConnectError(error)) fail(found.reason, found.message);
   });
   // What the public sends meanwhile waits in the socket, and its limit holds back the stream.
-  return new Carry(socket, stream, (end) => {
+  return new TappedCarry({ socket, stream, tap }, (end) => {
     clearTimeout(late);
     onDone(end, failure);
   });
@@ -50,6 +66,11 @@ export function carryToLocal(
 export interface LocalFailure {
   readonly reason: ResetReason;
   readonly message: string;
+}
+
+/** A system's error of a connection, in words for whoever runs the local service. */
+export function localFailureOf(error: NodeJS.ErrnoException): LocalFailure {
+  return { reason: reasonOf(error), message: messageOf(error) };
 }
 
 function isConnectError(error: NodeJS.ErrnoException): boolean {
@@ -68,5 +89,12 @@ function reasonOf(error: NodeJS.ErrnoException): ResetReason {
 }
 
 function messageOf(error: NodeJS.ErrnoException): string {
-  return error.code === "ECONNREFUSED" ? "it refused the connection" : error.message;
+  switch (error.code) {
+    case "ECONNREFUSED":
+      return "it refused the connection";
+    case "ENOTFOUND":
+      return "its name can't be resolved";
+    default:
+      return error.message;
+  }
 }

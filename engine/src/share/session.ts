@@ -71,11 +71,13 @@ export class Session {
   /** Asks the relay to publish one; the answer is a message. Before the welcome it does nothing: then all are asked for. */
   ask(share: Share & { readonly given: string | undefined }): void {
     if (this.#state !== "welcome") return;
-    const { kind, name, port, host } = share.spec;
+    const { kind, name, port, host, guard, offlinePage } = share.spec;
     this.#send({
       type: "share",
       share: share.number,
       kind,
+      guard,
+      offlinePage: offlinePage?.toString("base64"),
       ...(kind === "http"
         ? { name: name ?? share.given, host }
         : { port: port ?? (share.given === undefined ? undefined : Number(share.given)) }),

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { TunConfig } from "../config/config.ts";
-import { type AddressWords, formatAddress, maskAddress, parseAddress } from "../router/address.ts";
-import { type Network, parseNetwork } from "../router/pattern.ts";
+import { formatAddress, parseAddress } from "../router/address.ts";
+import { holds, parseNetwork } from "../router/pattern.ts";
 
 /** What of proc(5), /proc/net/tcp, the states of sockets are called. */
 const ESTABLISHED = "01";
@@ -35,8 +35,9 @@ export function endangeredSessions(
     if (state !== ESTABLISHED || !servers.has(localPort)) return [];
     const address = parseAddress(remote);
     // What goes to loopback never meets a rule of ours.
-    if (address === undefined || LOOPBACK.some((one) => isIn(one, address))) return [];
-    if (!captured.some((one) => isIn(one, address)) || excluded.some((one) => isIn(one, address))) return [];
+    if (address === undefined || LOOPBACK.some((one) => holds(one, address))) return [];
+    if (!captured.some((one) => holds(one, address)) || excluded.some((one) => holds(one, address)))
+      return [];
     const from = formatAddress(address);
     return [
       `tun.block_when_disconnected ends the connection from ${from} to port ${localPort} of this machine, and lets no other ` +
@@ -44,11 +45,6 @@ export function endangeredSessions(
     ];
   });
   return [...new Set(sentences)].slice(0, MAX_TOLD);
-}
-
-function isIn(network: Network, address: AddressWords): boolean {
-  if (network.address.length !== address.length) return false;
-  return maskAddress(address, network.bits).every((word, i) => word === network.address[i]);
 }
 
 function readSockets(file: string): TcpSocket[] {

@@ -16,6 +16,7 @@ import { openTun, type TunInbound } from "../inbound/tun.ts";
 import type { TunDns, TunNames } from "../inbound/tun-names.ts";
 import type { PacketDevice } from "../netstack/device.ts";
 import type { Logger } from "../observe/log.ts";
+import { summarize, type TunNumbers } from "../observe/tun-metrics.ts";
 import type { Router } from "../router/route.ts";
 import { Backoff } from "../upstream/backoff.ts";
 import type { Dialer } from "../upstream/dialer.ts";
@@ -77,6 +78,11 @@ export class TunMode {
   get state(): TunState {
     if (this.#running) return this.#running.state;
     return this.#lost ? { state: "lost", error: this.#lost.message } : { state: "off" };
+  }
+
+  /** Undefined while it is off. */
+  get numbers(): TunNumbers | undefined {
+    return this.#running?.numbers;
   }
 
   /**
@@ -269,7 +275,14 @@ class Running {
       device: this.#inbound.name,
       networks: [...this.#networks],
       pending: this.#inbound.pending,
+      stack: summarize(this.numbers),
     };
+  }
+
+  get numbers(): TunNumbers {
+    const { size: names, capacity, refused } = this.#dns.fake;
+    const handsOut = this.#wanted.config.tun.dns === "fake-ip";
+    return { stack: this.#inbound.stats, fake: handsOut ? { names, capacity, refused } : undefined };
   }
 
   async #open(onLost: (error: Error) => void): Promise<void> {

@@ -1,3 +1,4 @@
+import { DeadlineQueue } from "../deadline-queue.ts";
 import { abortReason, DialError } from "../errors.ts";
 
 /** One attempt to connect. End it when it is over, however it ended. */
@@ -6,17 +7,15 @@ export interface Attempt {
   end(): void;
 }
 
-/**
- * The attempts of one upstream to connect, each with the same time for it. One coarse timer serves them all, and it runs only
- * while there are any: at thousands of dials a second a timer for each would show.
- */
+/** The attempts of one upstream to connect, each with the same time for it. */
 export class ConnectDeadlines {
-  readonly #timeoutMs: number;
-  readonly #attempts = new Set<TimedAttempt>();
-  #timer: NodeJS.Timeout | undefined;
+  readonly #attempts: DeadlineQueue<TimedAttempt>;
+  #reason: DialError | undefined;
 
   constructor(timeoutMs: number) {
-    this.#timeoutMs = timeoutMs;
+    this.#attempts = new DeadlineQueue(timeoutMs, (attempt) => {
+      attempt.abort(this.#reason ?? new DialError("timeout", "no answer in time", { scope: "upstream" }));
+    });
   }
 
   /** Attempts under way. */
@@ -26,39 +25,25 @@ export class ConnectDeadlines {
 
   /** @param parent the signal of whoever waits for this attempt; its reason is passed on. */
   begin(parent?: AbortSignal): Attempt {
-    const attempt = new TimedAttempt(performance.now() + this.#timeoutMs, parent, this.#attempts);
-    this.#attempts.add(attempt);
-    // Coarse to a sixteenth of the time itself, so that late is late by little.
-    this.#timer ??= setInterval(() => this.#tick(), Math.max(5, this.#timeoutMs / 16)).unref();
-    return attempt;
+    return new TimedAttempt(this.#attempts, parent);
   }
 
   abortAll(reason: DialError): void {
-    for (const attempt of this.#attempts) attempt.abort(reason);
-  }
-
-  #tick(): void {
-    const now = performance.now();
-    for (const attempt of this.#attempts) {
-      if (attempt.expires > now) break; // they stand in the order in which they began
-      attempt.abort(new DialError("timeout", "no answer in time", { scope: "upstream" }));
-    }
-    if (this.#attempts.size > 0) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    this.#reason = reason;
+    this.#attempts.flush();
+    this.#reason = undefined;
   }
 }
 
 class TimedAttempt implements Attempt {
-  readonly expires: number;
   readonly #parent: AbortSignal | undefined;
-  readonly #owner: Set<TimedAttempt>;
+  readonly #owner: DeadlineQueue<TimedAttempt>;
   readonly #controller = new AbortController();
 
-  constructor(expires: number, parent: AbortSignal | undefined, owner: Set<TimedAttempt>) {
-    this.expires = expires;
+  constructor(owner: DeadlineQueue<TimedAttempt>, parent: AbortSignal | undefined) {
     this.#parent = parent;
     this.#owner = owner;
+    owner.add(this);
     if (parent?.aborted) this.abort(abortReason(parent));
     else parent?.addEventListener("abort", this);
   }

@@ -29,64 +29,126 @@ export function exchange<Result>(
   conversation: Conversation<Result>,
   options: { readonly signal: AbortSignal; readonly step: DialStep },
 ): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const { signal, step } = options;
-    let heard = false;
-    const stop = () => {
-      signal.removeEventListener("abort", onAbort);
-      stream.removeListener("data", onData);
-      stream.removeListener("end", onLost);
-      stream.removeListener("close", onLost);
-      stream.removeListener("error", onLost);
-      if (stream.listenerCount("error") === 0) stream.on("error", ignoreError);
-    };
-    const fail = (error: Error) => {
-      stop();
-      stream.destroy();
-      reject(error);
-    };
-    const onAbort = () => fail(abortReason(signal));
-    const onLost = (cause?: unknown) => {
-      const ErrorClass = heard ? DialError : NoAnswerError;
-      const words = heard
-        ? "the proxy closed the connection in the middle of its answer"
-        : "the proxy closed the connection without an answer";
-      fail(new ErrorClass("closed", words, { step, ...(cause instanceof Error && { cause }) }));
-    };
-    const onData = (chunk: Buffer) => {
-      heard = true;
-      let next: ExchangeStep<Result>;
-      try {
-        next = conversation.push(chunk);
-      } catch (error) {
-        fail(error instanceof Error ? error : new Error(String(error)));
-        return;
-      }
-      if (next === undefined) return;
-      if ("send" in next) {
-        stream.write(next.send);
-        return;
-      }
-      stop();
-      stream.pause();
-      if (next.rest.length > 0) stream.unshift(next.rest);
-      resolve(next.result);
-    };
-    if (signal.aborted) {
-      stream.destroy();
-      reject(abortReason(signal));
-      return;
-    }
-    if (stream.destroyed) {
-      onLost();
-      return;
-    }
-    signal.addEventListener("abort", onAbort);
+  const { promise, resolve, reject } = Promise.withResolvers<Result>();
+  const { signal, step } = options;
+  if (signal.aborted) {
+    stream.destroy();
+    reject(abortReason(signal));
+  } else if (stream.destroyed) {
+    // What ended it may not have been told yet.
+    if (stream.listenerCount("error") === 0) stream.on("error", ignoreError);
+    reject(lostError(step, false));
+  } else {
+    new Exchange<Result>({ stream, conversation, signal, step, resolve, reject }).begin();
+  }
+  return promise;
+}
+
+interface ExchangeParts<Result> {
+  readonly stream: Duplex;
+  readonly conversation: Conversation<Result>;
+  readonly signal: AbortSignal;
+  readonly step: DialStep;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** The exchange that a stream is in, so that the listeners are shared functions: thousands of dials a second make no closures. */
+const talking = Symbol("talking");
+interface Talker extends Duplex {
+  [talking]?: Talk | undefined;
+}
+
+interface Talk {
+  took(chunk: Buffer): void;
+  lost(cause?: Error): void;
+}
+
+class Exchange<Result> implements Talk {
+  readonly #parts: ExchangeParts<Result>;
+  #heard = false;
+
+  constructor(parts: ExchangeParts<Result>) {
+    this.#parts = parts;
+  }
+
+  begin(): void {
+    const { signal, conversation } = this.#parts;
+    const stream: Talker = this.#parts.stream;
+    stream[talking] = this;
+    signal.addEventListener("abort", this);
     stream.on("data", onData);
-    stream.on("end", onLost);
-    stream.on("close", onLost);
-    stream.on("error", onLost);
+    stream.on("end", onEnd);
+    stream.on("close", onEnd);
+    stream.on("error", onError);
     stream.write(conversation.opening);
     stream.resume();
-  });
+  }
+
+  took(chunk: Buffer): void {
+    const { stream, conversation, resolve } = this.#parts;
+    this.#heard = true;
+    let next: ExchangeStep<Result>;
+    try {
+      next = conversation.push(chunk);
+    } catch (error) {
+      this.#fail(error instanceof Error ? error : new Error(String(error)));
+      return;
+    }
+    if (next === undefined) return;
+    if ("send" in next) {
+      stream.write(next.send);
+      return;
+    }
+    this.#stop();
+    stream.pause();
+    if (next.rest.length > 0) stream.unshift(next.rest);
+    resolve(next.result);
+  }
+
+  lost(cause?: Error): void {
+    this.#fail(lostError(this.#parts.step, this.#heard, cause));
+  }
+
+  /** The signal fired. */
+  handleEvent(): void {
+    this.#fail(abortReason(this.#parts.signal));
+  }
+
+  #fail(error: Error): void {
+    this.#stop();
+    this.#parts.stream.destroy();
+    this.#parts.reject(error);
+  }
+
+  #stop(): void {
+    const stream: Talker = this.#parts.stream;
+    stream[talking] = undefined;
+    this.#parts.signal.removeEventListener("abort", this);
+    stream.removeListener("data", onData);
+    stream.removeListener("end", onEnd);
+    stream.removeListener("close", onEnd);
+    stream.removeListener("error", onError);
+    if (stream.listenerCount("error") === 0) stream.on("error", ignoreError);
+  }
+}
+
+function onData(this: Talker, chunk: Buffer): void {
+  this[talking]?.took(chunk);
+}
+
+function onEnd(this: Talker): void {
+  this[talking]?.lost();
+}
+
+function onError(this: Talker, error: Error): void {
+  this[talking]?.lost(error);
+}
+
+function lostError(step: DialStep, heard: boolean, cause?: Error): DialError {
+  const ErrorClass = heard ? DialError : NoAnswerError;
+  const words = heard
+    ? "the proxy closed the connection in the middle of its answer"
+    : "the proxy closed the connection without an answer";
+  return new ErrorClass("closed", words, { step, ...(cause && { cause }) });
 }

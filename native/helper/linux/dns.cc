@@ -17,8 +17,9 @@ namespace {
 
 constexpr char kResolvectl[] = "/usr/bin/resolvectl";
 constexpr char kResolvConf[] = "/etc/resolv.conf";
-/** Tenths of a second that resolvectl may take. */
-constexpr int kPatience = 50;
+/** How often it is looked whether resolvectl has ended, and how many times: 5 seconds. */
+constexpr useconds_t kPauseUs = 10'000;
+constexpr int kPatience = 500;
 
 std::string originalPath() { return std::string(kStateFolder) + "/resolv.conf.original"; }
 std::string oursPath() { return std::string(kStateFolder) + "/resolv.conf.ours"; }
@@ -27,34 +28,52 @@ std::string failure(const std::string& what, int error) { return what + ": " + s
 
 bool startsWith(const std::string& text, const std::string& start) { return text.compare(0, start.size(), start) == 0; }
 
-/** Runs resolvectl, with an environment of its own. @returns "", or how it ended. */
-std::string resolvectl(const std::vector<std::string>& words) {
+/** What resolvectl prints for one link is far shorter, and waits in the pipe until it has ended. */
+constexpr size_t kMaxPrinted = 4096;
+
+/** Runs resolvectl, with an environment of its own. @returns "", or how it ended; `printed` is its standard output. */
+std::string resolvectl(const std::vector<std::string>& words, std::string* printed = nullptr) {
   std::vector<char*> args{const_cast<char*>(kResolvectl)};
   for (const std::string& word : words) args.push_back(const_cast<char*>(word.c_str()));
   args.push_back(nullptr);
   char* const environment[] = {const_cast<char*>("LC_ALL=C"), nullptr};
 
+  int output[2];
+  if (pipe2(output, O_CLOEXEC) != 0) return failure("pipe", errno);
   const pid_t child = fork();
-  if (child < 0) return failure("fork", errno);
+  if (child < 0) {
+    const std::string problem = failure("fork", errno);
+    close(output[0]);
+    close(output[1]);
+    return problem;
+  }
   if (child == 0) {
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, nullptr);
     const int nothing = open("/dev/null", O_RDWR);
     dup2(nothing, STDIN_FILENO);
-    dup2(nothing, STDOUT_FILENO);
+    dup2(output[1], STDOUT_FILENO);
     execve(kResolvectl, args.data(), environment);
     _exit(127);
   }
+  close(output[1]);
   int status = 0;
-  for (int tenths = 0; waitpid(child, &status, WNOHANG) == 0; tenths++) {
-    if (tenths == kPatience) {
+  bool late = false;
+  for (int waited = 0; waitpid(child, &status, WNOHANG) == 0; waited++) {
+    late = waited == kPatience;
+    if (late) {
       kill(child, SIGKILL);
       waitpid(child, &status, 0);
-      return "resolvectl " + words[0] + " took too long";
+      break;
     }
-    usleep(100'000);
+    usleep(kPauseUs);
   }
+  char buffer[kMaxPrinted];
+  const ssize_t size = late ? 0 : read(output[0], buffer, sizeof buffer);
+  close(output[0]);
+  if (late) return "resolvectl " + words[0] + " took too long";
+  if (printed != nullptr) printed->assign(buffer, size > 0 ? static_cast<size_t>(size) : 0);
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return "";
   return "resolvectl " + words[0] + " failed";
 }
@@ -76,7 +95,13 @@ std::string setLinkDns(const Dns& dns, Journal& journal) {
 
 std::string restoreLinkDns(Journal& journal) {
   const bool isThere = if_nametoindex(journal.dnsDeviceName.c_str()) == journal.dnsDevice;
-  const std::string problem = isThere ? resolvectl({"revert", journal.dnsDeviceName}) : "";
+  std::string problem = isThere ? resolvectl({"revert", journal.dnsDeviceName}) : "";
+  // `Link 5 (sockeye0):` and servers behind the colon, where there are any.
+  std::string left;
+  if (isThere && problem.empty()) problem = resolvectl({"dns", journal.dnsDeviceName}, &left);
+  const size_t colon = left.find("):");
+  if (colon != std::string::npos && left.find_first_not_of(" \n", colon + 2) != std::string::npos)
+    problem = "systemd-resolved still has name servers for " + journal.dnsDeviceName;
   // With the link its settings are gone, whatever resolvectl said of it.
   if (!problem.empty() && if_nametoindex(journal.dnsDeviceName.c_str()) == journal.dnsDevice) return problem;
   journal.dnsDevice = 0;

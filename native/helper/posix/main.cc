@@ -33,6 +33,8 @@ namespace {
 
 constexpr int kWrongUse = 2;
 constexpr int kBusy = 3;
+/** Callers that wait to be heard or turned away. */
+constexpr int kBacklog = 128;
 /** Where systemd's first socket is (sd_listen_fds(3)). */
 constexpr int kPassedSocket = 3;
 
@@ -127,7 +129,7 @@ int listenHere(std::string& path) {
   const group* allowed = getgrnam(kGroup);
   if (allowed != nullptr && (chown(unready.c_str(), 0, allowed->gr_gid) != 0 || chmod(unready.c_str(), 0666) != 0))
     say(std::string("only root can connect: ") + path + " could not be opened to others: " + std::strerror(errno));
-  return listen(listener, 8) == 0 && rename(unready.c_str(), path.c_str()) == 0 ? listener : -1;
+  return listen(listener, kBacklog) == 0 && rename(unready.c_str(), path.c_str()) == 0 ? listener : -1;
 }
 
 int serveListening() {

@@ -9,11 +9,14 @@
 #include <sys/signalfd.h>
 #endif
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <memory>
 
 #include "privilege.h"
@@ -26,6 +29,12 @@ namespace {
 constexpr int kGreetingMs = 5000;
 /** A client that takes no answer for so long is gone. */
 constexpr int kAnswerMs = 2000;
+/** Between two lines about callers who may not ask. */
+constexpr int64_t kSayMs = 1000;
+/** Processes that see callers off; one more, and the oldest is killed. */
+constexpr size_t kMaxLeaving = 16;
+/** No descriptor of ours has a higher number. */
+constexpr int kMaxDescriptors = 1024;
 
 int64_t nowMs() {
   timespec now;
@@ -140,6 +149,41 @@ class Client {
 
 bool Client::undone = true;
 
+/** Has those who are leaving end, where there are too many; forgets those who have ended. */
+void seeOff(std::deque<pid_t>& leaving) {
+  if (leaving.size() >= kMaxLeaving) kill(leaving.front(), SIGKILL);
+  leaving.erase(std::remove_if(leaving.begin(), leaving.end(),
+                               [](pid_t each) { return waitpid(each, nullptr, WNOHANG) != 0; }),
+                leaving.end());
+}
+
+/**
+ * Tells a client why it is not served, and closes its connection, in a process of its own: what it has sent may hold descriptors,
+ * which close with the connection, and that may take as long as whoever made them likes (SO_LINGER, a file system of theirs).
+ */
+void turnAway(int socket, Refusal code, const std::string& sentence) {
+  static std::deque<pid_t> leaving;
+  seeOff(leaving);
+  int gate[2];
+  if (pipe(gate) != 0) gate[0] = gate[1] = -1;
+  const pid_t process = gate[0] < 0 ? -1 : fork();
+  if (process == 0) {
+    dup2(socket, STDIN_FILENO);
+    dup2(gate[0], STDOUT_FILENO);
+    // Our lock above all, which would outlive us.
+    for (int each = STDERR_FILENO + 1; each < kMaxDescriptors; each++) close(each);
+    refuseClient(STDIN_FILENO, code, sentence);
+    // Until our own descriptor for the connection is closed, and this one is the last.
+    char nothing;
+    while (read(STDOUT_FILENO, &nothing, 1) > 0) continue;
+    _exit(0);
+  }
+  if (process > 0) leaving.push_back(process);
+  close(socket);
+  close(gate[0]);
+  close(gate[1]);
+}
+
 /** Lets a new client in, or tells it why not. */
 std::unique_ptr<Client> admit(int listener) {
   const int socket = accept(listener, nullptr, nullptr);
@@ -148,14 +192,18 @@ std::unique_ptr<Client> admit(int listener) {
   Caller who;
   std::string problem;
   if (!mayAsk(socket, who)) {
-    say("refused process " + std::to_string(who.process) + " of user " + std::to_string(who.user));
-    refuseClient(socket, Refusal::forbidden, std::string("only root and members of the group ") + kGroup + " may ask");
+    // Anybody can have us say it, as often as they like.
+    static int64_t saidAt = -kSayMs;
+    if (nowMs() - saidAt >= kSayMs) {
+      saidAt = nowMs();
+      say("refused process " + std::to_string(who.process) + " of user " + std::to_string(who.user));
+    }
+    turnAway(socket, Refusal::forbidden, std::string("only root and members of the group ") + kGroup + " may ask");
   } else if (const int lock = takeLock(who, false, problem); lock < 0) {
-    refuseClient(socket, Refusal::busy, problem);
+    turnAway(socket, Refusal::busy, problem);
   } else {
     return std::make_unique<Client>(socket, lock);
   }
-  close(socket);
   return nullptr;
 }
 

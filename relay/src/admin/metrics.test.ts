@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { RelayMetrics } from "./metrics.ts";
 
 const gauges = () => ({ clients: 2, pending: 3, tunnels: 4, connections: 5 });
-const served = { client: "s1", ms: 20, bytesIn: 100, bytesOut: 2_000, error: undefined };
+const served = { identity: "token:ada", ms: 20, bytesIn: 100, bytesOut: 2_000, error: undefined };
 
 async function valueOf(metrics: RelayMetrics, series: string): Promise<number | undefined> {
   const line = (await metrics.text()).text.split("\n").find((each) => each.startsWith(`${series} `));
@@ -15,7 +15,8 @@ test("what is there now, what was served, how long it took and what went wrong a
   metrics.clientConnected("s1", "token:ada");
   metrics.requestEnded(served);
   metrics.requestEnded({ ...served, error: "lost" });
-  metrics.requestEnded({ ...served, client: undefined, error: "unknown-name" });
+  metrics.requestEnded({ ...served, identity: undefined, error: "unknown-name" });
+  metrics.requestEnded({ ...served, identity: undefined, error: "limit", limit: "limits.max_tunnels" });
   metrics.clientRefused("192.0.2.1", "revoked");
   const expected: [series: string, value: number][] = [
     ["showoff_clients", 2],
@@ -27,9 +28,10 @@ test("what is there now, what was served, how long it took and what went wrong a
     ['showoff_clients_refused_total{code="revoked"}', 1],
     ['showoff_errors_total{kind="lost"}', 1],
     ['showoff_errors_total{kind="unknown-name"}', 1],
-    ["showoff_tunnel_duration_seconds_count", 3],
+    ['showoff_limit_refusals_total{limit="limits.max_tunnels"}', 1],
+    ["showoff_tunnel_duration_seconds_count", 4],
     ['showoff_tunnel_duration_seconds_bucket{le="0.01"}', 0],
-    ['showoff_tunnel_duration_seconds_bucket{le="0.025"}', 3],
+    ['showoff_tunnel_duration_seconds_bucket{le="0.025"}', 4],
     ['showoff_client_requests_total{identity="token:ada"}', 2],
     ['showoff_client_failures_total{identity="token:ada"}', 1],
     ['showoff_client_received_bytes_total{identity="token:ada"}', 200],
@@ -42,12 +44,12 @@ test("what is there now, what was served, how long it took and what went wrong a
 test("clients beyond a number count together, and one that has gone makes room", async () => {
   const metrics = new RelayMetrics("1", gauges);
   for (let i = 0; i < 501; i++) metrics.clientConnected(`s${i}`, `i${i}`);
-  metrics.requestEnded({ ...served, client: "s500" });
+  metrics.requestEnded({ ...served, identity: "i500" });
   assert.equal(await valueOf(metrics, 'showoff_client_requests_total{identity="i500"}'), undefined);
   assert.equal(await valueOf(metrics, 'showoff_client_requests_total{identity="(others)"}'), 1);
   metrics.clientDisconnected("s0");
   metrics.clientConnected("new", "new");
-  metrics.requestEnded({ ...served, client: "new" });
+  metrics.requestEnded({ ...served, identity: "new" });
   assert.equal(await valueOf(metrics, 'showoff_client_requests_total{identity="new"}'), 1);
   assert.equal(await valueOf(metrics, 'showoff_client_requests_total{identity="i0"}'), undefined);
 });

@@ -18,8 +18,8 @@ export interface RelayGauges {
 
 /** A request or a connection of the public that has been served, or not. */
 export interface Served {
-  /** The session that served it; undefined where it came to none. */
-  readonly client: string | undefined;
+  /** Of the client that served it; undefined where it came to none. */
+  readonly identity: string | undefined;
   readonly ms: number;
   /** From the public. */
   readonly bytesIn: number;
@@ -27,6 +27,8 @@ export interface Served {
   readonly bytesOut: number;
   /** Of a closed list. */
   readonly error: string | undefined;
+  /** The limit that refused it, by its key: of a closed list, too. */
+  readonly limit?: string | undefined;
 }
 
 /** The numbers of a relay. A call costs additions; they become Prometheus series when somebody scrapes. */
@@ -37,6 +39,7 @@ export class RelayMetrics {
   /** By session. */
   readonly #sessions = new Map<string, Counts>();
   readonly #errors = new Map<string, number>();
+  readonly #limits = new Map<string, number>();
   readonly #refusedClients = new Map<string, number>();
   readonly #duration: Histogram;
   #connectedTotal = 0;
@@ -78,11 +81,12 @@ export class RelayMetrics {
     add(this.#refusedClients, code);
   }
 
-  requestEnded({ client, ms, bytesIn, bytesOut, error }: Served): void {
+  requestEnded({ identity, ms, bytesIn, bytesOut, error, limit }: Served): void {
     this.#duration.observe(ms / 1000);
+    if (limit !== undefined) add(this.#limits, limit);
     if (error !== undefined) add(this.#errors, error);
-    const counts = client === undefined ? undefined : this.#sessions.get(client);
-    if (counts === undefined) return;
+    if (identity === undefined) return;
+    const counts = this.#countsOf(identity);
     counts.served++;
     counts.bytesIn += bytesIn;
     counts.bytesOut += bytesOut;
@@ -139,7 +143,7 @@ export class RelayMetrics {
 
   #registerCounters(): void {
     const registers = [this.#registry];
-    const [errors, refused] = [this.#errors, this.#refusedClients];
+    const [errors, refused, limits] = [this.#errors, this.#refusedClients, this.#limits];
     const connected = () => this.#connectedTotal;
     new Counter({
       name: "showoff_client_connections_total",
@@ -168,6 +172,16 @@ export class RelayMetrics {
       collect() {
         this.reset();
         for (const [kind, count] of errors) this.inc({ kind }, count);
+      },
+    });
+    new Counter({
+      name: "showoff_limit_refusals_total",
+      help: "Requests and connections that were refused by a limit, by its key in the configuration.",
+      labelNames: ["limit"],
+      registers,
+      collect() {
+        this.reset();
+        for (const [limit, count] of limits) this.inc({ limit }, count);
       },
     });
     new Counter({

@@ -20,7 +20,7 @@ const NOBODYS_HASH = hashSecret("nobody");
 export class TokenAuthoriser implements Authoriser {
   /** As it stands in `Grant.origin`. */
   static readonly kind = "tokens";
-  readonly #file: WatchedFile<ReadonlyMap<string, TokenEntry>>;
+  readonly #file: WatchedFile<ReadonlyMap<string, Known>>;
   readonly #listeners: Listeners;
   readonly #now: () => number;
 
@@ -35,7 +35,13 @@ export class TokenAuthoriser implements Authoriser {
   ): Promise<TokenAuthoriser> {
     const listeners = new Listeners();
     const file = await WatchedFile.open(path, {
-      parse: (text) => new Map(parseTokensFile(path, text).map((entry) => [entry.id, entry])),
+      parse: (text) =>
+        new Map(
+          parseTokensFile(path, text).map((entry) => [
+            entry.id,
+            { sha256: entry.sha256, grant: grantOf(entry) },
+          ]),
+        ),
       onChange: () => listeners.tell(),
       onProblem,
     });
@@ -43,7 +49,7 @@ export class TokenAuthoriser implements Authoriser {
   }
 
   private constructor(
-    file: WatchedFile<ReadonlyMap<string, TokenEntry>>,
+    file: WatchedFile<ReadonlyMap<string, Known>>,
     listeners: Listeners,
     now: () => number,
   ) {
@@ -59,10 +65,10 @@ export class TokenAuthoriser implements Authoriser {
   async authenticate(credential: Credential): Promise<Grant> {
     const token = credential.token === undefined ? undefined : parseToken(credential.token);
     if (token === undefined) throw new AuthError("missing", "a token is needed");
-    const entry = this.#file.value.get(token.id);
-    const isRight = isSecret(token.secret, entry?.sha256 ?? NOBODYS_HASH);
-    if (entry === undefined || !isRight) throw new AuthError("refused", "the token is not known here");
-    const grant = grantOf(entry);
+    const known = this.#file.value.get(token.id);
+    const isRight = isSecret(token.secret, known?.sha256 ?? NOBODYS_HASH);
+    if (known === undefined || !isRight) throw new AuthError("refused", "the token is not known here");
+    const { grant } = known;
     if (hasExpired(grant, this.#now())) throw new AuthError("expired", "the token has expired");
     return grant;
   }
@@ -70,11 +76,9 @@ export class TokenAuthoriser implements Authoriser {
   /** By the file as it is now: a token's scope may have become narrower. */
   authorise(grant: Grant | undefined, purpose: Purpose): Verdict {
     if (grant?.origin.authoriser !== TokenAuthoriser.kind) return noGrant;
-    const [id = "", hash] = grant.origin.reference.split(" ");
-    const entry = this.#file.value.get(id);
-    if (entry?.sha256 !== hash) return revoked;
-    if (`token:${entry?.identity}` !== grant.identity) return revoked;
-    const now = grantOf(entry!);
+    const { reference } = grant.origin;
+    const now = this.#file.value.get(reference.slice(0, reference.indexOf(" ")))?.grant;
+    if (now?.origin.reference !== reference || now.identity !== grant.identity) return revoked;
     return hasExpired(now, this.#now()) ? expired : withinScope(now, purpose);
   }
 
@@ -86,6 +90,13 @@ export class TokenAuthoriser implements Authoriser {
     this.#file.close();
     this.#listeners.clear();
   }
+}
+
+/** A token as the file has it now. */
+interface Known {
+  readonly sha256: string;
+  /** What it grants; made once, for it is asked for with each request. */
+  readonly grant: Grant;
 }
 
 function grantOf(entry: TokenEntry): Grant {

@@ -121,7 +121,7 @@ const limits = z
     max_tunnels_per_client: whole(1, 1_000_000).default(10_000).meta(help("those of one client")),
     max_pending_per_client: whole(1, 100_000)
       .default(1_024)
-      .meta(help("of these, not yet answered by the client")),
+      .meta(help("of these, not yet taken up by the client")),
     max_waiting: whole(0, 100_000).default(1_024).meta(help("requests that wait for a client that is away")),
     max_sources: whole(64, 10_000_000)
       .default(65_536)

@@ -1,6 +1,7 @@
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
 import type { Grant } from "../auth/authoriser.ts";
 import type { PublicAddress } from "../names/registry.ts";
+import type { Gate } from "../public/gate.ts";
 import type { IdleStreams } from "../public/idle-streams.ts";
 
 /** One share of one client, as the public side sees it. */
@@ -11,6 +12,10 @@ export interface Route {
   readonly grant: Grant;
   /** What the local service is to see as Host; undefined: what the public sent. */
   readonly host: string | undefined;
+  /** Who may come; undefined: all. */
+  readonly gate: Gate | undefined;
+  /** HTML for whoever comes while the local service does not answer. */
+  readonly offlinePage: Buffer | undefined;
   /** Streams to the local service that wait for their next request. */
   readonly idle: IdleStreams;
   /**

@@ -9,6 +9,7 @@ import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
 import type { Grant } from "../auth/authoriser.ts";
 import type { Route } from "../dispatch/dispatch.ts";
 import type { Lease, PublicAddress } from "../names/registry.ts";
+import type { Gate } from "../public/gate.ts";
 import { IdleStreams } from "../public/idle-streams.ts";
 
 /** Requests that are told to a client's person one by one between two messages; more are only counted. */
@@ -67,9 +68,9 @@ export class ClientSession {
     this.#links[0]?.sendControl(encodeMessage(message));
   }
 
-  publish(number: number, lease: Lease, host: string | undefined): PublishedShare {
-    const share = new PublishedShare(this, { number, lease, host });
-    this.#shares.set(number, share);
+  publish(about: ShareAbout): PublishedShare {
+    const share = new PublishedShare(this, about);
+    this.#shares.set(about.number, share);
     return share;
   }
 
@@ -114,22 +115,31 @@ export interface ClientAbout {
   readonly watching: boolean;
 }
 
+export interface ShareAbout {
+  readonly number: number;
+  readonly lease: Lease;
+  readonly host: string | undefined;
+  readonly gate: Gate | undefined;
+  readonly offlinePage: Buffer | undefined;
+}
+
 /** One share of a client, under a lease of the registry. */
 export class PublishedShare implements Route {
   readonly number: number;
   readonly lease: Lease;
   readonly host: string | undefined;
+  readonly gate: Gate | undefined;
+  readonly offlinePage: Buffer | undefined;
   readonly idle = new IdleStreams();
   readonly #session: ClientSession;
 
-  constructor(
-    session: ClientSession,
-    share: { readonly number: number; readonly lease: Lease; readonly host: string | undefined },
-  ) {
+  constructor(session: ClientSession, share: ShareAbout) {
     this.#session = session;
     this.number = share.number;
     this.lease = share.lease;
     this.host = share.host;
+    this.gate = share.gate;
+    this.offlinePage = share.offlinePage;
     this.#plainHeader = encodeStreamHeader({ share: share.number, source: "" });
   }
   readonly #plainHeader: Buffer;

@@ -10,7 +10,9 @@ import {
   type NameRegistry,
 } from "../names/registry.ts";
 import type { RelayObserver } from "../observer.ts";
+import { gateOf } from "../public/gate.ts";
 import type { ClientSession, PublishedShare } from "./client-session.ts";
+import { OfflinePages } from "./offline-pages.ts";
 
 /** Opens and closes public TCP ports. */
 export interface PortOpener {
@@ -39,6 +41,8 @@ export class ShareDesk {
     { readonly session: ClientSession; readonly share: PublishedShare }
   >();
   readonly #stopListening: () => void;
+  /** Of names whose clients are away. */
+  readonly offlinePages = new OfflinePages();
 
   constructor(context: DeskContext) {
     this.#context = context;
@@ -90,7 +94,10 @@ export class ShareDesk {
 
   /** The client has gone; its names are away for a while, and its own for the asking. */
   left(session: ClientSession): void {
-    for (const share of [...session.shares.values()]) this.#unpublish(session, share, { lasting: false });
+    for (const share of [...session.shares.values()]) {
+      if (share.offlinePage !== undefined) this.offlinePages.keep(share.address, share.offlinePage);
+      this.#unpublish(session, share, { lasting: false });
+    }
   }
 
   /** Renews what the client holds, and asks whether it still may. To be called with each heartbeat. */
@@ -149,7 +156,11 @@ export class ShareDesk {
   #publish(session: ClientSession, request: ShareRequest, lease: Lease): void {
     const { dispatch, observer, config, addressesOf } = this.#context;
     const host = request.host ?? (config.host_rewrite === "off" ? undefined : config.host_rewrite);
-    const share = session.publish(request.share, lease, host);
+    const gate = gateOf(request.guard);
+    const offlinePage =
+      request.offlinePage === undefined ? undefined : Buffer.from(request.offlinePage, "base64");
+    const share = session.publish({ number: request.share, lease, host, gate, offlinePage });
+    this.offlinePages.forget(lease.address);
     this.#published.set(lease.id, { session, share });
     dispatch.add(lease, share);
     observer.shared(session.id, lease.address);
@@ -158,6 +169,7 @@ export class ShareDesk {
       share: request.share,
       addresses: addressesOf(lease),
       given: lease.address.kind === "http" ? lease.address.name : String(lease.address.port),
+      ...(gate === undefined ? {} : { guarded: true }),
     });
   }
 

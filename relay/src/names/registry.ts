@@ -3,6 +3,11 @@
 export type PublicAddress =
   { readonly kind: "http"; readonly name: string } | { readonly kind: "tcp"; readonly port: number };
 
+/** For people: `demo`, or `tcp 2000`. */
+export function shownAddress(address: PublicAddress): string {
+  return address.kind === "http" ? address.name : `tcp ${address.port}`;
+}
+
 /** A client's session, as a relay knows it. Plain data, so that another relay can read it from a shared store. */
 export interface Holder {
   /** The relay that the client is connected to; an address at which other relays reach it. */

@@ -1,4 +1,5 @@
 import { BodyReader, HttpBodyError } from "@sockeye/wire/http-body";
+import { keepGiven } from "@sockeye/wire/given-memory";
 import { HeadReader, headerValue, HttpHeadError, type ResponseHead } from "@sockeye/wire/http-head";
 import type { ResetReason } from "@sockeye/wire/mux-frames";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
@@ -8,10 +9,11 @@ import type { Verdict } from "../auth/authoriser.ts";
 import type { Found, Route } from "../dispatch/dispatch.ts";
 import type { Slot } from "../limits/limits.ts";
 import type { PublicAddress } from "../names/registry.ts";
-import type { ErrorKind } from "../observer.ts";
+import type { ErrorKind, ServedStart } from "../observer.ts";
 import type { Origin } from "./forwarded.ts";
 import { forwardedRequestHead, forwardedResponseHead, isIdempotent } from "./heads.ts";
 import type { Refused } from "./pages.ts";
+import { openPending } from "./pending.ts";
 import { nameOf, type PublicContext } from "./public-context.ts";
 import * as refusals from "./refusals.ts";
 
@@ -38,6 +40,8 @@ const MAX_RETRIES = 2;
 /** Of an answer's head. */
 const MAX_RESPONSE_HEAD_BYTES = 65_536;
 
+const MEANS_OFFLINE: ReadonlySet<ErrorKind> = new Set(["away", "local-refused", "local-unreachable"]);
+
 /**
  * One request and its answer: found a client, sent on from the first byte, answered from the first byte. What the public side
  * can't take yet stays in the tunnel, and the other way round.
@@ -49,11 +53,14 @@ export class Exchange implements StreamReceiver {
   readonly #host: ExchangeHost;
   readonly #startedAt = performance.now();
   readonly #requestBody: BodyReader;
-  readonly #abort = new AbortController();
+  /** For a wait that ends with the exchange; most never wait. */
+  #abort: AbortController | undefined;
   #address: PublicAddress | undefined;
+  #started: ServedStart | undefined;
   #route: Route | undefined;
   #slot: Slot | undefined;
   #stream: TunnelStream | undefined;
+  #openedAt = 0;
   #reused = false;
   #retries = 0;
   /** What was sent of the body; undefined once it can't be sent again. */
@@ -70,6 +77,7 @@ export class Exchange implements StreamReceiver {
   #bytesIn = 0;
   #bytesOut = 0;
   #error: ErrorKind | undefined;
+  #limit: string | undefined;
   #status = 0;
   #reported = false;
   /** The tunnel takes no more of the body for now. */
@@ -94,12 +102,7 @@ export class Exchange implements StreamReceiver {
     const { request, origin } = this;
     const name = nameOf(request.hostname, this.#context.domains);
     this.#address = name === undefined ? undefined : { kind: "http", name };
-    this.#context.observer.requestStarted({
-      address: this.#address,
-      source: origin.source,
-      method: request.method,
-      target: request.target,
-    });
+    this.#tellStart();
     if (request.method === "CONNECT") {
       this.#refuse(refusals.noConnect);
       return;
@@ -116,6 +119,15 @@ export class Exchange implements StreamReceiver {
     this.#findRoute(this.#address);
   }
 
+  #tellStart(): void {
+    const { observer, tracer } = this.#context;
+    const { method, target, headers } = this.request;
+    const start: ServedStart = { address: this.#address, source: this.origin.source, method, target };
+    const trace = tracer?.begin(start, headerValue(headers, "traceparent"));
+    this.#started = trace === undefined ? start : { ...start, trace };
+    observer.requestStarted(this.#started);
+  }
+
   /** Hands over the next bytes of the body. @returns how many were taken; 0 where it has to wait for `wantsBody`. */
   takeBody(bytes: Buffer): number {
     if (this.#stream === undefined || this.#requestBody.done || this.#state === "over") return 0;
@@ -127,7 +139,7 @@ export class Exchange implements StreamReceiver {
       this.#fail("bad-request", refusals.badBody(error));
       return 0;
     }
-    const part = bytes.subarray(0, taken);
+    const part = taken === bytes.length ? bytes : bytes.subarray(0, taken);
     this.#bytesIn += taken;
     this.lastActive = performance.now();
     this.#remember(part);
@@ -151,7 +163,11 @@ export class Exchange implements StreamReceiver {
 
   /** To be called about every second: ends what takes longer than it may. */
   sweep(now: number): void {
-    const { response_timeout, idle_timeout, total_timeout } = this.#context.config.limits;
+    const { pending_timeout, response_timeout, idle_timeout, total_timeout } = this.#context.config.limits;
+    if (this.#stream?.untaken === true && now - this.#openedAt > pending_timeout * 1000) {
+      this.#fail("not-taken", refusals.notTaken);
+      return;
+    }
     const waited = now - Math.max(this.lastActive, this.#startedAt);
     if (this.#state === "head" && response_timeout > 0 && waited > response_timeout * 1000) {
       this.#fail("local-timeout", refusals.slow);
@@ -199,6 +215,7 @@ export class Exchange implements StreamReceiver {
   #waitForClient(address: PublicAddress): void {
     this.#state = "waiting";
     const holdMs = this.#context.config.names.hold * 1000;
+    this.#abort = new AbortController();
     this.#context.dispatch.waitFor(address, holdMs, this.#abort.signal).then(
       (route) => {
         if (this.#isOver()) return;
@@ -236,6 +253,14 @@ export class Exchange implements StreamReceiver {
       this.#refuse(refusals.notAuthorised);
       return;
     }
+    const closed = route.gate?.refuses(
+      this.origin.source,
+      headerValue(this.request.headers, "authorization"),
+    );
+    if (closed !== undefined) {
+      this.#refuse(closed === "address" ? refusals.notFromHere : refusals.notLetIn);
+      return;
+    }
     if (this.#slot === undefined) {
       const admission = this.#context.limits.tunnel(route.client);
       if ("refusal" in admission) {
@@ -262,7 +287,13 @@ export class Exchange implements StreamReceiver {
         ? route.idle.take(isIdempotent(request.method))
         : undefined;
     this.#reused = idle !== undefined;
-    const stream = idle ?? route.open("", this);
+    const opening =
+      idle === undefined ? openPending(this.#context.limits, route, "", this) : { stream: idle };
+    if ("refusal" in opening) {
+      this.#refuse(refusals.limited(opening.refusal));
+      return;
+    }
+    const { stream } = opening;
     if (stream === undefined) {
       this.#refuse(refusals.tooManyStreams);
       return;
@@ -270,9 +301,15 @@ export class Exchange implements StreamReceiver {
     stream.receiver = this;
     this.#stream = stream;
     this.#state = "head";
-    this.lastActive = performance.now();
+    this.#openedAt = this.lastActive = performance.now();
     this.#headReader = new HeadReader("response", MAX_RESPONSE_HEAD_BYTES);
-    const head = forwardedRequestHead(request, this.origin, route.host ?? request.host);
+    const { origin } = this;
+    const head = forwardedRequestHead(request, {
+      origin,
+      host: route.host ?? request.host,
+      trace: this.#started?.trace,
+      withoutAuthorization: route.gate?.usesAuthorization ?? false,
+    });
     stream.write(Buffer.from(head, "latin1"));
     for (const part of this.#replay ?? []) stream.write(part);
     if (!this.#requestBody.done) this.#host.wantsBody();
@@ -281,7 +318,9 @@ export class Exchange implements StreamReceiver {
   #remember(part: Buffer): void {
     this.#replayBytes += part.length;
     if (this.#replayBytes > MAX_REPLAY_BYTES || !isIdempotent(this.request.method)) this.#replay = undefined;
-    this.#replay?.push(part);
+    if (this.#replay === undefined) return;
+    keepGiven(part);
+    this.#replay.push(part);
   }
 
   /**
@@ -448,10 +487,12 @@ export class Exchange implements StreamReceiver {
     this.#fail(refused.kind, refused);
   }
 
-  #fail(kind: ErrorKind, refused: Refused): void {
+  #fail(kind: ErrorKind, refusal: Refused): void {
     if (this.#isOver()) return;
+    const refused = this.#withPage(refusal);
     const answered = this.#state === "body";
     this.#error = kind;
+    this.#limit = refused.limit;
     this.#stream?.reset("cancelled");
     this.#stream = undefined;
     if (!answered) this.#status = refused.status;
@@ -460,13 +501,20 @@ export class Exchange implements StreamReceiver {
     else this.#host.refuse(refused);
   }
 
+  /** Where nobody is there to answer, the page of whoever shares the name takes the place of ours. */
+  #withPage(refused: Refused): Refused {
+    if (!MEANS_OFFLINE.has(refused.kind) || this.#address === undefined) return refused;
+    const page = this.#route?.offlinePage ?? this.#context.offlinePages.of(this.#address);
+    return page === undefined ? refused : { ...refused, status: 503, page };
+  }
+
   #isOver(): boolean {
     return this.#state === "over";
   }
 
   #over(): void {
     this.#state = "over";
-    this.#abort.abort();
+    this.#abort?.abort();
     this.report();
   }
 
@@ -479,16 +527,15 @@ export class Exchange implements StreamReceiver {
     const { method, target } = this.request;
     this.#route?.seen({ method, target, status: this.#status, ms });
     this.#context.observer.requestEnded({
-      address: this.#address,
-      source: this.origin.source,
-      method,
-      target,
+      ...this.#started!,
       client: this.#route?.client,
+      identity: this.#route?.grant.identity,
       status: this.#status,
       ms,
       bytesIn: this.#bytesIn + (tunnel?.bytesIn ?? 0),
       bytesOut: this.#bytesOut + (tunnel?.bytesOut ?? 0),
       error: this.#error,
+      limit: this.#limit,
     });
   }
 }

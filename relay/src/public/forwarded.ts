@@ -5,13 +5,15 @@ import type { NetworkText } from "../config/values.ts";
 /** Proxies in front of the relay, whose word about where a request comes from is taken. */
 export class TrustedProxies {
   readonly #networks = new BlockList();
+  readonly #any: boolean;
 
   constructor(networks: readonly NetworkText[]) {
+    this.#any = networks.length > 0;
     for (const { address, bits, family } of networks) this.#networks.addSubnet(address, bits, family);
   }
 
   includes(address: string): boolean {
-    return this.#networks.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+    return this.#any && this.#networks.check(address, isIPv6(address) ? "ipv6" : "ipv4");
   }
 }
 

@@ -1,6 +1,7 @@
 import type { BodyFraming } from "@sockeye/wire/http-body";
 import type { ResponseHead } from "@sockeye/wire/http-head";
 import { connectionOptions, type PublicRequest } from "@sockeye/wire/request-head";
+import type { RequestTrace } from "../trace/tracer.ts";
 import type { Origin } from "./forwarded.ts";
 
 /*
@@ -8,18 +9,32 @@ import type { Origin } from "./forwarded.ts";
  * the request came from are written anew, from what this relay has understood.
  */
 
-/** @param host what the local service is to see as Host. */
-export function forwardedRequestHead(request: PublicRequest, origin: Origin, host: string): string {
+/** What the local service is to see instead of what the public sent. */
+export interface RequestWays {
+  readonly origin: Origin;
+  readonly host: string;
+  /** The relay's own part in the trace; without it, what came is passed on. */
+  readonly trace?: RequestTrace | undefined;
+  /** Authorization was for the relay, and ends here. */
+  readonly withoutAuthorization: boolean;
+}
+
+export function forwardedRequestHead(request: PublicRequest, ways: RequestWays): string {
+  const { origin, host, trace } = ways;
   const named = connectionOptions(request.headers);
   let head = `${request.method} ${request.target} HTTP/1.1\r\nHost: ${host}\r\n`;
   for (const { name, value } of request.headers) {
     const field = name.toLowerCase();
+    if (ways.withoutAuthorization && field === "authorization") continue;
     if (isOurs(field) || named.has(field)) {
       if (field === "te" && value.toLowerCase() === "trailers") head += "TE: trailers\r\n";
       continue;
     }
+    if (trace !== undefined && (field === "traceparent" || (field === "tracestate" && !trace.continued)))
+      continue;
     head += `${name}: ${value}\r\n`;
   }
+  if (trace !== undefined) head += `traceparent: ${trace.traceparent}\r\n`;
   head += `X-Forwarded-For: ${origin.forwardedFor}\r\nX-Forwarded-Proto: ${origin.proto}\r\nX-Forwarded-Host: ${origin.host}\r\n`;
   head += framingField(request.framing);
   if (request.upgrade !== undefined) head += `Upgrade: ${request.upgrade}\r\nConnection: upgrade\r\n`;

@@ -1,5 +1,7 @@
 import type { Socket } from "node:net";
 import { Carry, cut } from "@sockeye/link/carry";
+import { writeGiven } from "@sockeye/link/write-given";
+import { give } from "@sockeye/wire/given-memory";
 import { HttpHeadError } from "@sockeye/wire/http-head";
 import type { TunnelStream } from "@sockeye/wire/mux-stream";
 import { type PublicRequest, PublicRequestReader } from "@sockeye/wire/request-head";
@@ -116,7 +118,10 @@ export class HttpConnection implements ExchangeHost {
 
   readonly #onData = (chunk: Buffer): void => {
     if (this.#state === "lingering") return;
-    this.#ahead = this.#ahead === undefined ? chunk : Buffer.concat([this.#ahead, chunk]);
+    if (this.#ahead === undefined) {
+      give(chunk);
+      this.#ahead = chunk;
+    } else this.#ahead = Buffer.concat([this.#ahead, chunk]);
     this.#serve();
   };
 
@@ -198,7 +203,7 @@ export class HttpConnection implements ExchangeHost {
   // ── what the exchange tells
 
   write(bytes: Buffer): boolean {
-    return this.#socket.write(bytes);
+    return writeGiven(this.#socket, bytes);
   }
 
   wantsBody(): void {

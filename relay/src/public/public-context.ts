@@ -3,6 +3,8 @@ import type { RelayConfig } from "../config/schema.ts";
 import type { Dispatch } from "../dispatch/dispatch.ts";
 import type { RelayLimits } from "../limits/limits.ts";
 import type { RelayObserver } from "../observer.ts";
+import type { OfflinePages } from "../link/offline-pages.ts";
+import type { RelayTracer } from "../trace/tracer.ts";
 import type { TrustedProxies } from "./forwarded.ts";
 
 /** What every public connection works with. */
@@ -13,6 +15,8 @@ export interface PublicContext {
   readonly limits: RelayLimits;
   readonly trusted: TrustedProxies;
   readonly observer: RelayObserver;
+  readonly offlinePages: Pick<OfflinePages, "of">;
+  readonly tracer?: RelayTracer | undefined;
   /** Domains under which names are, each with a dot before it. */
   readonly domains: readonly string[];
 }

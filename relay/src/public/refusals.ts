@@ -52,6 +52,7 @@ export function limited(refusal: Refusal): Refused {
     title: "Too much at once",
     sentence: `More was asked for than is allowed here (${refusal.limit}). Try again in a moment.`,
     retryAfter: refusal.retryAfter,
+    limit: refusal.limit,
   };
 }
 
@@ -77,12 +78,35 @@ export const notAuthorised: Refused = {
   sentence: "Whoever shares this may not do so any more.",
 };
 
+/** RFC 7617 §2. The realm is the same for every share: a name in it would tell nobody more than the address does. */
+export const notLetIn: Refused = {
+  status: 401,
+  kind: "guarded",
+  title: "This share asks for a password",
+  sentence: "Whoever shares this lets in those who know its username and password.",
+  challenge: 'Basic realm="share", charset="UTF-8"',
+};
+
+export const notFromHere: Refused = {
+  status: 403,
+  kind: "guarded",
+  title: "This share is not for your address",
+  sentence: "Whoever shares this lets in requests from certain networks, and yours is not among them.",
+};
+
 export const unavailable: Refused = {
   status: 503,
   kind: "away",
   title: "This can't be answered now",
   sentence: "The relay could not find out who answers. Try again in a moment.",
   retryAfter: 5,
+};
+
+export const notTaken: Refused = {
+  status: 504,
+  kind: "not-taken",
+  title: "The share did not take this up in time",
+  sentence: "Whoever shares this is connected, and takes no requests up now. Try again in a moment.",
 };
 
 export const slow: Refused = {

@@ -1,12 +1,13 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { Carry, cut } from "@sockeye/link/carry";
-import type { StreamReceiver } from "@sockeye/wire/mux-stream";
+import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
 import type { Route } from "../dispatch/dispatch.ts";
 import type { PortOpener } from "../link/share-desk.ts";
 import type { Slot } from "../limits/limits.ts";
 import type { PublicAddress } from "../names/registry.ts";
-import type { ErrorKind } from "../observer.ts";
+import type { ErrorKind, ServedStart } from "../observer.ts";
 import { plainAddress } from "./forwarded.ts";
+import { openPending } from "./pending.ts";
 import type { PublicContext } from "./public-context.ts";
 import { ofReset } from "./refusals.ts";
 
@@ -120,11 +121,16 @@ class TcpConnection {
   readonly #socket: Socket;
   readonly #peer: TcpPeer;
   readonly #startedAt = performance.now();
-  readonly #abort = new AbortController();
+  readonly #started: ServedStart;
+  /** For a wait that ends with the connection; most never wait. */
+  #abort: AbortController | undefined;
   #route: Route | undefined;
   #slot: Slot | undefined;
+  #stream: TunnelStream | undefined;
+  #openedAt = 0;
   #carry: Carry | undefined;
   #error: ErrorKind | undefined;
+  #limit: string | undefined;
 
   constructor(context: PublicContext, socket: Socket, peer: TcpPeer) {
     this.#context = context;
@@ -132,9 +138,12 @@ class TcpConnection {
     this.#peer = peer;
     socket.pause();
     socket.once("close", () => this.#onClose());
-    context.observer.requestStarted({ address: peer.address, source: peer.source });
+    const start: ServedStart = { address: peer.address, source: peer.source };
+    const trace = context.tracer?.begin(start, undefined);
+    this.#started = trace === undefined ? start : { ...start, trace };
+    context.observer.requestStarted(this.#started);
     this.#find().catch((error: unknown) => {
-      if (this.#abort.signal.aborted) return;
+      if (this.#isGone()) return;
       context.observer.problem("routing a TCP connection", error as Error);
       this.#fail("away");
     });
@@ -148,13 +157,14 @@ class TcpConnection {
   sweep(now: number): void {
     const carry = this.#carry;
     if (carry === undefined) return;
-    const { idle_timeout, half_close_timeout, total_timeout } = this.#context.config.limits;
+    const { pending_timeout, idle_timeout, half_close_timeout, total_timeout } = this.#context.config.limits;
+    const notTaken = this.#stream?.untaken === true && now - this.#openedAt > pending_timeout * 1000;
     const quietMs = now - carry.lastActive;
     const idle = idle_timeout > 0 && quietMs > idle_timeout * 1000;
     const halfClosed = carry.halfClosed && quietMs > half_close_timeout * 1000;
     const tooLong = total_timeout > 0 && now - this.#startedAt > total_timeout * 1000;
-    if (!idle && !halfClosed && !tooLong) return;
-    this.#error = "idle";
+    if (!notTaken && !idle && !halfClosed && !tooLong) return;
+    this.#error = notTaken ? "not-taken" : "idle";
     carry.abort("cancelled");
   }
 
@@ -163,7 +173,7 @@ class TcpConnection {
     const { address } = this.#peer;
     const refusal = this.#context.limits.request({ source: this.#peer.source, kind: "tcp" });
     if (refusal !== undefined) {
-      this.#fail("limit");
+      this.#fail("limit", refusal.limit);
       return;
     }
     const found = await dispatch.find(address);
@@ -171,7 +181,11 @@ class TcpConnection {
     const route =
       found.state === "held"
         ? found.route
-        : await dispatch.waitFor(address, config.names.hold * 1000, this.#abort.signal);
+        : await dispatch.waitFor(
+            address,
+            config.names.hold * 1000,
+            (this.#abort = new AbortController()).signal,
+          );
     if (this.#isGone()) return;
     if (route === undefined) {
       this.#fail("away");
@@ -189,19 +203,35 @@ class TcpConnection {
       this.#fail("not-authorised");
       return;
     }
+    if (route.gate?.refuses(this.#peer.source, undefined) === "address") {
+      this.#fail("guarded");
+      return;
+    }
     const refusal = limits.request({ source: "", client: route.client, kind: "tcp" });
+    if (refusal !== undefined) {
+      this.#fail("limit", refusal.limit);
+      return;
+    }
     const admission = limits.tunnel(route.client);
-    if (refusal !== undefined || "refusal" in admission) {
-      this.#fail("limit");
+    if ("refusal" in admission) {
+      this.#fail("limit", admission.refusal.limit);
       return;
     }
     this.#slot = admission.slot;
     const { source, sourcePort } = this.#peer;
-    const stream = route.open(`${source.includes(":") ? `[${source}]` : source}:${sourcePort}`, WAITING);
+    const from = `${source.includes(":") ? `[${source}]` : source}:${sourcePort}`;
+    const opening = openPending(limits, route, from, WAITING);
+    if ("refusal" in opening) {
+      this.#fail("limit", opening.refusal.limit);
+      return;
+    }
+    const { stream } = opening;
     if (stream === undefined) {
       this.#fail("limit");
       return;
     }
+    this.#stream = stream;
+    this.#openedAt = performance.now();
     this.#carry = new Carry(this.#socket, stream, (end) => {
       if (end.reason !== undefined) this.#error ??= ofReset(end.reason).kind;
     });
@@ -211,24 +241,27 @@ class TcpConnection {
     return this.#socket.destroyed;
   }
 
-  #fail(kind: ErrorKind): void {
+  /** @param limit the key of the configuration that is in the way. */
+  #fail(kind: ErrorKind, limit?: string): void {
     this.#error = kind;
+    this.#limit = limit;
     cut(this.#socket);
   }
 
   #onClose(): void {
-    this.#abort.abort();
+    this.#abort?.abort();
     this.#slot?.release();
     this.#peer.onClosed();
     this.#context.observer.requestEnded({
-      address: this.#peer.address,
-      source: this.#peer.source,
+      ...this.#started,
       client: this.#route?.client,
+      identity: this.#route?.grant.identity,
       status: 0,
       ms: performance.now() - this.#startedAt,
       bytesIn: this.#carry?.bytesToStream ?? 0,
       bytesOut: this.#carry?.bytesToSocket ?? 0,
       error: this.#error,
+      limit: this.#limit,
     });
   }
 }

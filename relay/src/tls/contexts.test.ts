@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { type TestContext, test } from "node:test";
 import { type ConnectionOptions, type TLSSocket, connect } from "node:tls";
 import { type CertificateFiles, makeCertificate } from "../../../test/peers/certificates.ts";
+import type { CertificateInForce } from "../observer.ts";
 import { TlsContexts, type TlsFiles, certificateIdentity } from "./contexts.ts";
 
 async function folder(t: TestContext): Promise<string> {
@@ -29,8 +30,9 @@ class Told {
   readonly problems: string[] = [];
   #wake = () => {};
   readonly watchers = {
-    onReload: (names: readonly string[]) => {
-      this.reloads.push(names);
+    onReload: (certificates: readonly CertificateInForce[]) => {
+      for (const { validUntil } of certificates) assert.ok(validUntil.getTime() > Date.now());
+      this.reloads.push(certificates.flatMap(({ names }) => names));
       this.#wake();
     },
     onProblem: (sentence: string) => {

@@ -9,6 +9,7 @@ import {
 } from "node:tls";
 import { readConfigText } from "@sockeye/config-kit/read-text";
 import { type ConfigWatch, watchConfig } from "@sockeye/config-kit/watch";
+import type { CertificateInForce } from "../observer.ts";
 
 /** The files of one listener, PEM; certificates and keys in pairs, the first for clients that name no host. */
 export interface TlsFiles {
@@ -19,8 +20,8 @@ export interface TlsFiles {
 }
 
 export interface TlsWatchers {
-  /** New files are in use from the next handshake on. @param names that the certificates are for. */
-  readonly onReload: (names: readonly string[]) => void;
+  /** New files are in use from the next handshake on. */
+  readonly onReload: (certificates: readonly CertificateInForce[]) => void;
   /** New files are not right and the old ones stay, or a certificate has expired; one sentence. */
   readonly onProblem: (sentence: string) => void;
 }
@@ -122,7 +123,13 @@ export class TlsContexts implements Disposable {
     if (this.#closed) return;
     this.#loaded = loaded;
     for (const server of this.#servers) server.setSecureContext(loaded[0]!.options);
-    this.#watchers.onReload(loaded.flatMap(({ certificate }) => namesOf(certificate)));
+    this.#watchers.onReload(
+      loaded.map(({ file, certificate }) => ({
+        file,
+        names: namesOf(certificate),
+        validUntil: certificate.validToDate,
+      })),
+    );
   }
 }
 

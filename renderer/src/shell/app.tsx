@@ -33,6 +33,10 @@ const UpstreamsPage = lazy(() =>
   import("../pages/upstreams/upstreams.tsx").then((page) => ({ default: page.UpstreamsPage })),
 );
 
+const SharePage = lazy(() =>
+  import("../pages/share/share.tsx").then((page) => ({ default: page.SharePage })),
+);
+
 const MetricsPage = lazy(() =>
   import("../pages/metrics/metrics.tsx").then((page) => ({ default: page.MetricsPage })),
 );
@@ -105,6 +109,8 @@ function Current({ page, rest }: { readonly page: PageName; readonly rest: strin
       return <LogsPage />;
     case "routes":
       return <RoutesPage />;
+    case "share":
+      return <SharePage rest={rest} />;
     case "metrics":
       return <MetricsPage />;
     case "settings":

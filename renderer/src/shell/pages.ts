@@ -1,6 +1,15 @@
 import { useSyncExternalStore } from "react";
 
-export const pages = ["home", "upstreams", "routes", "connections", "logs", "metrics", "settings"] as const;
+export const pages = [
+  "home",
+  "upstreams",
+  "routes",
+  "share",
+  "connections",
+  "logs",
+  "metrics",
+  "settings",
+] as const;
 export type PageName = (typeof pages)[number];
 
 /** The page and what follows it (`#/upstreams/bastion`): the address is the state, so Back and reload work. */

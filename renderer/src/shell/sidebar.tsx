@@ -1,4 +1,14 @@
-import { Activity, Cable, House, type LucideIcon, ScrollText, Server, Settings, Split } from "lucide-react";
+import {
+  Activity,
+  Cable,
+  House,
+  type LucideIcon,
+  Radio,
+  ScrollText,
+  Server,
+  Settings,
+  Split,
+} from "lucide-react";
 import { useEngine } from "../engine/engine.ts";
 import { useFormat, useText } from "../i18n/text.ts";
 import { StateMark } from "../ui/state-mark.tsx";
@@ -9,6 +19,7 @@ const icons: Readonly<Record<PageName, LucideIcon>> = {
   home: House,
   upstreams: Server,
   routes: Split,
+  share: Radio,
   connections: Cable,
   logs: ScrollText,
   metrics: Activity,

@@ -58,6 +58,14 @@ export const configEdit = z.discriminatedUnion("kind", [
     listener: z.enum(["socks5", "http", "metrics", "control"]),
     value: z.union([z.string().max(255), editMapping, z.null()]),
   }),
+  /** Adds the relay, or changes the keys that are named. */
+  z.strictObject({ kind: z.literal("set-relay"), name: upstreamName, relay: editMapping }),
+  /** Shares that go through it are to be changed first, or with it. */
+  z.strictObject({ kind: z.literal("delete-relay"), name: upstreamName }),
+  /** Adds the share, or changes the keys that are named. */
+  z.strictObject({ kind: z.literal("set-share"), name: upstreamName, share: editMapping }),
+  z.strictObject({ kind: z.literal("rename-share"), name: upstreamName, to: upstreamName }),
+  z.strictObject({ kind: z.literal("delete-share"), name: upstreamName }),
   z.strictObject({
     kind: z.literal("set-section"),
     section: z.enum(["tun", "limits", "log"]),

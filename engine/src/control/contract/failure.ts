@@ -6,6 +6,7 @@ export const controlErrorCode = z.enum([
   "bad-request", // the message or its parameters are not of this contract
   "unknown-call", // no call or stream has this name
   "unknown-upstream", // the configuration has no upstream of this name
+  "unknown-share", // the configuration has no share of this name, or the share has no request of this number
   "unknown-flow", // the flow has ended, or never was
   "invalid-config", // the text or the upstream has problems; they come with the error
   "conflict", // the file changed since it was read

@@ -63,6 +63,14 @@ export const explanation = z.object({
   reason: z.string(),
   /** The upstreams that carry it, nearest to us first: what `to` is reached through, then `to` itself. Empty for block. */
   chain: z.array(z.string()),
+  tun: z.object({
+    /** As the configuration has it. */
+    enabled: z.boolean(),
+    /** Whether TUN mode, while it is on, captures it. `unknown`: for a name whose address decides. */
+    captured: z.enum(["yes", "no", "unknown"]),
+    /** One sentence: why. */
+    reason: z.string(),
+  }),
 });
 
 export type ControlExplanation = z.infer<typeof explanation>;

@@ -26,6 +26,26 @@ export const connectionState = z.discriminatedUnion("state", [
 ]);
 export type ConnectionState = z.infer<typeof connectionState>;
 
+/** What the device's TCP/IP stack does. What ends in `s` of a verb's doing is a count since TUN mode came on; the others are now. */
+export const stackNumbers = z.object({
+  connections: z.int(),
+  halfOpen: z.int(),
+  /** UDP sources. */
+  udpSessions: z.int(),
+  /** Packets that are being put together from fragments. */
+  reassembling: z.int(),
+  segmentsIn: z.int(),
+  segmentsOut: z.int(),
+  retransmissions: z.int(),
+  resetsIn: z.int(),
+  resetsOut: z.int(),
+  /** Packets, for whatever reason: /metrics tells them apart. */
+  dropped: z.int(),
+  /** Names that have a fake address; absent where none are handed out. */
+  fake: z.object({ names: z.int(), capacity: z.int() }).optional(),
+});
+export type StackNumbers = z.infer<typeof stackNumbers>;
+
 export const engineStatus = z.object({
   version: z.string(),
   contract: z.int(),
@@ -56,6 +76,7 @@ export const engineStatus = z.object({
       networks: z.array(z.string()),
       /** Connections that are not a flow yet. */
       pending: z.int(),
+      stack: stackNumbers,
     }),
     /** It was on and ended by itself; it is tried again. */
     z.object({ state: z.literal("lost"), error: z.string() }),

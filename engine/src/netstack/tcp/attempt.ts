@@ -2,7 +2,7 @@ import type { Endpoint } from "../../endpoint.ts";
 import type { Duplex } from "node:stream";
 import type { Refusal, TcpAttempt } from "../handler.ts";
 import type { IpPacket } from "../ip/packet.ts";
-import type { Syn } from "./connection.ts";
+import type { Syn } from "./connection-output.ts";
 import { Flow } from "./flow-table.ts";
 import type { Segment } from "./segment.ts";
 import { distance } from "./sequence.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Checksum } from "../device.ts";
-import { turn } from "./test-conversation.ts";
+import { Conversation, turn } from "./test-conversation.ts";
 import { TestStack } from "./test-stack.ts";
 import { ACK, asIpPacket, decode, encode, FIN, RST, SYN, type Wire } from "./test-wire.ts";
 
@@ -290,4 +290,36 @@ test("a SYN-ACK that nobody answers holds the place of its SYN until it is answe
   stack.after(200_000);
   stack.arrive(syn({ sourcePort: 4 }), syn({ sourcePort: 5 }), syn({ sourcePort: 6 }));
   assert.equal(stack.attempts.length, 5);
+});
+
+test("segments, resets, half-open connections and what is sent again are counted as they happen", async () => {
+  const talk = new Conversation();
+  const { layer } = talk.stack;
+  const counts = () => {
+    const { segmentsIn, segmentsOut, resetsReceived, resetsSent, retransmissions } = layer.counters;
+    return { segmentsIn, segmentsOut, resetsReceived, resetsSent, retransmissions, halfOpen: layer.halfOpen };
+  };
+  const none = { resetsReceived: 0, resetsSent: 0, retransmissions: 0 };
+  talk.sayHello();
+  assert.deepEqual(counts(), { ...none, segmentsIn: 1, segmentsOut: 1, halfOpen: 1 });
+  talk.say({});
+  assert.deepEqual(counts(), { ...none, segmentsIn: 2, segmentsOut: 1, halfOpen: 0 });
+  talk.stream.write("hello");
+  await turn();
+  talk.settle();
+  talk.after(1500);
+  const [sent, again] = [counts().segmentsOut, counts().retransmissions];
+  assert.ok(again >= 1, "sent again");
+  assert.equal(sent, 2 + again);
+  talk.say({ flags: RST });
+  assert.deepEqual(counts(), {
+    segmentsIn: 3,
+    segmentsOut: sent,
+    resetsReceived: 1,
+    resetsSent: 0,
+    retransmissions: again,
+    halfOpen: 0,
+  });
+  talk.deliver({ flags: ACK });
+  assert.equal(counts().resetsSent, 1);
 });

@@ -1,13 +1,13 @@
 import type { TimerQueue } from "../timers.ts";
 import { Flow } from "./flow-table.ts";
 import type { Gather } from "./gather.ts";
-import type { TcpCounters, TcpLimits } from "./limits.ts";
-import { type SegmentOutput, TIMESTAMPS_BYTES } from "./output.ts";
+import { TIMESTAMPS_BYTES } from "./output.ts";
 import type { BufferBudget } from "./buffer-budget.ts";
+import { ConnectionOutput, OUR_WINDOW_SCALE, type OutputHost, type Syn } from "./connection-output.ts";
 import { Receiver } from "./receiver.ts";
 import { Flag, HEADER_BYTES, type Segment } from "./segment.ts";
 import { Sender } from "./sender.ts";
-import { before, distance } from "./sequence.ts";
+import { before } from "./sequence.ts";
 import { type StreamTransport, TcpStream } from "./stream.ts";
 
 /** The states of RFC 9293 §3.3.2 that a connection has from its SYN-ACK on. */
@@ -25,22 +25,15 @@ export const State = {
 export type State = (typeof State)[keyof typeof State];
 
 /** What a connection needs of the layer. */
-export interface ConnectionHost {
+export interface ConnectionHost extends OutputHost {
   readonly timers: TimerQueue;
-  readonly output: SegmentOutput;
   readonly gather: Gather;
   readonly budget: BufferBudget;
   /** For send buffers beyond their first size. */
   readonly sendBudget: BufferBudget;
-  readonly limits: TcpLimits;
-  readonly counters: TcpCounters;
   /** Of the device; and whether it cuts large packets. */
   readonly mtu: number;
   readonly segmentation: boolean;
-  /** Milliseconds, as they were when the burst or the call began. */
-  readonly time: number;
-  /** Our timestamp clock (RFC 7323 §5.4), in milliseconds. */
-  readonly timestamp: number;
   /** Has service() called soon. */
   want(connection: TcpConnection): void;
   /** Its SYN-ACK was acknowledged. */
@@ -49,19 +42,6 @@ export interface ConnectionHost {
   closed(connection: TcpConnection): void;
 }
 
-/** What an application's SYN said. */
-export interface Syn {
-  readonly seq: number;
-  /** -1 where it had no such option. */
-  readonly mss: number;
-  readonly windowScale: number;
-  readonly sackPermitted: boolean;
-  readonly hasTimestamps: boolean;
-  readonly tsValue: number;
-}
-
-/** In units of 128 bytes a window of 8 MB can be told. */
-const OUR_WINDOW_SCALE = 7;
 const MAX_UNSCALED = 0xffff;
 /** A peer may not make us send smaller segments than this. */
 const MIN_MSS = 64;
@@ -92,18 +72,12 @@ export class TcpConnection extends Flow implements StreamTransport {
   readonly receiver: Receiver;
   readonly #host: ConnectionHost;
   #stream: TcpStream | undefined;
+  readonly #output: ConnectionOutput;
   readonly #irs: number;
-  readonly #offeredScale: boolean;
   readonly #peerScale: number;
-  readonly #sack: boolean;
-  readonly #timestamps: boolean;
-  readonly #ourMss: number;
-  #tsRecent: number;
 
   #synAckWanted = true;
   #synAcks = 0;
-  #ackNow = false;
-  #ackAt = Infinity;
   #probeWanted = false;
   #resetWanted = false;
   #endTold = false;
@@ -122,37 +96,36 @@ export class TcpConnection extends Flow implements StreamTransport {
     const { limits } = host;
     this.#host = host;
     this.#irs = syn.seq;
-    this.#offeredScale = syn.windowScale >= 0;
     this.#peerScale = Math.max(0, syn.windowScale);
-    this.#sack = syn.sackPermitted;
-    this.#timestamps = syn.hasTimestamps;
-    this.#tsRecent = syn.tsValue;
-    this.#ourMss = maxSegmentSize(host.mtu, this.ipBytes);
+    const ourMss = maxSegmentSize(host.mtu, this.ipBytes);
     this.#firstSendLimit = limits.sendBuffer;
     this.#sendLimit = limits.sendBuffer;
     this.#lastHeard = host.time;
     this.#lastCarried = host.time;
-    const optionBytes = this.#timestamps ? TIMESTAMPS_BYTES : 0;
+    const optionBytes = syn.hasTimestamps ? TIMESTAMPS_BYTES : 0;
     const defaultMss = this.ipBytes === 20 ? 536 : 1220;
     const peerMss = Math.max(MIN_MSS, syn.mss >= 0 ? syn.mss : defaultMss);
-    const mss = Math.min(peerMss, this.#ourMss) - optionBytes;
+    const mss = Math.min(peerMss, ourMss) - optionBytes;
     const most = MAX_PACKET - this.ipBytes - HEADER_BYTES - optionBytes;
     this.sender = new Sender({
       iss,
       mss,
       packetBytes: host.segmentation ? most - (most % mss) : mss,
       initialWindow: Math.max(limits.initialWindow, 2 * mss),
-      sack: this.#sack,
+      sack: syn.sackPermitted,
     });
-    const most16 = this.#offeredScale ? Infinity : MAX_UNSCALED;
+    const scaled = syn.windowScale >= 0;
+    const most16 = scaled ? Infinity : MAX_UNSCALED;
     this.receiver = new Receiver({
       irs: syn.seq,
-      mss: this.#ourMss - optionBytes,
-      scale: this.#offeredScale ? OUR_WINDOW_SCALE : 0,
+      mss: ourMss - optionBytes,
+      scale: scaled ? OUR_WINDOW_SCALE : 0,
       budget: host.budget,
       firstBuffer: Math.min(limits.receiveBuffer, most16),
       maxBuffer: Math.min(limits.maxReceiveBuffer, most16),
     });
+    const { sender, receiver } = this;
+    this.#output = new ConnectionOutput({ host, flow: this, syn, sender, receiver, ourMss });
     this.#stream = new TcpStream(this);
   }
 
@@ -188,7 +161,7 @@ export class TcpConnection extends Flow implements StreamTransport {
       return;
     }
     if (!(flags & Flag.ack)) return;
-    if (segment.hasTimestamps && this.#timestamps) this.#noteTimestamp(segment);
+    if (segment.hasTimestamps && this.#output.timestamps) this.#noteTimestamp(segment);
     this.#lastHeard = this.#host.time;
     this.#keepaliveProbes = 0;
     if (!this.#takeAck(segment)) return;
@@ -197,16 +170,16 @@ export class TcpConnection extends Flow implements StreamTransport {
 
   /** PAWS (RFC 7323 §5.3), and §3.2: once timestamps were agreed on, a segment without is dropped. */
   #passesTimestamps(segment: Segment): boolean {
-    if (!this.#timestamps || segment.flags & Flag.rst) return true;
+    if (!this.#output.timestamps || segment.flags & Flag.rst) return true;
     if (!segment.hasTimestamps) return (segment.flags & Flag.syn) !== 0;
-    if (!before(segment.tsValue, this.#tsRecent)) return true;
+    if (!before(segment.tsValue, this.#output.tsRecent)) return true;
     if (this.#host.time - this.#lastHeard > TIMESTAMP_AGE_MS) return true;
     this.#challenge();
     return false;
   }
 
   #noteTimestamp(segment: Segment): void {
-    if (!before(this.receiver.acked, segment.seq)) this.#tsRecent = segment.tsValue;
+    if (!before(this.receiver.acked, segment.seq)) this.#output.tsRecent = segment.tsValue;
   }
 
   #onUnacceptable(segment: Segment): void {
@@ -235,10 +208,7 @@ export class TcpConnection extends Flow implements StreamTransport {
     const { ack } = segment;
     if (this.state === State.synReceived) {
       if (ack !== sender.nxt) {
-        this.#host.output.begin(this);
-        this.#host.output.header(ack, 0, Flag.rst, 0);
-        this.#host.output.end(0, 0, 0);
-        this.#host.counters.resetsSent++;
+        this.#output.resetOf(segment);
         this.#want();
         return false;
       }
@@ -261,7 +231,8 @@ export class TcpConnection extends Flow implements StreamTransport {
   #progress(segment: Segment): boolean {
     const { sender } = this;
     const host = this.#host;
-    const echoed = this.#timestamps && segment.tsEcho !== 0 ? (host.timestamp - segment.tsEcho) | 0 : -1;
+    const echoed =
+      this.#output.timestamps && segment.tsEcho !== 0 ? (host.timestamp - segment.tsEcho) | 0 : -1;
     if (sender.onAck(segment, segment.window << this.#peerScale, echoed, host.time) > 0) {
       this.#lastCarried = host.time;
     }
@@ -284,16 +255,16 @@ export class TcpConnection extends Flow implements StreamTransport {
     this.#want();
     if (state !== State.established && state !== State.finWait1 && state !== State.finWait2) {
       // Behind a FIN there is nothing; the FIN itself, when it comes again, is acknowledged again.
-      this.#ackNow = true;
+      this.#output.ackNow = true;
       if (state === State.timeWait && segment.flags & Flag.fin) this.#enterTimeWait();
       return;
     }
     // Crumbs cost more than their bytes, which are all that was offered: what is too much is dropped, and sent again.
-    if (this.#unread > 2 * receiver.buffer) this.#ackNow = true;
-    else if (!receiver.take(segment, this.#host.gather)) this.#ackNow = true;
+    if (this.#unread > 2 * receiver.buffer) this.#output.ackNow = true;
+    else if (!receiver.take(segment, this.#host.gather)) this.#output.ackNow = true;
     this.#lastCarried = this.#host.time;
     if (!receiver.finished) return;
-    this.#ackNow = true;
+    this.#output.ackNow = true;
     if (state === State.established) this.state = State.closeWait;
     else if (state === State.finWait1) this.state = State.closing;
     else this.#enterTimeWait();
@@ -315,7 +286,7 @@ export class TcpConnection extends Flow implements StreamTransport {
   }
 
   #ackSoon(): void {
-    this.#ackNow = true;
+    this.#output.ackNow = true;
     this.#want();
   }
 
@@ -369,14 +340,16 @@ export class TcpConnection extends Flow implements StreamTransport {
     this.#deliver();
     this.#makeRoom();
     if (this.#resetWanted && !this.#closed) {
-      this.#sendReset();
+      this.#output.reset();
       this.#close();
     }
     if (this.#closed) return;
     if (this.state !== State.synReceived) this.#sendData();
-    else if (this.#synAckWanted) this.#sendSynAck();
-    if (this.#probeWanted) this.#sendProbe();
-    this.#sendAck();
+    else if (this.#synAckWanted) this.#output.synAck();
+    if (this.#probeWanted) this.#output.probe(this.#unread);
+    this.#synAckWanted = false;
+    this.#probeWanted = false;
+    this.#output.acknowledge(this.#unread);
     this.sender.watchWindow(this.#host.time);
     this.#host.timers.arm(this, this.#nextDue());
   }
@@ -413,7 +386,7 @@ export class TcpConnection extends Flow implements StreamTransport {
   #sendData(): void {
     const { sender } = this;
     for (let bytes = sender.next(); bytes >= 0; bytes = sender.next()) {
-      this.#sendPacket(bytes);
+      this.#output.data(bytes, this.#unread);
       sender.sent(bytes, this.#host.time);
       if (!sender.fin || sender.again) continue;
       if (this.state === State.established) this.state = State.finWait1;
@@ -421,86 +394,11 @@ export class TcpConnection extends Flow implements StreamTransport {
     }
   }
 
-  #sendPacket(bytes: number): void {
-    const { output } = this.#host;
-    const { sender } = this;
-    const last = sender.again ? !before((sender.at + bytes) | 0, sender.nxt) : bytes === sender.unsent;
-    output.begin(this);
-    this.#header(sender.at, Flag.ack | (last && bytes > 0 ? Flag.psh : 0) | (sender.fin ? Flag.fin : 0));
-    if (bytes <= sender.mss && output.fits(bytes)) {
-      if (bytes > 0) sender.queue.copy(output.writer.heads, output.room(bytes), bytes);
-      output.end(bytes, 0, 0);
-    } else {
-      sender.queue.give(output.writer, bytes);
-      output.end(0, bytes, bytes > sender.mss ? sender.mss : 0);
-    }
-    // What is missing is reported in a segment of its own, so that the payload's size stays the same.
-    if (!this.receiver.outOfOrder) this.#ackSent();
-  }
-
-  #header(seq: number, flags: number): void {
-    const { output, timestamp } = this.#host;
-    output.header(seq, this.receiver.nxt, flags, this.receiver.offer(this.#unread));
-    if (this.#timestamps) output.timestamps(timestamp, this.#tsRecent);
-  }
-
-  #ackSent(): void {
-    this.#ackNow = false;
-    this.#ackAt = Infinity;
-  }
-
-  #sendAck(): void {
-    const { receiver } = this;
-    const host = this.#host;
-    const pending = distance(receiver.nxt, receiver.acked);
-    if (!this.#ackNow && pending < 2 * receiver.mss) {
-      if (pending > 0 && this.#ackAt === Infinity) this.#ackAt = host.time + host.limits.delayedAck;
-      return;
-    }
-    host.output.begin(this);
-    this.#header(this.sender.nxt, Flag.ack);
-    if (this.#sack && receiver.outOfOrder) {
-      const count = receiver.sackBlocks(sackBlocks, this.#timestamps ? 3 : 4);
-      if (count > 0) host.output.sacks(sackBlocks, count);
-    }
-    host.output.end(0, 0, 0);
-    this.#ackSent();
-  }
-
-  /** An old number, so that the peer answers with an acknowledgement: for a closed window, and to see whether it lives. */
-  #sendProbe(): void {
-    this.#probeWanted = false;
-    this.#host.output.begin(this);
-    this.#header((this.sender.una - 1) | 0, Flag.ack);
-    this.#host.output.end(0, 0, 0);
-  }
-
-  #sendSynAck(): void {
-    const { output, time, timestamp } = this.#host;
-    this.#synAckWanted = false;
-    output.begin(this);
-    output.header(this.sender.una, this.receiver.nxt, Flag.syn | Flag.ack, this.receiver.firstOffer());
-    output.mss(this.#ourMss);
-    if (this.#offeredScale) output.windowScale(OUR_WINDOW_SCALE);
-    if (this.#sack) output.sackPermitted();
-    if (this.#timestamps) output.timestamps(timestamp, this.#tsRecent);
-    output.end(0, 0, 0);
-    this.sender.sentSyn(time);
-  }
-
-  #sendReset(): void {
-    const { output } = this.#host;
-    output.begin(this);
-    output.header(this.sender.nxt, this.receiver.nxt, Flag.rst | Flag.ack, 0);
-    output.end(0, 0, 0);
-    this.#host.counters.resetsSent++;
-  }
-
   // --- Time ---
 
   #nextDue(): number {
     const { retransmitAt, persistAt } = this.sender;
-    return Math.min(retransmitAt, persistAt, this.#ackAt, this.#keepaliveAt, this.#endsAt);
+    return Math.min(retransmitAt, persistAt, this.#output.ackAt, this.#keepaliveAt, this.#endsAt);
   }
 
   get #keepaliveAt(): number {
@@ -532,7 +430,7 @@ export class TcpConnection extends Flow implements StreamTransport {
       if (this.#keepaliveProbes++ >= limits.keepaliveProbes) this.#timedOut();
       else this.#probeWanted = true;
     }
-    if (this.#ackAt <= now) this.#ackNow = true;
+    if (this.#output.ackAt <= now) this.#output.ackNow = true;
   }
 
   #remind(now: number): void {
@@ -572,7 +470,7 @@ export class TcpConnection extends Flow implements StreamTransport {
 
   /** Ends the connection, and tells the application's system by a RST. */
   reset(error: Error): void {
-    if (this.state !== State.timeWait && this.state !== State.closed) this.#sendReset();
+    if (this.state !== State.timeWait && this.state !== State.closed) this.#output.reset();
     this.#fail(error);
   }
 
@@ -588,7 +486,6 @@ export class TcpConnection extends Flow implements StreamTransport {
   #close(): void {
     if (this.state === State.closed) return;
     this.state = State.closed;
-    this.#host.counters.retransmissions += this.sender.retransmissions;
     this.sender.clear();
     this.receiver.clear();
     this.#giveBackSendBuffer();
@@ -607,15 +504,12 @@ export class TcpConnection extends Flow implements StreamTransport {
    */
   mayBeReplacedBy(segment: Segment): boolean {
     if (this.state !== State.timeWait) return false;
-    if (this.#timestamps && segment.hasTimestamps && segment.tsValue !== this.#tsRecent) {
-      return before(this.#tsRecent, segment.tsValue);
+    if (this.#output.timestamps && segment.hasTimestamps && segment.tsValue !== this.#output.tsRecent) {
+      return before(this.#output.tsRecent, segment.tsValue);
     }
     return before(this.receiver.nxt, segment.seq);
   }
 }
-
-/** For one call of sendAck at a time. */
-const sackBlocks = new Int32Array(8);
 
 function failure(code: "ECONNRESET" | "ETIMEDOUT", message: string): Error {
   return Object.assign(new Error(message), { code });

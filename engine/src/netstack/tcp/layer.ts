@@ -52,10 +52,13 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   readonly budget: BufferBudget;
   readonly sendBudget: BufferBudget;
   readonly counters: TcpCounters = {
+    segmentsIn: 0,
+    segmentsOut: 0,
     bad: 0,
     attemptsDropped: 0,
     retransmissions: 0,
     resetsSent: 0,
+    resetsReceived: 0,
     timeouts: 0,
   };
   readonly mtu: number;
@@ -83,7 +86,7 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     this.#options = options;
     this.limits = { ...defaultTcpLimits, ...options.limits };
     this.timers = options.timers;
-    this.output = new SegmentOutput(options.writer);
+    this.output = new SegmentOutput(options.writer, this.counters);
     this.budget = new BufferBudget(this.limits.receiveBudget);
     this.sendBudget = new BufferBudget(this.limits.sendBudget);
     this.mtu = options.writer.mtu;
@@ -111,6 +114,11 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     return this.#halfOpen - this.#handshakes.size;
   }
 
+  /** SYNs that wait for their answer, and SYN-ACKs that wait for theirs. */
+  get halfOpen(): number {
+    return this.#halfOpen;
+  }
+
   /** The connection behind a stream that accept() returned, while it lives. */
   connectionOf(stream: Duplex): TcpConnection | undefined {
     for (const flow of this.#flows) if (flow instanceof TcpConnection && flow.stream === stream) return flow;
@@ -127,10 +135,12 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   arrive(packet: IpPacket): void {
     if (!this.#inBurst) this.#beginBurst();
     const segment = this.#segment;
+    this.counters.segmentsIn++;
     if (!this.#isWhole(packet) || !segment.read(packet)) {
       this.counters.bad++;
       return;
     }
+    if (segment.flags & Flag.rst) this.counters.resetsReceived++;
     const hash = this.#flows.hash(packet);
     const flow = this.#flows.find(packet, hash);
     if (flow instanceof TcpConnection) this.#toConnection(flow, segment, packet);

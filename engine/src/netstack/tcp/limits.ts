@@ -72,6 +72,9 @@ export const defaultTcpLimits: TcpLimits = {
 
 /** What happened, for the metrics. Each only grows. */
 export interface TcpCounters {
+  /** As the device hands them over and takes them, so that one of many that the kernel joins or cuts counts once. */
+  segmentsIn: number;
+  segmentsOut: number;
   /** Segments with a wrong checksum, or that are no TCP. */
   bad: number;
   /** SYNs that were ignored because a limit on attempts was reached, or reset because one on connections was. */
@@ -79,6 +82,8 @@ export interface TcpCounters {
   /** Segments that were sent again. */
   retransmissions: number;
   resetsSent: number;
+  /** Those that were not believed (RFC 5961 §3) included. */
+  resetsReceived: number;
   /** Connections that ended because the application did not answer in time. */
   timeouts: number;
 }

@@ -1,6 +1,7 @@
 import { finish, fold } from "../ip/checksum.ts";
 import { MAX_HEAD, type PacketWriter } from "../device.ts";
 import type { Flow } from "./flow-table.ts";
+import type { TcpCounters } from "./limits.ts";
 import { HEADER_BYTES, Option } from "./segment.ts";
 import { write16, write32 } from "./sequence.ts";
 
@@ -14,14 +15,16 @@ export const TIMESTAMPS_BYTES = 12;
  */
 export class SegmentOutput {
   readonly writer: PacketWriter;
+  readonly #counters: Pick<TcpCounters, "segmentsOut">;
   #identification = 0;
   #flow!: Flow;
   #start = 0;
   #tcpAt = 0;
   #at = 0;
 
-  constructor(writer: PacketWriter) {
+  constructor(writer: PacketWriter, counters: Pick<TcpCounters, "segmentsOut">) {
     this.writer = writer;
+    this.#counters = counters;
   }
 
   begin(flow: Flow): void {
@@ -114,6 +117,7 @@ export class SegmentOutput {
       write16(heads, start + 4, tcpBytes);
     }
     write16(heads, tcpAt + CHECKSUM_AT, fold(this.#flow.addressSum + tcpBytes));
+    this.#counters.segmentsOut++;
     this.writer.end(headBytes, ipBytes, CHECKSUM_AT, segment);
   }
 }

@@ -51,8 +51,6 @@ export class Sender {
   persistAt = Infinity;
   /** Since when the peer owes an answer; Infinity while it does not. */
   unansweredSince = Infinity;
-  /** Segments that were sent again, for the metrics. */
-  retransmissions = 0;
 
   /** What next() decided. */
   at = 0;
@@ -171,7 +169,6 @@ export class Sender {
     if (this.again) {
       this.#highRxt = end;
       this.#timedAt = -1;
-      this.retransmissions++;
     } else {
       assert(this.at === this.nxt && !this.finSent, "new data out of order");
       this.nxt = end;

@@ -23,6 +23,8 @@ export interface AuthOptions {
 /** As ssh has it: a passphrase is typed unseen, and a slip must not cost the connection. */
 const maxPassphrasePrompts = 3;
 
+type OpenKey = Extract<Identity, { kind: "encrypted" }>["open"];
+
 type Method = "publickey" | "password" | "keyboard-interactive";
 
 /** One thing to try. `prepare` does what takes time, and gives nothing where there is nothing to offer. */
@@ -179,28 +181,28 @@ export class Authentication {
       case "plain":
         return identity.key;
       case "encrypted":
-        return await this.#unlockOnce(file, identity.parse);
+        return await this.#unlockOnce(file, identity.open);
     }
   }
 
-  async #unlockOnce(
-    file: string,
-    parse: (passphrase: string) => ParsedKey | undefined,
-  ): Promise<ParsedKey | undefined> {
+  async #unlockOnce(file: string, open: OpenKey): Promise<ParsedKey | undefined> {
     const { memory, prompter } = this.#options;
     const unlock = async (): Promise<ParsedKey | undefined> =>
-      memory.unlockOnce(file, async () => this.#decrypt(file, parse));
-    return prompter === undefined ? await unlock() : await this.#waitForPerson(unlock);
+      memory.unlockOnce(file, async () => this.#decrypt(file, open));
+    try {
+      return prompter === undefined ? await unlock() : await this.#waitForPerson(unlock);
+    } catch (error) {
+      if (error instanceof DialError || !(error instanceof Error)) throw error;
+      this.note(`${file} (${error.message})`);
+      return undefined;
+    }
   }
 
-  async #decrypt(
-    file: string,
-    parse: (passphrase: string) => ParsedKey | undefined,
-  ): Promise<ParsedKey | undefined> {
+  async #decrypt(file: string, open: OpenKey): Promise<ParsedKey | undefined> {
     const { host, prompter, upstream } = this.#options;
     if (host.passphrase !== undefined) {
       const passphrase = await this.#secret(host.passphrase, `the passphrase of ${file}`);
-      const key = passphrase === undefined ? undefined : parse(passphrase);
+      const key = passphrase === undefined ? undefined : await open(passphrase);
       if (key !== undefined) return key;
       if (passphrase !== undefined) this.note(`${file} (the passphrase given does not open it)`);
     }
@@ -215,7 +217,7 @@ export class Authentication {
         this.note(`${file} (no passphrase was given)`);
         return undefined;
       }
-      const key = parse(answer);
+      const key = await open(answer);
       if (key !== undefined) return key;
     }
     this.note(`${file} (a wrong passphrase was given, ${maxPassphrasePrompts} times)`);

@@ -1,6 +1,8 @@
 /** Identity files: private keys on disk, some behind a passphrase, and what was opened of them, kept in memory. */
 import { readFile, stat } from "node:fs/promises";
-import ssh2, { type ParsedKey } from "ssh2";
+import type { ParsedKey } from "ssh2";
+import { parseKey } from "./plain-key.ts";
+import { unlockAside } from "./unlock.ts";
 
 /** A private key is a few kilobytes; whatever is larger is something else. */
 const maxIdentityBytes = 64 * 1024;
@@ -12,8 +14,8 @@ export type Identity =
   | { readonly kind: "plain"; readonly key: ParsedKey }
   | {
       readonly kind: "encrypted";
-      /** Nothing where the passphrase is wrong. */
-      readonly parse: (passphrase: string) => ParsedKey | undefined;
+      /** Nothing where the passphrase is wrong. @throws {Error} with a sentence. */
+      readonly open: (passphrase: string) => Promise<ParsedKey | undefined>;
     };
 
 /** Never throws: what is wrong with the file is in the answer. */
@@ -29,13 +31,7 @@ export async function readIdentity(file: string): Promise<Identity> {
   const key = parseKey(text);
   if (!(key instanceof Error)) return key.isPrivateKey() ? { kind: "plain", key } : { kind: "public" };
   if (!/no passphrase given/i.test(key.message)) return { kind: "unreadable", reason: key.message };
-  return {
-    kind: "encrypted",
-    parse: (passphrase) => {
-      const opened = parseKey(text, passphrase);
-      return opened instanceof Error ? undefined : opened;
-    },
-  };
+  return { kind: "encrypted", open: (passphrase) => unlockAside(text, passphrase) };
 }
 
 /** The public half (RFC 4253 §6.6), from `FILE.pub`, the file itself where it is public, or an unencrypted key. */
@@ -46,16 +42,6 @@ export async function publicKeyOf(file: string): Promise<Buffer | undefined> {
     if (key !== undefined && !(key instanceof Error)) return key.getPublicSSH();
   }
   return undefined;
-}
-
-function parseKey(text: string, passphrase?: string): ParsedKey | Error {
-  try {
-    const parsed: unknown = ssh2.utils.parseKey(text, passphrase);
-    // The type says one key; what ssh2 gives for OpenSSH's own format is a list, of one.
-    return (Array.isArray(parsed) ? parsed[0] : parsed) as ParsedKey | Error;
-  } catch (error) {
-    return error as Error;
-  }
 }
 
 /** What an upstream's connections have in common, so that a person is asked once and not at each reconnect. */

@@ -6,6 +6,7 @@ export const shell: typeof en.shell = {
     home: "Übersicht",
     upstreams: "Upstreams",
     routes: "Regeln",
+    share: "Teilen",
     connections: "Verbindungen",
     logs: "Protokoll",
     metrics: "Messwerte",

@@ -9,6 +9,7 @@ import { metrics } from "./metrics.ts";
 import { prompts } from "./prompts.ts";
 import { routes } from "./routes.ts";
 import { settings } from "./settings.ts";
+import { share } from "./share.ts";
 import { shell } from "./shell.ts";
 import { upstreams } from "./upstreams.ts";
 
@@ -24,6 +25,7 @@ export const en = {
   prompts,
   routes,
   settings,
+  share,
   shell,
   upstreams,
 };

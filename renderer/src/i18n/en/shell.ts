@@ -4,6 +4,7 @@ export const shell = {
     home: "Home",
     upstreams: "Upstreams",
     routes: "Routes",
+    share: "Share",
     connections: "Connections",
     logs: "Logs",
     metrics: "Metrics",

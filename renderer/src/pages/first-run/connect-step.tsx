@@ -24,8 +24,8 @@ export function ConnectStep({
   readonly names: readonly string[];
   readonly subject: string;
 }) {
-  const all = useText();
-  const text = all.firstRun.connect;
+  const texts = useText();
+  const text = texts.firstRun.connect;
   const off = useEngine((state) => state.status?.connection.state === "off");
   const [chosen, setChosen] = useState(subject);
   const [ports, setPorts] = useState(true);
@@ -46,7 +46,7 @@ export function ConnectStep({
       if (off) await call("connect", {}, { timeoutMs: CONNECT_DEADLINE_MS });
       leaveFirstRun();
     } catch (error) {
-      setFailure(failureText(all, error));
+      setFailure(failureText(texts, error));
       setBusy(false);
     }
   };

@@ -128,7 +128,8 @@ function textOf(kind: Kind, value: unknown): string {
   return typeof value === "string" || typeof value === "boolean" ? String(value) : "";
 }
 
-function secretOf(value: unknown): SecretInput {
+/** A secret as the configuration shows it. */
+export function secretOf(value: unknown): SecretInput {
   if (value === undefined) return { kind: "none" };
   if (isMapping(value) && typeof value["file"] === "string") {
     return { kind: "kept", place: "file", label: value["file"] };
@@ -207,8 +208,9 @@ function fileValue(key: ValueName, text: string): EditValue | undefined {
   }
 }
 
-function secretInFile(
-  name: SecretName,
+/** The keys that stand for a secret in the file. @param reference what `secret.store` gave for one that was typed. */
+export function secretInFile(
+  name: string,
   secret: SecretInput,
   reference: SecretReference | undefined,
 ): SecretReference {
@@ -258,7 +260,8 @@ export function changesOf(before: FileUpstream | undefined, after: FileUpstream)
   return changes;
 }
 
-function difference(before: FileUpstream, after: FileUpstream): Record<string, EditValue> {
+/** New and changed keys, and null for those that are gone. */
+export function difference(before: FileUpstream, after: FileUpstream): Record<string, EditValue> {
   const changes: Record<string, EditValue> = {};
   for (const key of new Set([...Object.keys(before), ...Object.keys(after)])) {
     const [old, next] = [before[key], after[key]];

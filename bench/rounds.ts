@@ -1,24 +1,20 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { median, ratio } from "../bench.ts";
-import type { Child } from "../child.ts";
-import { processorSeconds } from "../usage.ts";
-import type { Place } from "./namespaces.ts";
+import { median, ratio } from "./bench.ts";
+import type { Child } from "./child.ts";
+import { processorSeconds } from "./usage.ts";
 
-/** What a tunnel still holds from the last measure is gone after so long. */
+/** What a way still holds from the last measure is gone after so long. */
 const SETTLE_MS = 200;
 
-/** A way from the applications to the targets. */
-export interface Way {
+/** Something that traffic takes its way through. */
+export interface Measured {
   readonly name: string;
-  readonly at: Place;
   /** Whose processor time is its cost; none for the bare network. */
-  readonly child?: Child;
-  /** Whether datagrams can take it. */
-  readonly isTunnel: boolean;
+  readonly children: readonly Child[];
 }
 
-/** The part of a benchmark's rig that crosses into the namespaces. */
-export interface TunRig {
+/** The part of a benchmark's rig that rounds need. */
+export interface RoundsRig {
   readonly rounds: number;
   readonly quick: boolean;
   progress(text: string): void;
@@ -27,7 +23,7 @@ export interface TunRig {
 
 export interface Sample<T> {
   readonly value: T;
-  /** Processor seconds of the way's process and its children. */
+  /** Processor seconds of the way's processes and their children. */
   readonly processor: number;
 }
 
@@ -35,21 +31,20 @@ export interface Sample<T> {
  * Takes a measure of each way in turn, round for round, so that what else the machine does strikes all alike. One that
  * fails is told as missing, and the others go on.
  */
-export async function takeTurns<T>(
-  rig: TunRig,
+export async function takeTurns<W extends Measured, T>(
+  rig: RoundsRig,
   what: string,
-  ways: readonly Way[],
-  take: (way: Way) => Promise<T>,
-): Promise<Map<Way, Sample<T>[]>> {
-  const samples = new Map<Way, Sample<T>[]>(ways.map((way) => [way, []]));
+  ways: readonly W[],
+  take: (way: W) => Promise<T>,
+): Promise<Map<W, Sample<T>[]>> {
+  const samples = new Map<W, Sample<T>[]>(ways.map((way) => [way, []]));
   for (let round = 0; round < rig.rounds; round++) {
     for (const [way, taken] of samples) {
       await sleep(SETTLE_MS);
-      const used = (): number => (way.child === undefined ? 0 : processorSeconds(way.child.pid));
-      const before = used();
+      const before = costOf(way);
       try {
         const value = await take(way);
-        taken.push({ value, processor: used() - before });
+        taken.push({ value, processor: costOf(way) - before });
       } catch (error) {
         rig.missing(`${way.name}: ${what}: ${oneLine(error)}`);
       }
@@ -57,6 +52,11 @@ export async function takeTurns<T>(
     rig.progress(`${what}: round ${round + 1} of ${rig.rounds}`);
   }
   return samples;
+}
+
+/** Processor seconds that a way has cost so far. */
+export function costOf({ children }: Measured): number {
+  return children.reduce((sum, { pid }) => sum + processorSeconds(pid), 0);
 }
 
 /** How a terminal is told of colours; some programs say it to files, too. */
@@ -71,20 +71,19 @@ export function oneLine(error: unknown): string {
 }
 
 /** Median, range and ratios of rates, as cells of a table. */
-export function compareRates(
-  rates: ReadonlyMap<Way, readonly number[]>,
+export function compareRates<W extends Measured>(
+  rates: ReadonlyMap<W, readonly number[]>,
   bases: readonly string[],
   digits: number,
-): Map<Way, { readonly figures: readonly [string, string]; readonly ratios: readonly string[] }> {
+): Map<W, { readonly figures: readonly [string, string]; readonly ratios: readonly string[] }> {
   const medians = new Map([...rates].map(([way, own]) => [way.name, median(own)]));
   return new Map(
     [...rates].map(([way, own]) => {
-      const range = `${Math.min(...own).toFixed(digits)}–${Math.max(...own).toFixed(digits)}`;
       const ratios = bases.map((base) =>
         base === way.name ? "1" : ratio(median(own), medians.get(base) ?? Number.NaN),
       );
       if (own.length === 0) return [way, { figures: ["–", "–"], ratios: bases.map(() => "–") }];
-      return [way, { figures: [median(own).toFixed(digits), range], ratios }];
+      return [way, { figures: [figure(own, digits), range(own, digits)], ratios }];
     }),
   );
 }
@@ -92,4 +91,11 @@ export function compareRates(
 /** A figure of the median, or a dash where nothing was measured. */
 export function figure(values: readonly number[], digits: number): string {
   return values.length === 0 ? "–" : median(values).toFixed(digits);
+}
+
+/** The lowest and the highest, or a dash where nothing was measured. */
+export function range(values: readonly number[], digits: number): string {
+  return values.length === 0
+    ? "–"
+    : `${Math.min(...values).toFixed(digits)}–${Math.max(...values).toFixed(digits)}`;
 }
