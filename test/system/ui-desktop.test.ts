@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "playwright-core";
 import {
@@ -12,6 +13,8 @@ import {
 import { standInForShell } from "../peers/desktop-page.ts";
 import { eventually, goTo } from "../peers/interface-page.ts";
 
+/** Pictures for people; kept out of the repository. */
+const SCREENSHOTS = join(import.meta.dirname, "..", "..", ".cache", "screenshots");
 const upstreams = { first: { type: "socks5", address: "127.0.0.1:9" } };
 
 /** The interface as the desktop app has it: a stand-in for the shell around it, and a real engine at the other end of its port. */
@@ -93,6 +96,7 @@ describe("the interface in the desktop app", { skip: skipWithoutChromium() }, ()
     await page.getByRole("button", { name: /Line 3, column 11/ }).click();
     assert.equal(await page.evaluate("document.activeElement.selectionStart"), text.indexOf("1\n"));
     assert.deepEqual(await violationsOf(page), []);
+    await page.screenshot({ path: join(SCREENSHOTS, "repair-light.png") });
     await page.getByRole("button", { name: "Open the file" }).click();
     await eventually("it is opened", () => shell.asked.some(({ name }) => name === "config.open"));
 

@@ -82,7 +82,7 @@ describe("how the interface looks", { skip: skipWithoutChromium() }, () => {
       for (const name of pages) {
         await goTo(page, `#/${name}`);
         await page.locator("main h1").waitFor({ state: "attached" });
-        await loaded(page);
+        await loaded(page, name);
         if (name === "metrics") await page.getByRole("button", { name: "Direct" }).click();
         // The narrow one first: axe looks at the wide one.
         for (const size of sizes.toReversed()) {
@@ -154,10 +154,11 @@ async function settle(page: Page): Promise<void> {
   );
 }
 
-/** Nothing stands for what is to come, and charts have their size. */
-async function loaded(page: Page): Promise<void> {
+/** The page itself is there, no longer the one before it that is hidden while its code comes, and nothing in it stands for what is to come. */
+async function loaded(page: Page, name: string): Promise<void> {
   await page.evaluate("document.fonts.ready");
-  await page.waitForFunction("!document.querySelector('main [class*=skeleton]')");
+  await page.waitForFunction(`document.querySelector("[aria-current=page]")?.getAttribute("href") === "#/${name}"
+    && document.querySelector("main h1")?.checkVisibility() && !document.querySelector("main [class*=skeleton]")`);
 }
 
 async function fits(page: Page): Promise<boolean> {

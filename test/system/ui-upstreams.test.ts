@@ -271,7 +271,7 @@ describe("upstreams in the interface", { skip: skipWithoutChromium() }, () => {
     const page = await browser.open(on);
     for (const hash of ["#/upstreams", "#/upstreams/bastion", "#/upstreams/import", "#/home/first-run"]) {
       await goTo(page, hash);
-      await page.waitForFunction("!document.querySelector('main [class*=skeleton]')");
+      await page.locator("main [class*=skeleton]").first().waitFor({ state: "detached" });
     }
     assert.deepEqual(on.failures, []);
   });

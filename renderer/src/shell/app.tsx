@@ -7,6 +7,7 @@ import { FIRST_RUN, useFirstRun } from "../pages/first-run/place.ts";
 import { HomePage } from "../pages/home/home.tsx";
 import { Prompts } from "../prompts/prompts.tsx";
 import { Announcer } from "../ui/announce.tsx";
+import { Spinner } from "../ui/spinner.tsx";
 import { Toasts } from "../ui/toast.tsx";
 import styles from "./app.module.css";
 import { Lost, LostBanner } from "./lost.tsx";
@@ -73,7 +74,7 @@ export function App() {
         ) : (
           <div className={styles["column"]}>
             {link.state === "lost" && <LostBanner />}
-            <Suspense fallback={<div />}>
+            <Suspense fallback={<Waiting />}>
               <Current page={page} rest={rest} />
             </Suspense>
           </div>
@@ -83,6 +84,15 @@ export function App() {
       <HelperSetup />
       <Toasts />
       <Announcer />
+    </div>
+  );
+}
+
+/** While a page's code comes, which from this machine takes a moment: seen only where it takes longer. */
+function Waiting() {
+  return (
+    <div className={styles["waiting"]}>
+      <Spinner />
     </div>
   );
 }

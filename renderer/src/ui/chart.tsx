@@ -114,7 +114,7 @@ function optionsFor(element: HTMLElement, latest: { readonly current: ChartProps
           label,
           stroke,
           width: 1.5,
-          points: { show: false },
+          points: { show: false, size: 4, fill: stroke, filter: lonePoints },
           ...(kind === "filled" ? { fill: faded(stroke) } : {}),
           ...(kind === "dashed" ? { dash: [4, 4] } : {}),
         };
@@ -123,6 +123,15 @@ function optionsFor(element: HTMLElement, latest: { readonly current: ChartProps
     plugins: [tooltip(latest)],
   };
 }
+
+/** A value without another beside it makes no line, and would not be seen: the first of a history, say. */
+const lonePoints = (plot: UPlot, series: number): number[] | null => {
+  const values: (number | null | undefined)[] = Array.from(plot.data[series] ?? []);
+  const alone = values.flatMap((value, index) => {
+    return value != null && values[index - 1] == null && values[index + 1] == null ? [index] : [];
+  });
+  return alone.length > 0 ? alone : null;
+};
 
 /** Says the values under the pointer. */
 function tooltip(latest: { readonly current: ChartProps }): UPlot.Plugin {

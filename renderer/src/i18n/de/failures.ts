@@ -21,6 +21,7 @@ export const failures: typeof en.failures = {
     "bad-request": "Der Dienst versteht die Anfrage nicht",
     "unknown-call": "Der Dienst kennt diese Anfrage nicht",
     "unknown-upstream": "Diesen Upstream gibt es nicht mehr",
+    "unknown-share": "Diese Freigabe gibt es nicht mehr",
     "unknown-flow": "Diese Verbindung ist schon beendet",
     "invalid-config": "So ist die Konfiguration nicht richtig",
     conflict: "Die Datei wurde inzwischen geändert",

@@ -39,7 +39,7 @@ export const shell: typeof en.shell = {
   },
   repair: {
     title: "Die Konfiguration braucht eine Korrektur",
-    why: "Der Dienst startet nicht mit der Datei, wie sie ist. Nichts wurde geändert; berichtigen Sie sie hier oder in einem eigenen Editor.",
+    why: "Mit dieser Datei startet der Dienst nicht; sie ist, wie sie war.",
     save: "Speichern und starten",
     open: "Datei öffnen",
   },

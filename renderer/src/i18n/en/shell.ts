@@ -37,7 +37,7 @@ export const shell = {
   },
   repair: {
     title: "The configuration needs a correction",
-    why: "The engine does not start with the file as it is. Nothing was changed; correct it here or in an editor of your own.",
+    why: "The engine does not start with this file, which is as you left it.",
     save: "Save and start",
     open: "Open the file",
   },
