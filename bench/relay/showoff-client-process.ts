@@ -2,6 +2,7 @@
  * showoff-client-process SETTINGS: the client, as `sockeye share` runs it, with three shares: the origin's HTTP port under a name
  * and as a TCP port, and its echo as a TCP port. Prints a line when all are public.
  */
+import "@sockeye/engine/short-lives";
 import { readFileSync } from "node:fs";
 import type { Endpoint } from "@sockeye/config-kit/endpoint";
 import { ShareClient, type ShareSpec } from "@sockeye/engine/share/client";

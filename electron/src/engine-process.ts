@@ -2,6 +2,7 @@
  * The engine's process: a utilityProcess, which has Node and no privileges of Electron's. It starts the engine when the main
  * process says so, and serves the control contract at each port that it is given.
  */
+import "@sockeye/engine/short-lives";
 import { mkdir, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { ParentPort } from "electron/utility";

@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import "@sockeye/engine/short-lives";
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../context.ts";
 import { CommandFailure, ExitCode } from "../exit-codes.ts";
