@@ -1,4 +1,4 @@
-import { Roster } from "./roster.ts";
+import { Roster } from "@sockeye/wire/roster";
 
 /** Deadlines of one length: one timer, however many wait. It keeps no process alive. */
 export class DeadlineQueue<T extends object> {

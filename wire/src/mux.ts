@@ -1,3 +1,4 @@
+import { Numbered } from "./numbered.ts";
 import { letGo } from "./given-memory.ts";
 import {
   MuxError,
@@ -90,7 +91,7 @@ export class Mux {
   readonly #budget: WindowBudget;
   readonly #now: () => number;
   readonly #reader: FrameReader;
-  readonly #streams = new Map<number, MuxStream>();
+  readonly #streams = new Numbered<MuxStream>();
   /** Whole frames that go before any data. */
   #urgent: Buffer[] = [];
   #urgentBytes = 0;
@@ -153,7 +154,7 @@ export class Mux {
     this.#lastId = id;
     const stream = new MuxStream(id, this.#ends, this.#streamLimits);
     stream.receiver = receiver;
-    this.#streams.set(id, stream);
+    this.#streams.add(id, stream);
     this.#sendUrgent(frame(FrameType.open, id, header));
     return stream;
   }
@@ -207,7 +208,7 @@ export class Mux {
     this.#closed = true;
     this.#turns = [];
     this.#urgent = [];
-    for (const stream of [...this.#streams.values()]) stream.connectionLost();
+    for (const stream of this.#streams.all()) stream.connectionLost();
   }
 
   #ready(stream: MuxStream): void {
@@ -274,7 +275,7 @@ export class Mux {
     if (received.id === 0 || this.#streams.has(received.id))
       throw new MuxError("protocol", `stream ${received.id} is opened a second time`);
     const stream = new MuxStream(received.id, this.#ends, this.#streamLimits);
-    this.#streams.set(received.id, stream);
+    this.#streams.add(received.id, stream);
     if (this.#streams.size > this.#limits.maxStreams) {
       stream.reset("overload");
       return;

@@ -1,6 +1,6 @@
 import { DialError } from "../errors.ts";
 import type { Observer } from "../observe/observer.ts";
-import { Roster } from "../roster.ts";
+import { Roster } from "@sockeye/wire/roster";
 import type { Flow } from "./flow.ts";
 
 /** Seconds, as in the configuration; 0 means for ever. */

@@ -1,3 +1,4 @@
+import { Roster } from "@sockeye/wire/roster";
 import { Agent, type ClientRequest, type ClientRequestArgs } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Endpoint } from "../endpoint.ts";
@@ -18,8 +19,8 @@ type Connected = (error: Error | null, stream: Duplex) => void;
 export class ClientAgent extends Agent {
   readonly #handler: InboundHandler;
   readonly #source: Endpoint;
-  readonly #dialling = new Set<ForwardRequest>();
-  readonly #idle = new Set<Duplex>();
+  readonly #dialling = new Roster<ForwardRequest>();
+  readonly #idle = new Roster<Duplex>();
   readonly #onPending: (change: 1 | -1) => void;
   readonly #guard: Guard;
   #gone = false;
@@ -53,8 +54,7 @@ export class ClientAgent extends Agent {
 
   override keepSocketAlive(stream: Duplex): boolean {
     if (stream.readableEnded || !stream.writable) return false;
-    const oldest: Duplex | undefined =
-      this.#idle.size >= MAX_IDLE ? this.#idle.values().next().value : undefined;
+    const oldest = this.#idle.size >= MAX_IDLE ? this.#idle.first : undefined;
     if (oldest !== undefined) {
       this.#idle.delete(oldest);
       oldest.end();

@@ -1,3 +1,4 @@
+import { Roster } from "@sockeye/wire/roster";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
@@ -39,7 +40,7 @@ class HttpInbound implements Inbound {
   #headBytes: number;
   readonly #server: Server;
   /** Connections that have not sent a whole head yet. */
-  readonly #fresh = new Set<Socket>();
+  readonly #fresh = new Roster<Socket>();
   readonly #clients = new WeakMap<Socket, Client>();
   readonly #forget: (this: Socket) => void;
   #closing = false;
@@ -110,8 +111,10 @@ class HttpInbound implements Inbound {
   async close(): Promise<void> {
     this.#closing = true;
     await stopListening(this.#server);
-    for (const socket of this.#fresh) socket.destroy();
-    this.#fresh.clear();
+    for (const socket of this.#fresh) {
+      this.#fresh.delete(socket);
+      socket.destroy();
+    }
     this.#server.closeIdleConnections();
   }
 

@@ -1,3 +1,4 @@
+import { Roster } from "@sockeye/wire/roster";
 import { randomBytes } from "node:crypto";
 import type { ConnectionOptions } from "node:tls";
 import type { Endpoint } from "@sockeye/config-kit/endpoint";
@@ -105,7 +106,7 @@ export class ShareClient {
   readonly #instance = randomBytes(16).toString("hex");
   readonly #budget = new WindowBudget(WINDOW_BUDGET);
   readonly #shares = new Map<number, OwnShare>();
-  readonly #carries = new Set<Carry>();
+  readonly #carries = new Roster<Carry>();
   #nextShare = 0;
   #session: Session | undefined;
   /** Sessions of a relay that drains, kept for what still runs in them. */
@@ -167,7 +168,7 @@ export class ShareClient {
     clearTimeout(this.#retry);
     this.#session?.close();
     for (const session of [...this.#leaving]) session.close();
-    for (const carry of [...this.#carries]) carry.abort("unshared");
+    for (const carry of this.#carries) carry.abort("unshared");
   }
 
   #connect(): void {

@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import { Roster } from "../roster.ts";
+import { Roster } from "@sockeye/wire/roster";
 
 /** The streams that an upstream has given out and that have not ended, so that it can be drained. */
 export class GivenStreams {

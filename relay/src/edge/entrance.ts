@@ -1,3 +1,4 @@
+import { Roster } from "@sockeye/wire/roster";
 import type { Socket } from "node:net";
 import {
   type ProxyEndpoint,
@@ -41,7 +42,7 @@ export interface EntranceRules {
 export class Entrance {
   readonly #rules: EntranceRules;
   /** Connections whose header has not come yet. */
-  readonly #waiting = new Set<Socket>();
+  readonly #waiting = new Roster<Socket>();
 
   constructor(rules: EntranceRules) {
     this.#rules = rules;
@@ -65,7 +66,7 @@ export class Entrance {
 
   /** Ends those that have not come in yet. */
   close(): void {
-    for (const socket of [...this.#waiting]) socket.destroy();
+    for (const socket of this.#waiting) socket.destroy();
   }
 
   #readHeader(socket: Socket, proxy: Ends, arrived: (guest: Guest) => void): void {

@@ -1,3 +1,4 @@
+import { Roster } from "@sockeye/wire/roster";
 import type { Guest } from "../edge/entrance.ts";
 import { HttpConnection } from "./http-connection.ts";
 import type { PublicContext } from "./public-context.ts";
@@ -5,7 +6,7 @@ import type { PublicContext } from "./public-context.ts";
 /** Where the public comes in by HTTP: every connection from its accept to its end. */
 export class HttpDoor {
   readonly #context: PublicContext;
-  readonly #connections = new Set<HttpConnection>();
+  readonly #connections = new Roster<HttpConnection>();
   #draining = false;
 
   constructor(context: PublicContext) {
@@ -47,6 +48,6 @@ export class HttpDoor {
   }
 
   destroy(): void {
-    for (const connection of [...this.#connections]) connection.destroy();
+    for (const connection of this.#connections) connection.destroy();
   }
 }

@@ -1,3 +1,4 @@
+import { Roster } from "@sockeye/wire/roster";
 import { createServer, type Server, type Socket } from "node:net";
 import { formatEndpoint } from "@sockeye/config-kit/endpoint";
 import { Carry, cut } from "@sockeye/link/carry";
@@ -25,7 +26,7 @@ export class TcpPorts implements PortOpener {
   readonly #context: PublicContext;
   readonly #entrance: Entrance;
   readonly #open = new Map<number, OpenPort>();
-  readonly #connections = new Set<TcpConnection>();
+  readonly #connections = new Roster<TcpConnection>();
 
   constructor(context: PublicContext, entrance: Entrance) {
     this.#context = context;
@@ -84,7 +85,7 @@ export class TcpPorts implements PortOpener {
   }
 
   destroy(): void {
-    for (const connection of [...this.#connections]) connection.destroy();
+    for (const connection of this.#connections) connection.destroy();
   }
 
   #accept(guest: Guest, port: number): void {

@@ -68,6 +68,8 @@ export class TcpConnection extends Flow implements StreamTransport {
   wanted = true;
   /** @internal The next that waits for it. */
   nextWanting: TcpConnection | undefined = undefined;
+  /** @internal The source among whose half-open connections it counts. */
+  halfOpenOf: string | undefined = undefined;
   readonly sender: Sender;
   readonly receiver: Receiver;
   readonly #host: ConnectionHost;

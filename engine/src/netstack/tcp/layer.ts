@@ -1,3 +1,4 @@
+import { Roster } from "@sockeye/wire/roster";
 import { createHash } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { addBytes, finish } from "../ip/checksum.ts";
@@ -76,9 +77,9 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   /** Attempts, and connections whose SYN-ACK has not been acknowledged, in all and by source. */
   #halfOpen = 0;
   readonly #halfOpenBySource = new Map<string, number>();
-  /** The sources of the latter. */
-  readonly #handshakes = new Map<TcpConnection, string>();
-  readonly #timeWaits = new Set<TcpConnection>();
+  /** The latter. */
+  #handshakes = 0;
+  readonly #timeWaits = new Roster<TcpConnection>();
   #resetsLeft: number;
   #resetsAt: number;
 
@@ -111,7 +112,7 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
 
   /** SYNs that wait for their answer. */
   get attempts(): number {
-    return this.#halfOpen - this.#handshakes.size;
+    return this.#halfOpen - this.#handshakes;
   }
 
   /** SYNs that wait for their answer, and SYN-ACKs that wait for theirs. */
@@ -285,7 +286,8 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
       this.timers.cancel(attempt);
       this.#flows.remove(attempt);
       attempt.answered();
-      this.#handshakes.set(connection, attempt.source.host);
+      connection.halfOpenOf = attempt.source.host;
+      this.#handshakes++;
       this.#flows.add(connection);
       this.#list(connection);
     } else {
@@ -364,9 +366,10 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   }
 
   established(connection: TcpConnection): void {
-    const source = this.#handshakes.get(connection);
+    const source = connection.halfOpenOf;
     if (source === undefined) return;
-    this.#handshakes.delete(connection);
+    connection.halfOpenOf = undefined;
+    this.#handshakes--;
     this.#release(source);
   }
 
@@ -374,10 +377,7 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     this.#timeWaits.delete(connection);
     this.#timeWaits.add(connection);
     if (this.#timeWaits.size <= this.limits.timeWaits) return;
-    for (const oldest of this.#timeWaits) {
-      oldest.expire(Infinity);
-      return;
-    }
+    this.#timeWaits.first?.expire(Infinity);
   }
 
   closed(connection: TcpConnection): void {

@@ -1,4 +1,5 @@
 /** One SSH connection and the channels on it. */
+import { Roster } from "@sockeye/wire/roster";
 import type { Duplex } from "node:stream";
 import { formatEndpoint, type Endpoint } from "../../endpoint.ts";
 import { DialError } from "../../errors.ts";
@@ -118,7 +119,7 @@ export class SshConnection implements Session {
   readonly #transport: Duplex;
   readonly #keepalive: Keepalive;
   readonly #receiveBudget: ReceiveBudget;
-  readonly #streams = new Set<Duplex>();
+  readonly #streams = new Roster<Duplex>();
   readonly #closeListeners: ((error: DialError) => void)[] = [];
   #closedBy: DialError | undefined;
   #opening = 0;

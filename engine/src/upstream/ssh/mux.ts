@@ -1,3 +1,4 @@
+import { Numbered } from "@sockeye/wire/numbered";
 import { Socket } from "node:net";
 import type { Client } from "ssh2";
 import { DialError } from "../../errors.ts";
@@ -49,7 +50,7 @@ const muxes = new WeakMap<Client, ChannelMux>();
  */
 export class ChannelMux {
   readonly inside: ConnectedClient;
-  readonly #channels = new Map<number, ChannelEnd>();
+  readonly #channels = new Numbered<ChannelEnd>();
   /** Channels with something to send, in the order of their turns. */
   #turns: ChannelEnd[] = [];
   /** Channels whose data was sealed in this turn of the event loop. */
@@ -104,7 +105,7 @@ export class ChannelMux {
   add(channel: ChannelEnd): number {
     const id = this.inside._chanMgr.add(OURS);
     if (id === -1) throw new DialError("limit", "the SSH connection has no channel number left");
-    this.#channels.set(id, channel);
+    this.#channels.add(id, channel);
     return id;
   }
 
@@ -253,7 +254,7 @@ export class ChannelMux {
     if (this.#lost) return;
     const cause = this.#lastError;
     this.#lost = new DialError("closed", "the SSH connection was lost", { cause, scope: "upstream" });
-    const channels = [...this.#channels.values()];
+    const channels = this.#channels.all();
     this.#channels.clear();
     this.#turns = [];
     for (const channel of channels) channel.onConnectionLost(this.#lost);
