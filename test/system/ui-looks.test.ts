@@ -165,9 +165,8 @@ async function loaded(page: Page, name: string): Promise<void> {
 
 /** Whether the table shows every column without being scrolled. */
 async function isWholeTable(page: Page): Promise<boolean> {
-  return page.locator("main table").evaluate(({ parentElement }) => {
-    return parentElement!.scrollWidth <= parentElement!.clientWidth;
-  });
+  return page.evaluate<boolean>(`(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(
+    document.querySelector("main table").parentElement)`);
 }
 
 async function fits(page: Page): Promise<boolean> {
