@@ -14,7 +14,7 @@ const program = why === undefined ? electronProgram() : undefined;
 
 if (program === undefined) {
   console.error(
-    `sockeye: opening the interface in the browser, because ${why ?? "Electron could not be downloaded"}`,
+    `sockeye: the interface is for a browser this time: ${why ?? "Electron could not be downloaded"}`,
   );
   start(process.execPath, [join("cli", "src", "main.ts"), "demo", ...process.argv.slice(2)]);
 } else {

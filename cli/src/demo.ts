@@ -47,6 +47,7 @@ export const registerDemo: Register = (program, context) => {
         let withdraw = (): void => {};
         print("Sockeye runs with an upstream of each kind. Paste a line into another terminal:\n");
         for (const { upstream, command } of demo.lines) print(`  ${command}   # through ${upstream}`);
+        print(`  ${demo.shareCommand}   # a local service that is shared through a relay`);
         print("\nCtrl-C stops it.");
         try {
           if (ui !== undefined) withdraw = await presentOwnInterface(undefined, options.ui);

@@ -127,13 +127,13 @@ async function share(what: readonly string[], flags: ShareFlags): Promise<void> 
           refused: (code, message) =>
             reject(new CommandFailure(ExitCode.failed, `the relay refuses: ${message} (${code})`)),
           unshared: (share, code, message) => {
-            face.unshared?.(share, code, message);
-            if (FOR_GOOD.has(code)) {
-              client.close();
-              reject(
-                new CommandFailure(ExitCode.failed, `the relay does not share this: ${message} (${code})`),
-              );
-            }
+            const isFinal = FOR_GOOD.has(code);
+            if (!isFinal || wantsJson(flags)) face.unshared?.(share, code, message);
+            if (!isFinal) return;
+            client.close();
+            reject(
+              new CommandFailure(ExitCode.failed, `the relay does not share this: ${message} (${code})`),
+            );
           },
         },
       });
@@ -220,7 +220,9 @@ async function read(file: string): Promise<string> {
   try {
     return await readFile(file, "utf8");
   } catch (error) {
-    throw new CommandFailure(ExitCode.config, `${file} can't be read: ${(error as Error).message}`, error);
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === "ENOENT" ? "it does not exist" : message;
+    throw new CommandFailure(ExitCode.config, `${file} can't be read: ${why}`, error);
   }
 }
 
@@ -247,6 +249,11 @@ function specOf(what: readonly string[], flags: ShareFlags): ShareSpec {
 
 /** @throws {CommandFailure} */
 function localTarget(text: string): Endpoint {
+  if (text.includes("://"))
+    throw new CommandFailure(
+      ExitCode.usage,
+      `"${text}" is a URL; write the local service as 3000 or HOST:PORT, without http://`,
+    );
   try {
     const target = /^\d+$/.test(text)
       ? { host: "localhost", port: parseWhole(text, 1, 65_535) }
@@ -289,7 +296,7 @@ function peopleFace(): Face {
     },
     unshared: (_share, code, message) => tell(`not shared: ${message} (${code})`),
     disconnected: (reason, retryMs) =>
-      complain(`${reason}; the next try is in ${formatDuration(retryMs + 500)}`),
+      complain(`${reason}; the next try is in ${formatDuration(Math.max(1000, retryMs + 500))}`),
     request: (_share, { method, target, status, ms }) => {
       const colour = status >= 500 || status === 0 ? "red" : status >= 400 ? "yellow" : "green";
       const shown = paint(status === 0 ? "---" : String(status), colour, process.stderr);

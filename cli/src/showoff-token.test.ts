@@ -97,6 +97,7 @@ const wrong: [name: string, args: string[]][] = [
   ["names that are no patterns", ["create", "--identity", "ada", "--names", "a.b"]],
   ["ports that run backwards", ["create", "--identity", "ada", "--ports", "9-1"]],
   ["no date", [...create, "--identity", "ada", "--expires", "soon"]],
+  ["an end that is past", [...create, "--identity", "ada", "--expires", "2001-01-31"]],
   ["an id that is none", ["revoke", "x", "--tokens-file", "/nowhere"]],
   ["an unknown id", ["revoke", "abcdefghijkl", "--tokens-file", "/nowhere"]],
   ["a file that is not there", ["list", "--tokens-file", "/nowhere"]],

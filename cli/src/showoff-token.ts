@@ -19,9 +19,8 @@ export function registerToken(program: Command): void {
       "--names <patterns>",
       'names it may publish, such as demo or "demo-*", with commas between them',
       readNames,
-      [],
     )
-    .option("--ports <ranges>", "TCP ports it may publish, such as 2000-2100", readPorts, [])
+    .option("--ports <ranges>", "TCP ports it may publish, such as 2000-2100", readPorts)
     .option("--expires <date>", "when it ends, such as 2030-01-31", readDate)
     .addOption(fileOption())
     .action(create);
@@ -40,8 +39,8 @@ export function registerToken(program: Command): void {
 
 interface CreateOptions {
   readonly identity: string;
-  readonly names: readonly string[];
-  readonly ports: readonly PortRange[];
+  readonly names?: readonly string[];
+  readonly ports?: readonly PortRange[];
   readonly expires?: string;
   readonly tokensFile?: string;
 }
@@ -50,7 +49,8 @@ function fileOption(): Option {
   return new Option("--tokens-file <file>", "the relay's tokens file").env("SHOWOFF_AUTH_TOKENS_FILE");
 }
 
-async function create({ tokensFile, ...wish }: CreateOptions): Promise<void> {
+async function create({ tokensFile, names = [], ports = [], ...who }: CreateOptions): Promise<void> {
+  const wish = { ...who, names, ports };
   if (wish.names.length === 0 && wish.ports.length === 0) {
     throw new CommandFailure(
       ExitCode.usage,
@@ -142,8 +142,10 @@ function readId(text: string): string {
 }
 
 function readDate(text: string): string {
-  if (!Number.isNaN(Date.parse(text))) return text;
-  throw new InvalidArgumentError(`"${text}" is no date; write one such as 2030-01-31`);
+  const end = Date.parse(text);
+  if (Number.isNaN(end)) throw new InvalidArgumentError(`"${text}" is no date; write one such as 2030-01-31`);
+  if (end <= Date.now()) throw new InvalidArgumentError(`${text} is past: the token would never be accepted`);
+  return text;
 }
 
 function readNames(text: string): string[] {

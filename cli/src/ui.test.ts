@@ -182,6 +182,10 @@ describe("the interface in a browser", { skip, concurrency: 2 }, () => {
     await until("the browser", () => existsSync(opened), running);
     assert.equal((await follow(opened)).page.status, 200);
     assert.equal(running.out().match(/^ {2}curl --proxy /gm)?.length, 4);
+    assert.match(
+      running.out(),
+      /^ {2}curl http:\/\/demo\.localhost:\d+\/ {3}# a local service that is shared/m,
+    );
     const client: ControlClient = await connectControl(findEngine({ directory: runtime }));
     const carried = async (): Promise<string[]> => {
       const { flows } = await client.call("flows", { ended: true });

@@ -18,6 +18,8 @@ export interface Demo {
   readonly upstreams: readonly string[];
   /** One line for each upstream, to be pasted into a shell; the addresses are those that the engine will listen on. */
   readonly lines: readonly { readonly upstream: string; readonly command: string }[];
+  /** Asks for the page that is shared, at its public address. */
+  readonly shareCommand: string;
   close(): Promise<void>;
 }
 
@@ -43,6 +45,7 @@ export async function startDemo(): Promise<Demo> {
       const proxy = i % 2 === 0 ? `socks5h://${listen.socks5}` : `http://${listen.http}`;
       return { upstream, command: `curl --proxy ${proxy} http://${upstream}${DEMO_SUFFIX}/` };
     }),
+    shareCommand: share.command,
     close: async () => {
       await share.close();
       await servers.close();

@@ -16,6 +16,8 @@ const VISIT_MS = 4_000;
 const VISIT_TIMEOUT_MS = 10_000;
 
 export interface DemoShare {
+  /** Asks for the shared page at its public address. */
+  readonly command: string;
   /** The sections of a configuration that share it. */
   readonly configuration: string;
   close(): Promise<void>;
@@ -37,7 +39,9 @@ export async function startDemoShare(directory: string): Promise<DemoShare> {
   // What happens at the relay shows at the share.
   const relay = await startConfiguredRelay(relayConfiguration(tokens), observing({}));
   const endVisits = startVisits(relay.http!.port);
+  const address = `${NAME}.localhost:${relay.http!.port}`;
   return {
+    command: `curl http://${address}/`,
     configuration: `relays:
   demo-relay: # inside this process, on loopback
     address: 127.0.0.1:${relay.control.port}

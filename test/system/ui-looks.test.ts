@@ -19,7 +19,7 @@ import { connectThrough } from "./client.ts";
 
 /** Pictures for people; kept out of the repository. */
 const SCREENSHOTS = join(import.meta.dirname, "..", "..", ".cache", "screenshots");
-const pages = ["home", "upstreams", "routes", "connections", "logs", "metrics", "settings"] as const;
+const pages = ["home", "upstreams", "routes", "share", "connections", "logs", "metrics", "settings"] as const;
 const sizes = [
   { width: 1180, height: 760 },
   { width: 720, height: 720 },
@@ -89,6 +89,8 @@ describe("how the interface looks", { skip: skipWithoutChromium() }, () => {
           await page.setViewportSize(size);
           await settle(page);
           assert.ok(await fits(page), `${name} is wider than ${size.width}`);
+          if (name === "metrics")
+            assert.ok(await isWholeTable(page), `figures are out of sight at ${size.width}`);
           await page.screenshot({ path: join(SCREENSHOTS, `${name}-${theme}-${size.width}.png`) });
         }
         found.push(...(await violationsOf(page, undefined, about)).map((line) => `${name}: ${line}`));
@@ -159,6 +161,12 @@ async function loaded(page: Page, name: string): Promise<void> {
   await page.evaluate("document.fonts.ready");
   await page.waitForFunction(`document.querySelector("[aria-current=page]")?.getAttribute("href") === "#/${name}"
     && document.querySelector("main h1")?.checkVisibility() && !document.querySelector("main [class*=skeleton]")`);
+}
+
+/** Whether the table shows every column without being scrolled. */
+async function isWholeTable(page: Page): Promise<boolean> {
+  return page.evaluate<boolean>(`(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(
+    document.querySelector("main table").parentElement)`);
 }
 
 async function fits(page: Page): Promise<boolean> {

@@ -85,7 +85,8 @@ export function warnOfListeners(root: unknown, given: GivenListeners): Finding[]
   const none = [listen["socks5"], listen["http"], given.socks5, given.http].every((one) => one === undefined);
   // A file that is no mapping has a worse fault than this.
   const captures = String(valueAt(root, ["tun", "enabled"])) === "true";
-  if (none && !captures && isMapping(root)) {
+  const shares = Object.keys(mappingOf(valueAt(root, ["shares"]))).length > 0;
+  if (none && !captures && !shares && isMapping(root)) {
     const message = "no application can connect; add listen: { socks5: 127.0.0.1:1080 }";
     findings.push({ path: ["listen"], part: "key", message });
   }

@@ -545,6 +545,8 @@ routes:
   assert.deepEqual(warningsOf(text), expected);
   assert.ok("config" in parseConfig(text, options));
   assert.deepEqual(warningsOf(`${text}colour: red\n`), expected);
+  const sharing = "relays: { home: { address: 127.0.0.1:7000 } }\nshares: { shop: { target: 3000 } }";
+  assert.deepEqual(warningsOf(sharing), [], "an engine that only shares needs no listener");
   assert.deepEqual(warningsOf("log: {}"), [
     "1:1 no application can connect; add listen: { socks5: 127.0.0.1:1080 }",
   ]);

@@ -161,7 +161,7 @@ export class RelayLink {
       disconnected: (reason, retryMs, code) => {
         const retryAt = Date.now() + retryMs;
         const refused = code !== undefined && REFUSED.has(code);
-        this.#setState({ state: refused ? "refused" : "reconnecting", reason: inWords(reason), retryAt });
+        this.#setState({ state: refused ? "refused" : "reconnecting", reason, retryAt });
         for (const live of this.#members.keys()) live.addresses = [];
       },
       refused: (_code, message) => {
@@ -225,15 +225,6 @@ export class RelayLink {
     this.#state = state;
     this.#context.onState(state);
   }
-}
-
-/** What the system says of a connection that could not be made is of little use to a person. */
-function inWords(reason: string): string {
-  if (reason.includes("ECONNREFUSED")) return "nothing answers at the relay's address";
-  if (reason.includes("ENOTFOUND") || reason.includes("EAI_AGAIN"))
-    return "the relay's name can't be resolved";
-  if (/ENETUNREACH|EHOSTUNREACH/.test(reason)) return "there is no way to the relay from this network";
-  return reason;
 }
 
 async function readPem(path: string): Promise<string> {

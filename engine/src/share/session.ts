@@ -1,4 +1,4 @@
-import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { type LinkEnd, LinkConnection } from "@sockeye/link/link-connection";
 import {
@@ -133,7 +133,8 @@ export class Session {
     const { relay, tls } = this.#options;
     const address = { host: relay.host, port: port ?? relay.port };
     if (tls === undefined) return connectTcp({ ...address, noDelay: true });
-    const socket = connectTls({ servername: relay.host, ...tls, ...address });
+    const named = isIP(relay.host) === 0 ? { servername: relay.host } : {};
+    const socket = connectTls({ ...named, ...tls, ...address });
     socket.setNoDelay(true);
     return socket;
   }
@@ -196,11 +197,24 @@ export class Session {
 
   #onEnd(end: LinkEnd): void {
     if (this.#state === "ended") return;
+    const isStranger = this.#state === "greeting" && end.code === "protocol";
     this.#state = "ended";
     clearTimeout(this.#deadline);
     clearTimeout(this.#rejoin);
     for (const link of [...this.#further]) link.close();
     this.#apart?.close();
-    this.#hooks.ended(this.#refusal ?? { code: undefined, message: end.message });
+    const message = isStranger ? "what answers at the relay's address is no relay" : inWords(end.message);
+    this.#hooks.ended(this.#refusal ?? { code: undefined, message });
   }
+}
+
+/** What the system says of a connection that could not be made is of little use to a person. */
+function inWords(reason: string): string {
+  if (reason.includes("ECONNREFUSED")) return "nothing answers at the relay's address";
+  if (reason.includes("ENOTFOUND") || reason.includes("EAI_AGAIN"))
+    return "the relay's name can't be resolved";
+  if (/ENETUNREACH|EHOSTUNREACH/.test(reason)) return "there is no way to the relay from this network";
+  if (reason.includes("EPROTO")) return "what answers at the relay's address does not speak TLS";
+  if (/certificate|altnames/.test(reason)) return `the relay's certificate is not accepted: ${reason}`;
+  return reason;
 }

@@ -12,7 +12,7 @@ export const metrics: typeof en.metrics = {
     connections: "Verbindungen",
     dial: "Einwahl im Mittel",
     errors: "Fehler",
-    reconnects: "Neuverbindungen",
+    reconnects: "Wieder verbunden",
     down: "Herunter",
     up: "Hinauf",
   },

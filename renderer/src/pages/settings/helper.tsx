@@ -32,7 +32,7 @@ export function Helper() {
   const state = status?.state;
   return (
     <Card title={text.title}>
-      <SettingRow label={status ? inWords(status, text) : "…"} hint={status?.message ?? text.short}>
+      <SettingRow label={status ? inWords(status, text) : "…"} hint={hintOf(status, text)}>
         {() =>
           state === "running"
             ? shell && (
@@ -49,6 +49,11 @@ export function Helper() {
       </SettingRow>
     </Card>
   );
+}
+
+/** The engine's own sentence, in its language, only where it says more than the state: not that there is none. */
+function hintOf(status: HelperStatus | undefined, text: Text["helper"]): string {
+  return status?.state === "absent" ? text.short : (status?.message ?? text.short);
 }
 
 function inWords({ state, version = "?" }: HelperStatus, text: Text["helper"]): string {
