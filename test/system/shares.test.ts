@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { startEngine } from "../../engine/src/engine.ts";
 import { createService } from "../../engine/src/control/service.ts";
 import type { CallName, CallParams, CallResult, ShareInfo } from "../../engine/src/control/contract.ts";
+import { Line } from "../peers/line.ts";
 import {
   bodyOf,
   type LocalService,
@@ -27,7 +28,8 @@ interface World extends AsyncDisposable {
   share(name: string): Promise<ShareInfo>;
   /** Waits until it is so. */
   when(name: string, is: (share: ShareInfo) => boolean, what: string): Promise<ShareInfo>;
-  configure(shares: string): Promise<void>;
+  /** @param relayKeys more of the relay's keys, each with a comma before it. */
+  configure(shares: string, relayKeys?: string): Promise<void>;
 }
 
 async function world(shares: (port: number, directory: string) => string): Promise<World> {
@@ -42,9 +44,9 @@ async function world(shares: (port: number, directory: string) => string): Promi
   });
   const directory = await mkdtemp(join(tmpdir(), "sockeye-shares-"));
   const configFile = join(directory, "config.yaml");
-  const relays = (token: string) =>
-    `relays: { home: { address: "127.0.0.1:${relay.control.port}", token: ${token} } }\n`;
-  await writeFile(configFile, relays("token-ada") + shares(local.port, directory), { mode: 0o600 });
+  const relays = (moreKeys = "") =>
+    `relays: { home: { address: "127.0.0.1:${relay.control.port}", token: token-ada${moreKeys} } }\n`;
+  await writeFile(configFile, relays() + shares(local.port, directory), { mode: 0o600 });
   const engine = await startEngine({
     configFile,
     version: "0.0.0",
@@ -72,8 +74,8 @@ async function world(shares: (port: number, directory: string) => string): Promi
       }
       return seen;
     },
-    configure: async (text) => {
-      await writeFile(configFile, relays("token-ada") + text);
+    configure: async (text, relayKeys) => {
+      await writeFile(configFile, relays(relayKeys) + text);
       await self.call("reload", {});
     },
     [Symbol.asyncDispose]: async () => {
@@ -212,6 +214,22 @@ test("requests are kept with both bodies, credentials masked until asked, and ar
   assert.equal((await w.call("share.requests", { share: "demo", offset: 0, limit: 10 })).total, 0);
   await assert.rejects(w.call("share.request", { share: "demo", request }), { code: "unknown-share" });
   await assert.rejects(w.call("share.stop", { share: "other" }), { code: "unknown-share" });
+});
+
+test("with one_connection_per_tunnel each request has a connection of its own, from when the file says so", async () => {
+  await using w = await world((port) => `shares:\n  demo: { target: ${port}, name: demo }\n`);
+  await using line = await Line.to(w.relay.data!.port);
+  Object.defineProperty(w.relay.data!, "port", { value: line.address.control.port });
+  await w.when("demo", isLive, "it is live");
+  assert.equal((await ask(w.relay, "demo")).status, 200);
+  assert.equal(line.most, 0);
+  await w.configure(
+    `shares:\n  demo: { target: ${w.local.port}, name: demo }\n`,
+    ", one_connection_per_tunnel: true",
+  );
+  await w.when("demo", isLive, "it is live again");
+  assert.equal((await ask(w.relay, "demo")).status, 200);
+  assert.equal(line.most, 1);
 });
 
 test("the relay asks for the password and lets nobody else through, and the local service never sees it", async () => {

@@ -136,10 +136,11 @@ export class RelayLink {
   }
 
   async #options() {
-    const { address, token, tls, links } = this.config;
+    const { address, token, tls, links, one_connection_per_tunnel } = this.config;
     return {
       relay: parseEndpoint(address),
       links,
+      apart: one_connection_per_tunnel,
       token: token === undefined ? undefined : await this.#context.readSecret(token),
       tls: tls ? await this.#tlsOptions() : undefined,
     };
