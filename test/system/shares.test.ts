@@ -24,6 +24,8 @@ interface World extends AsyncDisposable {
   readonly local: LocalService;
   readonly configFile: string;
   readonly directory: string;
+  /** All that the engine has logged. */
+  readonly logged: () => string;
   call<Name extends CallName>(name: Name, params: CallParams<Name>): Promise<CallResult<Name>>;
   share(name: string): Promise<ShareInfo>;
   /** Waits until it is so. */
@@ -47,11 +49,12 @@ async function world(shares: (port: number, directory: string) => string): Promi
   const relays = (moreKeys = "") =>
     `relays: { home: { address: "127.0.0.1:${relay.control.port}", token: token-ada${moreKeys} } }\n`;
   await writeFile(configFile, relays() + shares(local.port, directory), { mode: 0o600 });
+  let log = "";
   const engine = await startEngine({
     configFile,
     version: "0.0.0",
     controlName: `shares-${process.pid}-${Math.random()}`,
-    logDestination: { write: () => {} },
+    logDestination: { write: (line) => (log += line) },
   });
   const service = createService(engine);
   const self: World = {
@@ -59,6 +62,7 @@ async function world(shares: (port: number, directory: string) => string): Promi
     local,
     configFile,
     directory,
+    logged: () => log,
     call: async (name, params) => (await service.call(name, params)) as never,
     share: async (name) => {
       const { shares: all } = await self.call("shares", {});
@@ -249,6 +253,24 @@ test("the relay asks for the password and lets nobody else through, and the loca
   const right = await ask(w.relay, "demo", { headers: basic("team:open sesame") });
   assert.equal(right.status, 200);
   assert.equal(right.headers["x-authorization-seen"], "undefined");
+});
+
+test("neither the token nor the password is in the log or in a report, also where the relay says the token back", async () => {
+  await using w = await world(
+    (port) =>
+      `log: { level: trace }\n` +
+      `shares:\n  demo: { target: ${port}, name: demo, basic_auth: { username: team, password: open sesame } }\n`,
+  );
+  await w.when("demo", isLive, "it is live");
+  const authorization = `Basic ${Buffer.from("team:open sesame").toString("base64")}`;
+  assert.equal((await ask(w.relay, "demo", { headers: { authorization } })).status, 200);
+  w.relay.authoriser.authorise = () => ({ allowed: false, code: "revoked", reason: "token-ada is over" });
+  w.relay.authoriser.revoke("ada");
+  await until(() => w.logged().includes("is over"), "the relay's reason is logged");
+  const { state } = await w.share("demo");
+  const report = await w.call("report", {});
+  for (const text of [w.logged(), JSON.stringify(report), JSON.stringify(state)])
+    assert.doesNotMatch(text, /token-ada|open sesame|dGVhbTpvcGVuIHNlc2FtZQ/);
 });
 
 test("from a network that is not allowed nobody gets through, by HTTP and by TCP", async () => {
