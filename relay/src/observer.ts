@@ -36,7 +36,21 @@ export interface ServedStart {
   readonly trace?: RequestTrace | undefined;
 }
 
-export interface ServedEnd extends ServedStart {
+export interface CarriedBytes {
+  /** From the public. */
+  readonly bytesIn: number;
+  /** To the public. */
+  readonly bytesOut: number;
+}
+
+/** What a request or connection that is under way has carried since it was last told of. */
+export interface Carried extends CarriedBytes {
+  readonly address: PublicAddress;
+  readonly client: string;
+  readonly identity: string;
+}
+
+export interface ServedEnd extends ServedStart, CarriedBytes {
   /** The session that served it; undefined where it came to none. */
   readonly client: string | undefined;
   /** Whose session that is. */
@@ -44,10 +58,8 @@ export interface ServedEnd extends ServedStart {
   /** HTTP only; 0 where the public client went before there was one. */
   readonly status: number;
   readonly ms: number;
-  /** From the public. */
-  readonly bytesIn: number;
-  /** To the public. */
-  readonly bytesOut: number;
+  /** Of its bytes those that `carried` has told of already; undefined: none. */
+  readonly told?: CarriedBytes | undefined;
   readonly error: ErrorKind | undefined;
   /** The key of the configuration that refused it: `limits.max_tunnels`. */
   readonly limit?: string | undefined;
@@ -75,6 +87,8 @@ export interface RelayObserver {
   connectionOpened(listener: "http" | "https" | "tcp"): void;
   connectionClosed(listener: "http" | "https" | "tcp"): void;
   requestStarted(start: ServedStart): void;
+  /** About every second for each that lasts so long. */
+  carried(carried: Carried): void;
   requestEnded(end: ServedEnd): void;
   /** A problem that is nobody's request: a listener's error, a failed renewal. */
   problem(what: string, error: Error): void;

@@ -18,6 +18,7 @@ export function joined(observers: readonly RelayObserver[]): RelayObserver {
     connectionOpened: (listener) => all((each) => each.connectionOpened(listener)),
     connectionClosed: (listener) => all((each) => each.connectionClosed(listener)),
     requestStarted: (start) => all((each) => each.requestStarted(start)),
+    carried: (carried) => all((each) => each.carried(carried)),
     requestEnded: (end) => all((each) => each.requestEnded(end)),
     problem: (what, error) => all((each) => each.problem(what, error)),
     certificatesReloaded: (listener, certificates) =>
@@ -39,6 +40,7 @@ export function observing(methods: Partial<RelayObserver>): RelayObserver {
     connectionOpened: deaf,
     connectionClosed: deaf,
     requestStarted: deaf,
+    carried: deaf,
     requestEnded: deaf,
     problem: deaf,
     certificatesReloaded: deaf,

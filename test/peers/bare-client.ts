@@ -4,12 +4,14 @@ import { LinkConnection } from "@sockeye/link/link-connection";
 import { encodeMessage, LINK_VERSION, readRelayMessage, type RelayMessage } from "@sockeye/link/messages";
 import type { Relay } from "@sockeye/relay/server";
 import { WindowBudget } from "@sockeye/wire/mux";
+import type { TunnelStream } from "@sockeye/wire/mux-stream";
 import { until } from "./relay.ts";
 
 /** A client that says what it is told to say, and takes no stream up. */
 export class Client implements AsyncDisposable {
   readonly heard: RelayMessage[] = [];
-  streams = 0;
+  /** As the relay opened them. */
+  readonly opened: TunnelStream[] = [];
   ended = false;
   readonly #link: LinkConnection;
   readonly #socket: Duplex;
@@ -33,13 +35,17 @@ export class Client implements AsyncDisposable {
       budget: new WindowBudget(0),
       handler: {
         opened: (stream) => {
-          this.streams++;
+          this.opened.push(stream);
           return stream.receiver;
         },
         control: (bytes) => this.heard.push(readRelayMessage(bytes)),
         closed: () => (this.ended = true),
       },
     });
+  }
+
+  get streams(): number {
+    return this.opened.length;
   }
 
   /** Takes no notice of the relay any more, and leaves the connection open. */

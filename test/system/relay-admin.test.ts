@@ -186,6 +186,53 @@ describe("the admin side of a relay", () => {
     socket.destroy();
   });
 
+  test("bytes of what lasts are counted as they flow, and once: of a TCP connection, an answer and an upgraded one", async () => {
+    const keys = { "admin.credentials_file": credentials };
+    await using running = await started(await configuredBy("flag", keys));
+    const { relay, ended } = running;
+    const sent = async () => {
+      const text = await (await ask(relay, "/metrics")).text();
+      return Number(
+        /showoff_client_sent_bytes_total\{identity="(?!\(others)[^"]+"\} (\d+)/.exec(text)?.[1] ?? 0,
+      );
+    };
+    await using raw = await startLocalTcp((socket) => socket.write("x".repeat(10_000)));
+    await using web = await startLocalTcp((socket) =>
+      socket.once("data", (head: Buffer) =>
+        socket.write(
+          head.includes("Upgrade")
+            ? `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n${"y".repeat(30_000)}`
+            : `HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n${"z".repeat(50_000)}`,
+        ),
+      ),
+    );
+    await using shares = new AsyncDisposableStack();
+    const share = shares.use(await startShare(relay, { kind: "tcp", target: raw.target }));
+    shares.use(await startShare(relay, { kind: "http", name: "demo", target: web.target }));
+    const visit = (port: number, text: string) => {
+      const socket = connect(port, "127.0.0.1").on("error", () => {});
+      shares.defer(() => void socket.destroy());
+      socket.resume().write(text);
+      return socket;
+    };
+    const sockets = [visit(Number(share.address.split(":").at(-1)), "a")];
+    const request = "GET / HTTP/1.1\r\nHost: demo.localhost\r\n";
+    sockets.push(visit(relay.http!.port, `${request}Connection: Upgrade\r\nUpgrade: x\r\n\r\n`));
+    sockets.push(visit(relay.http!.port, `${request}\r\n`));
+    let seen = 0;
+    const late = performance.now() + 15_000;
+    while (seen < 90_000 && performance.now() < late) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      seen = await sent();
+    }
+    assert.ok(seen >= 90_000 && seen < 91_000, String(seen));
+    assert.equal(ended.length, 0, "all three are under way");
+    for (const socket of sockets) socket.resetAndDestroy();
+    await until(() => ended.length === 3, "all have ended");
+    const total = ended.reduce((sum, { bytesOut }) => sum + bytesOut, 0);
+    assert.equal(await sent(), total, "none is counted twice");
+  });
+
   test("what is served is counted: requests, bytes, errors by kind, and by client", async () => {
     const keys = { "admin.credentials_file": credentials, "names.hold": "0" };
     await using running = await started(await configuredBy("flag", keys));

@@ -215,6 +215,35 @@ test("a stream that nobody comes for is carried on the client's first connection
   await until(() => relay.counts().streams === 0, "nothing is left");
 });
 
+test("streams that wait for a connection of their own, or on it for the client, are pending, and limited", async () => {
+  await using relay = await startTestRelay({ limits: { max_pending_per_client: 2 } });
+  await using client = await Client.to(relay, { apart: true });
+  client.say({ type: "share", share: 0, kind: "tcp" });
+  await until(() => client.heard.some(({ type }) => type === "shared"), "it is shared");
+  const { given } = client.heard.find((message) => message.type === "shared")!;
+  const visit = () => connect({ port: Number(given), host: "127.0.0.1" }).on("error", () => {});
+  const dials = () => client.heard.filter((message) => message.type === "dial");
+  const first = visit();
+  await until(() => dials().length === 1, "the first is wanted");
+  assert.equal(relay.counts().pending, 1);
+  const second = visit();
+  await until(() => dials().length === 2, "the second is wanted");
+  visit();
+  await until(() => relay.ended.length === 1, "the third is refused");
+  assert.equal(relay.ended[0]!.limit, "limits.max_pending_per_client");
+  // One that has its connection is still pending until the client takes it up …
+  await using own = await Client.at(relay.data!.port);
+  own.say({ type: "claim", key: dials()[0]!.key });
+  await until(() => own.streams === 1, "the first has its connection");
+  assert.equal(relay.counts().pending, 2);
+  own.opened[0]!.write(Buffer.from("taken"));
+  await until(() => relay.counts().pending === 1, "it is taken up");
+  // … and one that is given up while it waits makes room.
+  second.resetAndDestroy();
+  await until(() => relay.counts().pending === 0, "the second is given up");
+  first.destroy();
+});
+
 test("a credential that is revoked ends what runs on connections of their own, too", async () => {
   await using behind = await relayBehindLine();
   const { relay, line } = behind;

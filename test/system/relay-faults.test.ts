@@ -5,6 +5,7 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { ShareSpec } from "@sockeye/engine/share/client";
 import { Line } from "../peers/line.ts";
 import {
   raw,
@@ -157,7 +158,7 @@ test("whoever is no client is let go in time, and told why where it speaks the p
 
 test("a relay that is restarted under load loses what was under way on it and nothing else", async () => {
   await using local = await startLocalHttp((_request, response) => response.end("here"));
-  const first = await startTestRelay();
+  await using first = await startTestRelay();
   const settings = {
     control: { address: `127.0.0.1:${first.control.port}` },
     public_http: { address: `127.0.0.1:${first.http!.port}` },
@@ -166,6 +167,8 @@ test("a relay that is restarted under load loses what was under way on it and no
   const counts = { answered: 0, refused: 0, cut: 0, unreachable: 0 };
   const odd: string[] = [];
   let over = false;
+  await using ending = new AsyncDisposableStack();
+  ending.defer(() => void (over = true));
   const load = Array.from({ length: 8 }, async () => {
     while (!over) {
       const answer = await get(first, "demo");
@@ -195,7 +198,7 @@ test("a relay that is restarted under load loses what was under way on it and no
 });
 
 test("a draining relay answers what is under way and takes nothing new", async () => {
-  const relay = await startTestRelay();
+  await using relay = await startTestRelay();
   let answer = () => {};
   await using local = await startLocalHttp((_request, response) => (answer = () => response.end("here")));
   await using share = await startShare(relay, { kind: "http", name: "demo", target: local.target });
@@ -241,6 +244,24 @@ test("a raw port speaks first where its service does, and is reset where the ser
   const [error] = (await once(socket, "error")) as [NodeJS.ErrnoException];
   assert.equal(error.code, "ECONNRESET");
   assert.ok(share.told.includes("local: refused"));
+});
+
+test("a port that another program holds is passed over where the relay chooses, and refused where it is asked for", async () => {
+  await using held = new AsyncDisposableStack();
+  const busy: number[] = [];
+  for (let i = 0; i < 12; i++) busy.push(held.use(await startLocalTcp(() => {})).port);
+  const spare = await startLocalTcp(() => {});
+  await spare.stop();
+  const ports = [...busy, spare.port].map((port) => `${port}-${port}`).join();
+  await using relay = await startTestRelay({ tcp: { host: "127.0.0.1", ports }, names: { hold: 0 } });
+  await using service = await startLocalTcp((socket) => socket.end("here"));
+  const wish = { kind: "tcp", target: service.target } as const;
+  await using share = await startShare(relay, wish);
+  assert.equal(share.address, `localhost:${spare.port}`);
+  assert.equal(await raw(spare.port, ""), "here");
+  const refused = async (spec: ShareSpec) => startShare(relay, spec).then((unwanted) => unwanted.close());
+  await assert.rejects(refused(wish), /unshared: none-free/);
+  await assert.rejects(refused({ ...wish, port: busy[0] }), /unshared: unavailable/);
 });
 
 test("one client shares several services, and gives one back without the others", async () => {
@@ -310,14 +331,23 @@ async function startChildShare(relay: TestRelay, ...args: string[]): Promise<Chi
   const child = spawn(process.execPath, [program, String(relay.control.port), ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const [line] = (await once(child.stdout, "data")) as [Buffer];
   const kill = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const ended = once(child, "exit");
     child.kill("SIGKILL");
     await ended;
   };
-  return { address: line.toString().trim(), kill, [Symbol.asyncDispose]: kill };
+  // It ends without a word on standard output where its share is refused.
+  let said = "";
+  child.stdout.on("data", (chunk: Buffer) => (said += chunk.toString()));
+  try {
+    await until(() => said.includes("\n") || child.exitCode !== null, "the share is public");
+    assert.notEqual(said, "", "the share was refused");
+  } catch (error) {
+    await kill();
+    throw error;
+  }
+  return { address: said.trim(), kill, [Symbol.asyncDispose]: kill };
 }
 
 interface ChildShare extends AsyncDisposable {

@@ -9,6 +9,7 @@ import { test } from "node:test";
 import { startEngine } from "../../engine/src/engine.ts";
 import { createService } from "../../engine/src/control/service.ts";
 import type { CallName, CallParams, CallResult, ShareInfo } from "../../engine/src/control/contract.ts";
+import { Line } from "../peers/line.ts";
 import {
   bodyOf,
   type LocalService,
@@ -23,11 +24,14 @@ interface World extends AsyncDisposable {
   readonly local: LocalService;
   readonly configFile: string;
   readonly directory: string;
+  /** All that the engine has logged. */
+  readonly logged: () => string;
   call<Name extends CallName>(name: Name, params: CallParams<Name>): Promise<CallResult<Name>>;
   share(name: string): Promise<ShareInfo>;
   /** Waits until it is so. */
   when(name: string, is: (share: ShareInfo) => boolean, what: string): Promise<ShareInfo>;
-  configure(shares: string): Promise<void>;
+  /** @param relayKeys more of the relay's keys, each with a comma before it. */
+  configure(shares: string, relayKeys?: string): Promise<void>;
 }
 
 async function world(shares: (port: number, directory: string) => string): Promise<World> {
@@ -42,14 +46,15 @@ async function world(shares: (port: number, directory: string) => string): Promi
   });
   const directory = await mkdtemp(join(tmpdir(), "sockeye-shares-"));
   const configFile = join(directory, "config.yaml");
-  const relays = (token: string) =>
-    `relays: { home: { address: "127.0.0.1:${relay.control.port}", token: ${token} } }\n`;
-  await writeFile(configFile, relays("token-ada") + shares(local.port, directory), { mode: 0o600 });
+  const relays = (moreKeys = "") =>
+    `relays: { home: { address: "127.0.0.1:${relay.control.port}", token: token-ada${moreKeys} } }\n`;
+  await writeFile(configFile, relays() + shares(local.port, directory), { mode: 0o600 });
+  let log = "";
   const engine = await startEngine({
     configFile,
     version: "0.0.0",
     controlName: `shares-${process.pid}-${Math.random()}`,
-    logDestination: { write: () => {} },
+    logDestination: { write: (line) => (log += line) },
   });
   const service = createService(engine);
   const self: World = {
@@ -57,6 +62,7 @@ async function world(shares: (port: number, directory: string) => string): Promi
     local,
     configFile,
     directory,
+    logged: () => log,
     call: async (name, params) => (await service.call(name, params)) as never,
     share: async (name) => {
       const { shares: all } = await self.call("shares", {});
@@ -72,8 +78,8 @@ async function world(shares: (port: number, directory: string) => string): Promi
       }
       return seen;
     },
-    configure: async (text) => {
-      await writeFile(configFile, relays("token-ada") + text);
+    configure: async (text, relayKeys) => {
+      await writeFile(configFile, relays(relayKeys) + text);
       await self.call("reload", {});
     },
     [Symbol.asyncDispose]: async () => {
@@ -214,6 +220,22 @@ test("requests are kept with both bodies, credentials masked until asked, and ar
   await assert.rejects(w.call("share.stop", { share: "other" }), { code: "unknown-share" });
 });
 
+test("with one_connection_per_tunnel each request has a connection of its own, from when the file says so", async () => {
+  await using w = await world((port) => `shares:\n  demo: { target: ${port}, name: demo }\n`);
+  await using line = await Line.to(w.relay.data!.port);
+  Object.defineProperty(w.relay.data!, "port", { value: line.address.control.port });
+  await w.when("demo", isLive, "it is live");
+  assert.equal((await ask(w.relay, "demo")).status, 200);
+  assert.equal(line.most, 0);
+  await w.configure(
+    `shares:\n  demo: { target: ${w.local.port}, name: demo }\n`,
+    ", one_connection_per_tunnel: true",
+  );
+  await w.when("demo", isLive, "it is live again");
+  assert.equal((await ask(w.relay, "demo")).status, 200);
+  assert.equal(line.most, 1);
+});
+
 test("the relay asks for the password and lets nobody else through, and the local service never sees it", async () => {
   await using w = await world(
     (port) =>
@@ -231,6 +253,24 @@ test("the relay asks for the password and lets nobody else through, and the loca
   const right = await ask(w.relay, "demo", { headers: basic("team:open sesame") });
   assert.equal(right.status, 200);
   assert.equal(right.headers["x-authorization-seen"], "undefined");
+});
+
+test("neither the token nor the password is in the log or in a report, also where the relay says the token back", async () => {
+  await using w = await world(
+    (port) =>
+      `log: { level: trace }\n` +
+      `shares:\n  demo: { target: ${port}, name: demo, basic_auth: { username: team, password: open sesame } }\n`,
+  );
+  await w.when("demo", isLive, "it is live");
+  const authorization = `Basic ${Buffer.from("team:open sesame").toString("base64")}`;
+  assert.equal((await ask(w.relay, "demo", { headers: { authorization } })).status, 200);
+  w.relay.authoriser.authorise = () => ({ allowed: false, code: "revoked", reason: "token-ada is over" });
+  w.relay.authoriser.revoke("ada");
+  await until(() => w.logged().includes("is over"), "the relay's reason is logged");
+  const { state } = await w.share("demo");
+  const report = await w.call("report", {});
+  for (const text of [w.logged(), JSON.stringify(report), JSON.stringify(state)])
+    assert.doesNotMatch(text, /token-ada|open sesame|dGVhbTpvcGVuIHNlc2FtZQ/);
 });
 
 test("from a network that is not allowed nobody gets through, by HTTP and by TCP", async () => {

@@ -57,6 +57,8 @@ export class LogObserver implements RelayObserver {
 
   requestStarted(): void {}
 
+  carried(): void {}
+
   requestEnded(end: ServedEnd): void {
     const failed = end.error !== undefined && end.error !== "cancelled";
     if (!this.#logger.enabled(failed ? "info" : "debug")) return;

@@ -128,6 +128,7 @@ class Builder {
     return {
       tls: tls_ca_file !== undefined || tls_cert_file !== undefined || !isLoopback(host),
       links: 1,
+      one_connection_per_tunnel: false,
       ...rest,
       address: formatEndpoint({ host, port }),
       ...((token ?? token_file) && { token: this.#secret(token, token_file) }),

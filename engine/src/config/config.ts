@@ -149,6 +149,8 @@ export interface RelayConfig {
   readonly tls_key_file?: string;
   /** Connections side by side. Default 1. */
   readonly links: number;
+  /** Each request and TCP connection has one of its own, where the relay has a data listener. Default false. */
+  readonly one_connection_per_tunnel: boolean;
 }
 
 /** A local service that is public under a name or port of a relay. */

@@ -27,6 +27,7 @@ export const relaySchema = z.strictObject({
   tls_cert_file: optional(path),
   tls_key_file: optional(path),
   links: optional(whole(1, 8)),
+  one_connection_per_tunnel: optional(boolean),
 });
 
 /** A port alone is one of this machine. */

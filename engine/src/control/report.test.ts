@@ -12,8 +12,14 @@ import { createService } from "./service.ts";
 
 /** None of these may be in a report, in any case. */
 const PLANTED = {
-  secrets: ["hunter2-planted", 'pass phrase "quoted" \\ planted', "proxy-password-planted"],
-  users: ["janeplanted", "proxyuserplanted"],
+  secrets: [
+    "hunter2-planted",
+    'pass phrase "quoted" \\ planted',
+    "proxy-password-planted",
+    "relay-token-planted",
+    "edge-password-planted",
+  ],
+  users: ["janeplanted", "proxyuserplanted", "edgeuserplanted"],
   hosts: [
     "bastion.planted.example.com",
     "alias-planted",
@@ -27,6 +33,13 @@ const PLANTED = {
     "unheard.planted.org",
     "198.51.100.9",
     "10.77.0.0",
+    "relay.planted.example.net",
+    "relaycert-planted",
+    "label-planted",
+    "public-planted",
+    "service-planted",
+    "vhost-planted",
+    "203.0.113.9",
   ],
 };
 
@@ -42,6 +55,15 @@ routes:
   - { match: wiki.planted.internal, to: work }
   - { match: "*.planted.wildcard", to: work }
   - { match: 10.77.0.0/16, to: work }
+relays:
+  home: { address: "relay.planted.example.net:7000", token: relay-token-planted, tls_server_name: relaycert-planted }
+shares:
+  label-planted:
+    target: "service-planted:3000"
+    name: public-planted
+    host_header: vhost-planted
+    allow: [203.0.113.9/32]
+    basic_auth: { username: edgeuserplanted, password: edge-password-planted }
 `;
 
 test("a report tells of everything and names nobody", async () => {
@@ -81,6 +103,18 @@ test("a report tells of everything and names nobody", async () => {
     assert.ok(text.includes(kept), `${kept} is missing`);
   }
   assert.match(text, /dial to upstream-1\.example failed/, "the same word wherever the host stood");
+});
+
+test("names that a relay chose are replaced, and the words of its domain stay", async () => {
+  const host = createTestHost();
+  const addresses = ["https://chosenplanted.relay.test", "http://chosenplanted.relay.test:8080"];
+  host.logger.info({ share: "bare-share-planted", addresses }, "shared");
+  host.logger.info({ share: "raw", addresses: ["relay.test:2000"] }, "shared");
+  host.logger.warn({ relay: "home" }, "the relay refuses: chosenplanted and bare-share-planted are taken");
+  const text = await writeReport(host);
+  assert.doesNotMatch(text, /planted|relay\.test/i);
+  assert.match(text, /the relay refuses: host-\d+\.example and host-\d+\.example are taken/);
+  assert.match(text, /"relay":"home"/);
 });
 
 test("of a long log the last 500 records are in it", async () => {

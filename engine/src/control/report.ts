@@ -22,7 +22,13 @@ export async function writeReport(host: ControlHost): Promise<string> {
     secrets: secretsOf(config),
     users: [...usersOf(config), userInfo().username],
     servers: Object.values(config.upstreams).map(({ address }) => hostOf(address)),
-    hosts: [...hostsOf(config), ...records.flatMap(hostsOfRecord), hostname()],
+    hosts: [
+      ...hostsOf(config),
+      ...hostsOfShares(config),
+      ...[...host.shares.list()].flatMap(({ live }) => (live?.addresses ?? []).flatMap(hostsOfAddress)),
+      ...records.flatMap(hostsOfRecord),
+      hostname(),
+    ],
     home: homedir(),
   });
   const section = (title: string, value: unknown): string =>
@@ -50,22 +56,29 @@ function lineOf({ time, level, message, fields }: LogRecord, disguise: Disguise)
   return `${new Date(time).toISOString()} ${level} ${disguise.text(message)}${rest === "{}" ? "" : ` ${rest}`}`;
 }
 
-function secretsOf({ upstreams, listen }: Config): string[] {
+function secretsOf({ upstreams, listen, relays, shares }: Config): string[] {
   const secrets = Object.values(upstreams).flatMap((upstream) =>
     upstream.type === "ssh" ? [upstream.password, upstream.passphrase] : [upstream.auth?.password],
   );
-  return [...secrets, listen.socks5?.auth?.password, listen.http?.auth?.password].flatMap(
-    (secret: Secret | undefined) => (secret !== undefined && "text" in secret ? [secret.text] : []),
+  const others = [
+    listen.socks5?.auth?.password,
+    listen.http?.auth?.password,
+    ...Object.values(relays).map(({ token }) => token),
+    ...Object.values(shares).map(({ basic_auth }) => basic_auth?.password),
+  ];
+  return [...secrets, ...others].flatMap((secret: Secret | undefined) =>
+    secret !== undefined && "text" in secret ? [secret.text] : [],
   );
 }
 
-function usersOf({ upstreams, listen }: Config): string[] {
+function usersOf({ upstreams, listen, shares }: Config): string[] {
   const user = (upstream: UpstreamConfig) =>
     upstream.type === "ssh" ? upstream.user : upstream.auth?.username;
   const users = [
     ...Object.values(upstreams).map(user),
     listen.socks5?.auth?.username,
     listen.http?.auth?.username,
+    ...Object.values(shares).map(({ basic_auth }) => basic_auth?.username),
   ];
   return users.filter((name) => name !== undefined);
 }
@@ -85,12 +98,42 @@ function hostsOf({ routes, upstreams, listen }: Config): string[] {
   return [...matches, ...certificates, ...listeners.map((address) => hostOf(address ?? ""))];
 }
 
+/** Relays, what is shared through them, and under which names. */
+function hostsOfShares({ relays, shares }: Config): string[] {
+  return [
+    ...Object.values(relays).flatMap(({ address, tls_server_name = "" }) => [
+      hostOf(address),
+      tls_server_name,
+    ]),
+    ...Object.entries(shares).flatMap(([label, { target, name = "", host_header = "", allow = [] }]) => [
+      label,
+      name,
+      hostOf(target),
+      hostOf(host_header),
+      ...allow.map((network) => network.replace(/\/\d+$/, "")),
+    ]),
+  ];
+}
+
 /** A name without a dot is known by the field that it stands in. */
 function hostsOfRecord({ fields }: LogRecord): string[] {
-  return ["target", "source", "address", "host"].flatMap((key) => {
+  const hosts = ["target", "source", "address", "host"].flatMap((key) => {
     const value = fields[key];
     return typeof value === "string" ? [hostOf(value)] : [];
   });
+  const { share, addresses } = fields;
+  const published: unknown[] = Array.isArray(addresses) ? addresses : [];
+  return [
+    ...hosts,
+    ...(typeof share === "string" ? [share] : []),
+    ...published.flatMap((address) => (typeof address === "string" ? hostsOfAddress(address) : [])),
+  ];
+}
+
+/** Of a URL under which a share is public the host, and the name before the relay's domain; of host:port the host. */
+function hostsOfAddress(address: string): string[] {
+  const [, rest, name] = /^https?:\/\/(([^./:]+).*)$/.exec(address) ?? [];
+  return rest === undefined || name === undefined ? [hostOf(address)] : [hostOf(rest), name];
 }
 
 function hostOf(address: string): string {

@@ -3,6 +3,7 @@ import type { ConnectionOptions } from "node:tls";
 import { parseEndpoint } from "@sockeye/config-kit/endpoint";
 import type { RefusalCode } from "@sockeye/link/messages";
 import type { RelayConfig, Secret } from "../config/config.ts";
+import { REDACTED } from "../observe/redact.ts";
 import { type Share, ShareClient, type ShareSpec } from "./client.ts";
 import type { LiveShare } from "./live-share.ts";
 
@@ -35,6 +36,8 @@ export class RelayLink {
   readonly #published = new Map<Share, LiveShare>();
   readonly #retries = new Map<LiveShare, NodeJS.Timeout>();
   #client: ShareClient | undefined;
+  /** As it was read last. */
+  #token: string | undefined;
   #reopen: NodeJS.Timeout | undefined;
   #opening = false;
   #closed = false;
@@ -136,11 +139,13 @@ export class RelayLink {
   }
 
   async #options() {
-    const { address, token, tls, links } = this.config;
+    const { address, token, tls, links, one_connection_per_tunnel } = this.config;
+    this.#token = token === undefined ? undefined : await this.#context.readSecret(token);
     return {
       relay: parseEndpoint(address),
       links,
-      token: token === undefined ? undefined : await this.#context.readSecret(token),
+      apart: one_connection_per_tunnel,
+      token: this.#token,
       tls: tls ? await this.#tlsOptions() : undefined,
     };
   }
@@ -161,12 +166,16 @@ export class RelayLink {
       disconnected: (reason, retryMs, code) => {
         const retryAt = Date.now() + retryMs;
         const refused = code !== undefined && REFUSED.has(code);
-        this.#setState({ state: refused ? "refused" : "reconnecting", reason, retryAt });
+        this.#setState({
+          state: refused ? "refused" : "reconnecting",
+          reason: this.#withoutToken(reason),
+          retryAt,
+        });
         for (const live of this.#members.keys()) live.addresses = [];
       },
       refused: (_code, message) => {
         this.#client = undefined;
-        this.#giveUp(message);
+        this.#giveUp(this.#withoutToken(message));
       },
       shared: (share) => {
         const live = this.#published.get(share);
@@ -177,7 +186,7 @@ export class RelayLink {
       },
       unshared: (share, code, message) => {
         const live = this.#published.get(share);
-        if (live !== undefined) this.#refused(live, code, message);
+        if (live !== undefined) this.#refused(live, code, this.#withoutToken(message));
       },
     };
   }
@@ -215,6 +224,11 @@ export class RelayLink {
       this.#reopen = undefined;
       void this.#open();
     }, RETRY_REFUSED_MS);
+  }
+
+  /** A relay may say back what it was told, and what it says is shown and logged. */
+  #withoutToken(said: string): string {
+    return this.#token === undefined || this.#token === "" ? said : said.replaceAll(this.#token, REDACTED);
   }
 
   #isClosed(): boolean {

@@ -101,6 +101,7 @@ function metricsOf(metrics: RelayMetrics): Partial<RelayObserver> {
     clientDisconnected: (client) => metrics.clientDisconnected(client),
     connectionRefused: (_listener, _source, why) => metrics.connectionRefused(why),
     clientRefused: (source, code) => metrics.clientRefused(source, code),
+    carried: (carried) => metrics.carried(carried),
     requestEnded: (end) => metrics.requestEnded(end),
   };
 }

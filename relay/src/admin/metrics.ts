@@ -1,5 +1,5 @@
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { ConnectionRefusal } from "../observer.ts";
+import type { Carried, CarriedBytes, ConnectionRefusal } from "../observer.ts";
 
 /** Upper bounds in seconds: an answer from the next room to a stream of an hour. */
 const DURATION_BUCKETS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600, 3600];
@@ -26,6 +26,8 @@ export interface Served {
   readonly bytesIn: number;
   /** To the public. */
   readonly bytesOut: number;
+  /** Of these those that `carried` has counted. */
+  readonly told?: CarriedBytes | undefined;
   /** Of a closed list. */
   readonly error: string | undefined;
   /** The limit that refused it, by its key: of a closed list, too. */
@@ -87,15 +89,21 @@ export class RelayMetrics {
     if ("limit" in why) add(this.#limits, why.limit);
   }
 
-  requestEnded({ identity, ms, bytesIn, bytesOut, error, limit }: Served): void {
+  carried({ identity, bytesIn, bytesOut }: Pick<Carried, "identity" | keyof CarriedBytes>): void {
+    const counts = this.#countsOf(identity);
+    counts.bytesIn += bytesIn;
+    counts.bytesOut += bytesOut;
+  }
+
+  requestEnded({ identity, ms, bytesIn, bytesOut, told, error, limit }: Served): void {
     this.#duration.observe(ms / 1000);
     if (limit !== undefined) add(this.#limits, limit);
     if (error !== undefined) add(this.#errors, error);
     if (identity === undefined) return;
     const counts = this.#countsOf(identity);
     counts.served++;
-    counts.bytesIn += bytesIn;
-    counts.bytesOut += bytesOut;
+    counts.bytesIn += bytesIn - (told?.bytesIn ?? 0);
+    counts.bytesOut += bytesOut - (told?.bytesOut ?? 0);
     if (error !== undefined) counts.failed++;
   }
 

@@ -32,6 +32,9 @@ export interface DeskContext {
   readonly addressesOf: (lease: Lease) => string[];
 }
 
+/** Ports that are tried for one share where the relay chooses and other programs hold some of its range. */
+const MAX_PORTS_TRIED = 64;
+
 /** Where clients ask for names and ports, keep them while they are here, and give them back. */
 export class ShareDesk {
   readonly #context: DeskContext;
@@ -51,30 +54,12 @@ export class ShareDesk {
 
   /** @param here false once the client has gone; a lease that comes later is given back. */
   async share(session: ClientSession, request: ShareRequest, here: () => boolean): Promise<void> {
-    const { registry, ports } = this.#context;
     const isTaken = session.shares.has(request.share) || session.asking.has(request.share);
     session.asking.add(request.share);
     try {
       if (isTaken) throw new NameError("invalid", "this share is published already");
-      const lease = await registry.claim(this.#claim(session, request));
-      if (!here()) {
-        await registry.release(lease);
-        return;
-      }
-      if (lease.address.kind === "tcp") {
-        try {
-          await ports.open(lease.address.port);
-        } catch (error) {
-          await registry.release(lease, { lasting: true });
-          throw error;
-        }
-        if (!here()) {
-          ports.close(lease.address.port);
-          await registry.release(lease);
-          return;
-        }
-      }
-      this.#publish(session, request, lease);
+      const lease = await this.#lease(session, request, here);
+      if (lease !== undefined) this.#publish(session, request, lease);
     } catch (error) {
       if (!here()) return;
       const known = error instanceof NameError;
@@ -129,7 +114,43 @@ export class ShareDesk {
     this.#stopListening();
   }
 
-  #claim(session: ClientSession, request: ShareRequest) {
+  /**
+   * A name, or a port that is open.
+   * @returns undefined where the client has gone meanwhile.
+   */
+  async #lease(
+    session: ClientSession,
+    request: ShareRequest,
+    here: () => boolean,
+  ): Promise<Lease | undefined> {
+    const { registry, ports } = this.#context;
+    const inUse: number[] = [];
+    for (;;) {
+      const lease = await registry.claim(this.#claim(session, request, inUse));
+      if (!here()) {
+        await registry.release(lease);
+        return undefined;
+      }
+      if (lease.address.kind === "http") return lease;
+      const { port } = lease.address;
+      try {
+        await ports.open(port);
+      } catch (error) {
+        await registry.release(lease, { lasting: true });
+        inUse.push(port);
+        const mayChoose = request.port === undefined && inUse.length < MAX_PORTS_TRIED;
+        if (mayChoose && isHeldByAnother(error)) continue;
+        throw error;
+      }
+      if (here()) return lease;
+      ports.close(port);
+      await registry.release(lease);
+      return undefined;
+    }
+  }
+
+  /** @param inUse ports that other programs were found to hold. */
+  #claim(session: ClientSession, request: ShareRequest, inUse: readonly number[]) {
     const { grant } = session;
     const { limits } = this.#context.config;
     const wanted =
@@ -138,7 +159,7 @@ export class ShareDesk {
           ? ({ kind: "http", any: true } as const)
           : ({ kind: "http", name: request.name } as const)
         : request.port === undefined
-          ? ({ kind: "tcp", any: true } as const)
+          ? ({ kind: "tcp", any: true, except: inUse } as const)
           : ({ kind: "tcp", port: request.port } as const);
     return {
       identity: session.identity,
@@ -224,4 +245,11 @@ function codeOf(code: NameErrorCode): RefusalCode {
     case "unavailable":
       return "unavailable";
   }
+}
+
+/** The port is another program's, or one that only a privileged program may have: another port may do. */
+function isHeldByAnother(error: unknown): boolean {
+  return (
+    error instanceof Error && "code" in error && (error.code === "EADDRINUSE" || error.code === "EACCES")
+  );
 }

@@ -138,7 +138,7 @@ export class MemoryRegistry implements NameRegistry {
         throw new NameError("not-allowed", `${name} is not among the names that you may use`);
       return { kind: "http", name };
     }
-    if ("any" in wanted) return { kind: "tcp", port: this.#freePort(scope.ports) };
+    if ("any" in wanted) return { kind: "tcp", port: this.#freePort(scope.ports, wanted.except) };
     const { port } = wanted;
     if (!Number.isInteger(port) || port < 1 || port > 65_535)
       throw new NameError("invalid", "a port is a number from 1 to 65535");
@@ -159,9 +159,11 @@ export class MemoryRegistry implements NameRegistry {
     return name;
   }
 
-  #freePort(ranges: Claim["scope"]["ports"]): number {
+  #freePort(ranges: Claim["scope"]["ports"], except: readonly number[] = []): number {
     const isFree = (port: number) =>
-      inRanges(this.#options.ports, port) && !this.#entries.has(keyOf({ kind: "tcp", port }));
+      inRanges(this.#options.ports, port) &&
+      !except.includes(port) &&
+      !this.#entries.has(keyOf({ kind: "tcp", port }));
     const port = pickPort(ranges, isFree);
     if (port === undefined) throw new NameError("none-free", "none of the ports that you may use is free");
     return port;

@@ -35,7 +35,11 @@ export interface Claim {
   readonly instance: string;
   readonly holder: Holder;
   /** A name or a port; `any` has the registry choose one that the scope allows. */
-  readonly wanted: PublicAddress | { readonly kind: "http" | "tcp"; readonly any: true };
+  readonly wanted:
+    | PublicAddress
+    | { readonly kind: "http"; readonly any: true }
+    /** `except`: ports that are of no use, such as those that other programs hold. */
+    | { readonly kind: "tcp"; readonly any: true; readonly except?: readonly number[] };
   readonly scope: ClaimScope;
 }
 

@@ -9,11 +9,12 @@ import type { Verdict } from "../auth/authoriser.ts";
 import type { Found, Route } from "../dispatch/dispatch.ts";
 import type { Slot } from "../limits/limits.ts";
 import type { PublicAddress } from "../names/registry.ts";
-import type { ErrorKind, ServedStart } from "../observer.ts";
+import type { CarriedBytes, ErrorKind, ServedStart } from "../observer.ts";
 import type { Origin } from "./forwarded.ts";
 import { forwardedRequestHead, forwardedResponseHead, isIdempotent } from "./heads.ts";
 import type { Refused } from "./pages.ts";
 import { openPending } from "./pending.ts";
+import { Progress } from "./progress.ts";
 import { nameOf, type PublicContext } from "./public-context.ts";
 import * as refusals from "./refusals.ts";
 
@@ -54,6 +55,8 @@ export class Exchange implements StreamReceiver {
   readonly #context: PublicContext;
   readonly #host: ExchangeHost;
   readonly #startedAt = performance.now();
+  /** From the first look on; most are over before. */
+  #progress: Progress | undefined;
   readonly #requestBody: BodyReader;
   /** For a wait that ends with the exchange; most never wait. */
   #abort: AbortController | undefined;
@@ -166,6 +169,7 @@ export class Exchange implements StreamReceiver {
 
   /** To be called about every second: ends what takes longer than it may. */
   sweep(now: number): void {
+    this.tellBytes(now);
     const { pending_timeout, response_timeout, idle_timeout, total_timeout } = this.#context.config.limits;
     if (this.#stream?.untaken === true && now - this.#openedAt > pending_timeout * 1000) {
       this.#fail("not-taken", refusals.notTaken);
@@ -525,8 +529,21 @@ export class Exchange implements StreamReceiver {
     this.report();
   }
 
+  /** Tells the observer of bytes as they flow. To be called several times a second. @param tunnel as `report` takes it. */
+  tellBytes(now: number, tunnel?: CarriedBytes): void {
+    this.#progress ??= new Progress(this.#context.observer, this.#startedAt);
+    this.#progress.sweep(now, this.#route, () => this.#bytes(tunnel));
+  }
+
+  #bytes(tunnel: CarriedBytes | undefined): CarriedBytes {
+    return {
+      bytesIn: this.#bytesIn + (tunnel?.bytesIn ?? 0),
+      bytesOut: this.#bytesOut + (tunnel?.bytesOut ?? 0),
+    };
+  }
+
   /** Tells the observer of the end, once; an upgraded exchange ends with its tunnel. */
-  report(tunnel?: { readonly bytesIn: number; readonly bytesOut: number }): void {
+  report(tunnel?: CarriedBytes): void {
     if (this.#reported) return;
     this.#reported = true;
     this.#slot?.release();
@@ -539,8 +556,8 @@ export class Exchange implements StreamReceiver {
       identity: this.#route?.grant.identity,
       status: this.#status,
       ms,
-      bytesIn: this.#bytesIn + (tunnel?.bytesIn ?? 0),
-      bytesOut: this.#bytesOut + (tunnel?.bytesOut ?? 0),
+      ...this.#bytes(tunnel),
+      told: this.#progress?.told,
       error: this.#error,
       limit: this.#limit,
     });

@@ -33,6 +33,8 @@ export class HttpConnection implements ExchangeHost {
   #reader: PublicRequestReader;
   #exchange: Exchange | undefined;
   #carry: Carry | undefined;
+  /** Of the tunnel that it has become: its request, told of as the bytes flow. */
+  #upgraded: Exchange | undefined;
   /** Read, and not yet served. */
   #ahead: Buffer | undefined;
   #paused = false;
@@ -124,6 +126,7 @@ export class HttpConnection implements ExchangeHost {
   #sweepTunnel(now: number): void {
     const { idle_timeout, half_close_timeout, total_timeout } = this.#context.config.limits;
     const carry = this.#carry!;
+    this.#upgraded!.tellBytes(now, { bytesIn: carry.bytesToStream, bytesOut: carry.bytesToSocket });
     const quietMs = now - carry.lastActive;
     const idle = idle_timeout > 0 && quietMs > idle_timeout * 1000;
     const halfClosed = carry.halfClosed && quietMs > half_close_timeout * 1000;
@@ -249,6 +252,7 @@ export class HttpConnection implements ExchangeHost {
   upgraded(stream: TunnelStream, rest: Buffer): void {
     const exchange = this.#exchange!;
     this.#exchange = undefined;
+    this.#upgraded = exchange;
     this.#state = "tunnel";
     this.#since = performance.now();
     const socket = this.#socket;

@@ -9,8 +9,9 @@ import type { Entrance, Guest } from "../edge/entrance.ts";
 import type { PortOpener } from "../link/share-desk.ts";
 import type { Slot } from "../limits/limits.ts";
 import type { PublicAddress } from "../names/registry.ts";
-import type { ErrorKind, ServedStart } from "../observer.ts";
+import type { CarriedBytes, ErrorKind, ServedStart } from "../observer.ts";
 import { openPending } from "./pending.ts";
+import { Progress } from "./progress.ts";
 import type { PublicContext } from "./public-context.ts";
 import { ofReset } from "./refusals.ts";
 
@@ -117,6 +118,7 @@ class TcpConnection {
   readonly #place: TcpPlace;
   readonly #startedAt = performance.now();
   readonly #started: ServedStart;
+  readonly #progress: Progress;
   /** For a wait that ends with the connection; most never wait. */
   #abort: AbortController | undefined;
   #route: Route | undefined;
@@ -132,6 +134,7 @@ class TcpConnection {
     this.#socket = guest.socket;
     this.#guest = guest;
     this.#place = place;
+    this.#progress = new Progress(context.observer, this.#startedAt);
     this.#socket.pause();
     this.#socket.once("close", () => this.#onClose());
     const start: ServedStart = { address: place.address, source: guest.source.host };
@@ -153,6 +156,7 @@ class TcpConnection {
   sweep(now: number): void {
     const carry = this.#carry;
     if (carry === undefined) return;
+    this.#progress.sweep(now, this.#route, () => this.#bytes());
     const { pending_timeout, idle_timeout, half_close_timeout, total_timeout } = this.#context.config.limits;
     const notTaken = this.#stream?.untaken === true && now - this.#openedAt > pending_timeout * 1000;
     const quietMs = now - carry.lastActive;
@@ -245,6 +249,10 @@ class TcpConnection {
     cut(this.#socket);
   }
 
+  #bytes(): CarriedBytes {
+    return { bytesIn: this.#carry?.bytesToStream ?? 0, bytesOut: this.#carry?.bytesToSocket ?? 0 };
+  }
+
   #onClose(): void {
     this.#abort?.abort();
     this.#slot?.release();
@@ -255,8 +263,8 @@ class TcpConnection {
       identity: this.#route?.grant.identity,
       status: 0,
       ms: performance.now() - this.#startedAt,
-      bytesIn: this.#carry?.bytesToStream ?? 0,
-      bytesOut: this.#carry?.bytesToSocket ?? 0,
+      ...this.#bytes(),
+      told: this.#progress.told,
       error: this.#error,
       limit: this.#limit,
     });

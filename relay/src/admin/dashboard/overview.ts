@@ -1,8 +1,8 @@
 import type { PublicAddress } from "../../names/registry.ts";
 import { shownAddress } from "../../names/registry.ts";
-import type { RelayObserver, ServedEnd } from "../../observer.ts";
+import type { Carried, RelayObserver, ServedEnd } from "../../observer.ts";
 import { observing } from "../../observers.ts";
-import { Traffic, type TrafficCounts, zero } from "./traffic.ts";
+import { addTo, Traffic, type TrafficCounts, zero } from "./traffic.ts";
 
 /** Requests that are remembered, the latest of them. */
 export const MAX_RECENT = 100;
@@ -58,6 +58,7 @@ export class Overview {
       shared: (id, address) =>
         this.#clients.get(id)?.shares.set(shownAddress(address), { address, ...zero() }),
       unshared: (id, address) => this.#clients.get(id)?.shares.delete(shownAddress(address)),
+      carried: (carried) => this.#carried(carried),
       requestEnded: (end) => this.#ended(end),
     });
   }
@@ -72,17 +73,29 @@ export class Overview {
     return this.#recent.toReversed();
   }
 
+  #carried({ client, address, bytesIn, bytesOut }: Carried): void {
+    this.#count(client, address, { requests: 0, failed: 0, bytesIn, bytesOut });
+  }
+
   #ended(end: ServedEnd): void {
-    const { address, source, method, status, ms, bytesIn, bytesOut, error, identity } = end;
-    const failed = isFailure(end);
-    this.traffic.add(Date.now(), { requests: 1, failed: failed ? 1 : 0, bytesIn, bytesOut });
-    const client = end.client === undefined ? undefined : this.#clients.get(end.client);
-    const share = address === undefined ? undefined : client?.shares.get(shownAddress(address));
-    for (const count of [client, share]) if (count !== undefined) add(count, end, failed);
+    const { address, source, method, status, ms, bytesIn, bytesOut, error, identity, told } = end;
+    this.#count(end.client, address, {
+      requests: 1,
+      failed: isFailure(end) ? 1 : 0,
+      bytesIn: bytesIn - (told?.bytesIn ?? 0),
+      bytesOut: bytesOut - (told?.bytesOut ?? 0),
+    });
     const path = end.target?.split("?", 1)[0]!.slice(0, MAX_PATH);
     const about = { address, source, method, status, ms, bytesIn, bytesOut, error, identity };
     this.#recent.push({ at: Date.now(), path, ...about });
     if (this.#recent.length > MAX_RECENT) this.#recent.shift();
+  }
+
+  #count(id: string | undefined, address: PublicAddress | undefined, more: TrafficCounts): void {
+    this.traffic.add(Date.now(), more);
+    const client = id === undefined ? undefined : this.#clients.get(id);
+    const share = address === undefined ? undefined : client?.shares.get(shownAddress(address));
+    for (const count of [client, share]) if (count !== undefined) addTo(count, more);
   }
 }
 
@@ -98,11 +111,4 @@ export function isFailure({ error, status }: Pick<ServedEnd, "error" | "status">
     default:
       return true;
   }
-}
-
-function add(count: TrafficCounts, { bytesIn, bytesOut }: ServedEnd, failed: boolean): void {
-  count.requests++;
-  if (failed) count.failed++;
-  count.bytesIn += bytesIn;
-  count.bytesOut += bytesOut;
 }

@@ -60,7 +60,7 @@ export function zero(): TrafficCounts {
   return { requests: 0, failed: 0, bytesIn: 0, bytesOut: 0 };
 }
 
-function addTo(sum: TrafficCounts, more: TrafficCounts): void {
+export function addTo(sum: TrafficCounts, more: TrafficCounts): void {
   sum.requests += more.requests;
   sum.failed += more.failed;
   sum.bytesIn += more.bytesIn;
