@@ -14,7 +14,7 @@ const megabytes = (variable: string, otherwise: number): number => Number(proces
 
 carries(megabytes("SOCKEYE_BULK_MB", 1024), ["direct", ...kinds]);
 carries(
-  megabytes("SOCKEYE_BULK_CHAIN_MB", 64),
+  megabytes("SOCKEYE_BULK_CHAIN_MB", 16),
   kinds.flatMap((kind) => kinds.map((via) => `${kind}-via-${via}`)),
 );
 
