@@ -220,7 +220,10 @@ describe("pages of the interface", { skip: skipWithoutChromium() }, () => {
       await page.getByRole("button", { name: "Undo" }).click();
       await page.getByRole("button", { name: "More for a.example" }).waitFor();
       // The page shows what it asked for before the engine has written it.
-      await eventually("the file as it was", async () => (await readFile(on.sut.configFile, "utf8")) === text);
+      await eventually(
+        "the file as it was",
+        async () => (await readFile(on.sut.configFile, "utf8")) === text,
+      );
       assert.deepEqual(on.failures, []);
     });
 
