@@ -159,6 +159,8 @@ if (await enterNamespace(import.meta.filename)) {
       withDevice(async ({ client }) => {
         for (let i = 0; i < 2; i++)
           await client.capture({ networks: ["10.0.0.0/8"], excluded: ["10.1.0.0/16"], killSwitch: false });
+        // The kernel sets the route of the device's own IPv6 address in its own time.
+        await until(() => run("ip -6 route show table local").includes(TUN6), "the address has its route");
         const once = machineState();
         await client.capture({ networks: ["172.16.0.0/12", "fd00::/8"], excluded: [], killSwitch: true });
         assert.equal(routeOf("172.16.0.1"), CAPTURED);

@@ -127,13 +127,13 @@ const portText = fc.oneof(
     .map(([a, b]) => `:${Math.min(a, b)}-${Math.max(a, b)}`),
 );
 
-/** The right network of an address and a length, taken from the refusal of the wrong one. */
+/** The right network of an address and a length, taken from the refusal of the wrong one; the address, where there is none. */
 function networkOf(address: string, bits: number): string {
   try {
     parsePattern(`${address}/${bits}`);
     return `${address}/${bits}`;
   } catch (error) {
-    return /the network is (\S+)$/.exec((error as Error).message)![1]!;
+    return /the network is (\S+)$/.exec((error as Error).message)?.[1] ?? address;
   }
 }
 
