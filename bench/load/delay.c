@@ -129,7 +129,10 @@ static int run_queue(void) {
     update(link);
     if (link->directions[0].has_closed && link->directions[1].has_closed) break_link(link);
   }
-  return due_first ? (int)((due_first->due - now()) * 1000) + 1 : -1;
+  if (!due_first) return -1;
+  /* What fell due meanwhile must not be waited for: a negative time would be for ever. */
+  double left = due_first->due - now();
+  return left > 0 ? (int)(left * 1000) + 1 : 0;
 }
 
 static void bury(void) {
