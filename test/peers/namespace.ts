@@ -90,6 +90,11 @@ export async function runInNamespace(
   return { status: code ?? -1, stdout, stderr };
 }
 
+/** Keeps what changes a machine's own files from ever doing so outside of namespaces. @throws {Error} there. */
+export function assertInNamespace(): void {
+  if (process.env[INSIDE] === undefined) throw new Error("this is for a namespace of its own");
+}
+
 /**
  * Puts a test file into a namespace: `if (await enterNamespace(import.meta.filename)) { test(…); … }`. The file is executed a
  * second time, in fresh namespaces, where this returns true; its tests are reported as those of the first, where this

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { assertInNamespace } from "./namespace.ts";
 import { findProgram, skipWithout } from "./peer-process.ts";
 import { until } from "./tun-client.ts";
 import { shell } from "./tun-world.ts";
@@ -45,6 +46,7 @@ export class Resolved {
 
   /** Starts the bus and the daemon, in a TunWorld, and makes its stub the machine's name server. */
   static async start(): Promise<Resolved> {
+    assertInNamespace();
     const resolved = new Resolved();
     await until(() => existsSync(BUS), "the bus");
     // What else stood there it would take for servers of the whole machine.

@@ -1,22 +1,8 @@
+import { value } from "@sockeye/config-kit/value";
 import { z } from "zod";
 import { parseEndpoint } from "../endpoint.ts";
 
 /** What values of the file may be, wherever they stand. schema.ts says which of them stands where. */
-
-/** A value that `read` accepts. `read` returns undefined for one that is not `wanted`, or throws a SyntaxError that says why. */
-export function value<T>(wanted: string, read: (input: unknown) => T | undefined) {
-  return z.unknown().transform((input, context): T => {
-    try {
-      const output = read(input);
-      if (output !== undefined) return output;
-      context.addIssue({ code: "custom", message: wanted });
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      context.addIssue({ code: "custom", message: error.message, params: { sentence: true } });
-    }
-    return z.NEVER;
-  });
-}
 
 export const optional = z.exactOptional;
 

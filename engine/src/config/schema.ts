@@ -1,3 +1,4 @@
+import { value } from "@sockeye/config-kit/value";
 import { z } from "zod";
 import { isHost, parseEndpoint } from "../endpoint.ts";
 import { parseNetwork, parsePattern } from "../router/pattern.ts";
@@ -13,7 +14,6 @@ import {
   rejectUrl,
   secret,
   text,
-  value,
   whole,
 } from "./schema-values.ts";
 import { relaySchema, shareSchema } from "./share-schema.ts";

@@ -1,19 +1,9 @@
+import { value } from "@sockeye/config-kit/value";
 import { z } from "zod";
 import { isNetwork, MAX_ALLOWED_NETWORKS } from "@sockeye/link/guard";
 import { isHost, parseEndpoint } from "../endpoint.ts";
 import { defaultPorts } from "./defaults.ts";
-import {
-  auth,
-  boolean,
-  connectTo,
-  oneOf,
-  optional,
-  path,
-  secret,
-  text,
-  value,
-  whole,
-} from "./schema-values.ts";
+import { auth, boolean, connectTo, oneOf, optional, path, secret, text, whole } from "./schema-values.ts";
 
 /** The sections of shares and of the relays that they go through. */
 

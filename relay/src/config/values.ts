@@ -1,5 +1,5 @@
 import { isIP } from "node:net";
-import { z } from "zod";
+import { value } from "@sockeye/config-kit/value";
 import { isHost, parseEndpoint } from "@sockeye/config-kit/endpoint";
 import type { PortRange } from "../auth/authoriser.ts";
 import { isNamePattern } from "../names/pattern.ts";
@@ -9,21 +9,6 @@ import { isNamePattern } from "../names/pattern.ts";
  * environment variables are texts. An issue's message is what the value must be ("a whole number from 1 to 64"); or, with
  * `params.sentence`, a sentence of its own.
  */
-
-/** A value that `read` accepts. `read` returns undefined for one that is not `wanted`, or throws a SyntaxError that says why. */
-function value<T>(wanted: string, read: (input: unknown) => T | undefined) {
-  return z.unknown().transform((input, context): T => {
-    try {
-      const output = read(input);
-      if (output !== undefined) return output;
-      context.addIssue({ code: "custom", message: wanted });
-    } catch (error) {
-      if (!(error instanceof SyntaxError)) throw error;
-      context.addIssue({ code: "custom", message: error.message, params: { sentence: true } });
-    }
-    return z.NEVER;
-  });
-}
 
 function textOf(input: unknown): string | undefined {
   return typeof input === "string" && input !== "" && !input.includes("\0") ? input : undefined;

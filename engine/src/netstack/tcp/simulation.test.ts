@@ -260,7 +260,7 @@ async function simulate(seeds: { from: number; count: number }, most: number): P
 }
 
 test("every byte arrives over a bad link, and the connection ends: many small transfers", async () => {
-  await simulate({ from: 1, count: 1200 }, 20_000);
+  await simulate({ from: 1, count: 3000 }, 20_000);
 });
 
 test("every byte arrives over a bad link, and the connection ends: some large transfers", async () => {
