@@ -3,10 +3,16 @@ import { type Endpoint, formatEndpoint } from "../endpoint.ts";
 import { DialError, type DialErrorCode } from "../errors.ts";
 import type { InboundKind } from "../inbound/request.ts";
 import type { Decision } from "../router/route.ts";
-import type { FlowProcess } from "./processes.ts";
 import { Splice } from "./splice.ts";
 
 export type FlowState = "dialing" | "open" | "half-closed" | "ended";
+
+/** A program on this machine. */
+export interface FlowProcess {
+  readonly pid: number;
+  /** Of its executable file. */
+  readonly name: string;
+}
 
 export interface FlowOrigin {
   readonly inbound: InboundKind;
