@@ -336,13 +336,17 @@ export class StubSafeStorage implements SafeStoragePart {
   getSelectedStorageBackend(): ReturnType<SafeStoragePart["getSelectedStorageBackend"]> {
     return this.backend;
   }
+  /** Where the key is from, as Chromium writes it before what it sealed: "v11" is a keyring, "v10" the program itself. */
+  tag = "v11";
+
   async encryptStringAsync(text: string): Promise<Buffer> {
-    return Buffer.from(`v10${text}`).map((byte) => byte ^ this.key) as Buffer;
+    const sealed = Buffer.from(`sealed${text}`).map((byte) => byte ^ this.key);
+    return Buffer.concat([Buffer.from(this.tag), sealed]) as Buffer;
   }
   async decryptStringAsync(sealed: Buffer): Promise<{ result: string; shouldReEncrypt: boolean }> {
-    const text = Buffer.from(sealed.map((byte) => byte ^ this.key)).toString();
-    if (!text.startsWith("v10")) throw new Error("Error while decrypting the ciphertext");
-    return { result: text.slice(3), shouldReEncrypt: this.rotated };
+    const text = Buffer.from(sealed.subarray(3).map((byte) => byte ^ this.key)).toString();
+    if (!text.startsWith("sealed")) throw new Error("Error while decrypting the ciphertext");
+    return { result: text.slice(6), shouldReEncrypt: this.rotated };
   }
 }
 
