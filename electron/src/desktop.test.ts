@@ -195,7 +195,49 @@ test("started by the session it stays in the tray; without a tray its window is 
   await until(() => electron.app.calls.includes("gone"), "the end");
   electron = createElectron(electron.app.folder);
   await start({ argv: ["/opt/sockeye", "--hidden"], hasTray: async () => false });
-  assert.equal(StubWindow.made.length, 1);
+  await until(() => StubWindow.made.length === 1, "the window");
+  assert.equal(StubTray.made.length, 0);
+});
+
+test("a panel that comes after the programs of a session is waited for, and the engine runs meanwhile", async () => {
+  const panel = Promise.withResolvers<boolean>();
+  const asked: number[] = [];
+  await start({
+    argv: ["/opt/sockeye", "--hidden"],
+    hasTray: async (waitMs) => {
+      asked.push(waitMs);
+      return waitMs === 0 ? false : panel.promise;
+    },
+  });
+  newest()!.say({ kind: "loaded" });
+  newest()!.say({ kind: "running" });
+  assert.deepEqual([StubTray.made.length, StubWindow.made.length], [0, 0]);
+  panel.resolve(true);
+  await until(() => StubTray.made.length === 1, "the tray");
+  await until(() => tray().toolTip === "Sockeye: Off", "what the engine said");
+  assert.equal(StubWindow.made.length, 0);
+  assert.ok(asked[1]! > 1_000);
+});
+
+test("an app that quits while it waits for the panel opens nothing", async () => {
+  const panel = Promise.withResolvers<boolean>();
+  await start({
+    argv: ["--hidden"],
+    hasTray: (waitMs) => (waitMs === 0 ? Promise.resolve(false) : panel.promise),
+  });
+  electron.app.quit();
+  newest()!.emit("exit", 0);
+  await until(() => electron.app.calls.includes("gone"), "the end");
+  panel.resolve(true);
+  await panel.promise;
+  assert.deepEqual([StubTray.made.length, StubWindow.made.length], [0, 0]);
+});
+
+test("on macOS, where a login item has no arguments, the system says that it was one", async () => {
+  electron.app.isPackaged = true;
+  electron.app.wasOpenedAtLogin = true;
+  await start({ platform: "darwin" });
+  assert.deepEqual([StubTray.made.length, StubWindow.made.length], [1, 0]);
 });
 
 test("the tray connects and disconnects, chooses the upstream and switches TUN mode", async () => {

@@ -47,6 +47,10 @@ export class StubApp extends EventEmitter implements AppPart {
   readonly folder: string;
   isPackaged = false;
   openAtLogin = false;
+  /** macOS: the session started it. */
+  wasOpenedAtLogin: boolean | undefined;
+  /** Windows: false where the entry is switched off in the Task Manager. */
+  willLaunch: boolean | undefined;
   /** Whether the system takes a change of the login item. */
   takesLoginItem = true;
   loginItem: object = {};
@@ -86,7 +90,11 @@ export class StubApp extends EventEmitter implements AppPart {
     return true;
   }
   getLoginItemSettings(): ReturnType<AppPart["getLoginItemSettings"]> {
-    return opaque({ openAtLogin: this.openAtLogin });
+    return opaque({
+      openAtLogin: this.openAtLogin,
+      wasOpenedAtLogin: this.wasOpenedAtLogin,
+      executableWillLaunchAtLogin: this.willLaunch,
+    });
   }
   setLoginItemSettings(settings: Parameters<AppPart["setLoginItemSettings"]>[0]): void {
     this.loginItem = settings;
