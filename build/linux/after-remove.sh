@@ -1,9 +1,11 @@
 #!/bin/sh
-# After the files are gone. dpkg says "upgrade" and rpm says 1 where another version took their place.
+# After the files are gone. dpkg says "upgrade" and rpm says 1 where another version took their place, and dpkg has other words for
+# an upgrade that came to nothing: only what says that the package goes takes anything away.
 set -e
 
 case "${1:-}" in
-  upgrade | 1) exit 0 ;;
+  remove | purge | 0) ;;
+  *) exit 0 ;;
 esac
 rm -f /usr/bin/sockeye-desktop
 if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
