@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { HeadReader, headerValue, HttpHeadError, type ResponseHead } from "@sockeye/wire/http-head";
+import type { CancelSignal } from "../cancel.ts";
 import type { HttpUpstreamConfig } from "../config/config.ts";
 import { formatEndpoint, parseEndpoint, type Endpoint } from "../endpoint.ts";
 import { DialError, type DialErrorCode, type DialStep } from "../errors.ts";
@@ -87,7 +88,7 @@ class HttpProtocol implements ProxyProtocol {
   /** Sends CONNECT and reads the head of the answer. Destroys the stream when it throws. */
   async #ask(
     stream: Duplex,
-    { signal, step }: { readonly signal: AbortSignal; readonly step: DialStep },
+    { signal, step }: { readonly signal: CancelSignal; readonly step: DialStep },
     authorityOf: () => string,
   ): Promise<ResponseHead> {
     let answer: ConnectConversation | undefined;
