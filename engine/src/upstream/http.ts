@@ -49,7 +49,7 @@ class HttpProtocol implements ProxyProtocol {
 
   async prepare(stream: Duplex, options: DialOptions): Promise<Duplex> {
     try {
-      await this.#credentials();
+      if (this.#authorization === undefined) await this.#readCredentials();
     } catch (error) {
       stream.destroy();
       throw error;
@@ -57,11 +57,11 @@ class HttpProtocol implements ProxyProtocol {
     return this.#tls ? this.#tls.connect(stream, options) : stream;
   }
 
-  async connect(stream: Duplex, target: Endpoint, options: DialOptions): Promise<void> {
+  async connect(stream: Duplex, target: Endpoint, options: DialOptions): Promise<Duplex> {
     options.onStep?.("dial");
     const step = { signal: options.signal, step: "dial" } as const;
     const head = await this.#ask(stream, step, () => formatEndpoint(proxyTarget(target)));
-    if (head.status < 300) return;
+    if (head.status < 300) return stream;
     // The words of a refusal's body are not waited for.
     stream.destroy();
     throw refusal(head);
@@ -94,7 +94,7 @@ class HttpProtocol implements ProxyProtocol {
     let answer: ConnectConversation | undefined;
     try {
       const authority = authorityOf();
-      const authorization = await this.#credentials();
+      const authorization = this.#authorization ?? (await this.#readCredentials());
       const request = `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization}\r\n`;
       answer = new ConnectConversation(Buffer.from(request, "latin1"));
       const head = await exchange(stream, answer, { signal, step });
@@ -112,8 +112,7 @@ class HttpProtocol implements ProxyProtocol {
     }
   }
 
-  async #credentials(): Promise<string> {
-    if (this.#authorization !== undefined) return this.#authorization;
+  async #readCredentials(): Promise<string> {
     const { auth } = this.#options.config;
     if (!auth) return (this.#authorization = "");
     try {

@@ -18,12 +18,20 @@ export function namedFailure(error: unknown, name: string, signal: CancelSignal)
  * Reaches an upstream's server through `via`. A refusal of that one target is, to whoever dials further, the failure of the
  * upstream that refused, so it gets its name.
  */
-export async function dialVia(via: Dialer, server: Endpoint, options: DialOptions): Promise<Duplex> {
+export function dialVia(via: Dialer, server: Endpoint, options: DialOptions): Promise<Duplex> {
+  const name = isDirect(via) ? undefined : nameOf(via);
+  return name === undefined ? via.dial(server, options) : dialNamed(via, name, { server, options });
+}
+
+async function dialNamed(
+  via: Dialer,
+  name: string,
+  { server, options }: { readonly server: Endpoint; readonly options: DialOptions },
+): Promise<Duplex> {
   try {
     return await via.dial(server, options);
   } catch (error) {
-    const name = isDirect(via) ? undefined : nameOf(via);
-    if (name === undefined || !(error instanceof DialError) || error.scope === "upstream") throw error;
+    if (!(error instanceof DialError) || error.scope === "upstream") throw error;
     if (error === options.signal.reason || error.code === "cancelled") throw error;
     throw error.asUpstreamFailure(`upstream ${name}`);
   }
