@@ -12,6 +12,8 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Electron's program, where it was downloaded. */
 function electronProgram(): string | undefined {
+  const named = process.env["ELECTRON_OVERRIDE_DIST_PATH"];
+  if (named && process.platform === "linux") return join(named, "electron");
   const folder = dirname(createRequire(import.meta.url).resolve("electron/package.json"));
   const pathFile = join(folder, "path.txt");
   if (!existsSync(pathFile)) return undefined;
