@@ -72,6 +72,51 @@ describe("what is packaged", () => {
     assert.match(packaging, /--prepackaged/);
   });
 
+  it("is signed by what the environment has, and otherwise not", () => {
+    const signing = (env: Record<string, string>): Record<string, unknown> => {
+      const show =
+        "import forge from './forge.config.ts'; const { osxSign, osxNotarize, windowsSign } = forge.packagerConfig;" +
+        "const options = osxSign?.optionsForFile();" +
+        "console.log(JSON.stringify({ osxSign, options, osxNotarize, windowsSign }))";
+      const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", show], {
+        encoding: "utf8",
+        cwd: root,
+        env: { PATH: process.env["PATH"], ...env },
+      });
+      assert.ok(stdout, stderr);
+      return JSON.parse(stdout) as Record<string, unknown>;
+    };
+    assert.deepEqual(signing({}), {});
+    assert.deepEqual(signing({ APPLE_IDENTITY: "Us", APPLE_ID: "a", APPLE_PASSWORD: "p", APPLE_TEAM: "t" }), {
+      osxSign: { identity: "Us" },
+      options: { hardenedRuntime: true, entitlements: "build/macos/entitlements.plist" },
+      osxNotarize: { appleId: "a", appleIdPassword: "p", teamId: "t" },
+    });
+    assert.deepEqual(signing({ WINDOWS_CERTIFICATE: "c.pfx", WINDOWS_CERTIFICATE_PASSWORD: "p" }), {
+      windowsSign: { certificateFile: "c.pfx", certificatePassword: "p" },
+    });
+    const entitlements = readFileSync(join(root, "build/macos/entitlements.plist"), "utf8");
+    const granted = [...entitlements.matchAll(/<key>(.*?)<\/key>\s*<true\/>/g)].map(([, key]) => key);
+    assert.deepEqual(granted, ["com.apple.security.cs.allow-jit"]);
+  });
+
+  it("has an installer for each system", () => {
+    const builder = readFileSync(join(root, "build/electron-builder.yml"), "utf8");
+    const targets = [...builder.matchAll(/^ {2}target: \[(.*)\]$/gm)].map(([, list]) => list);
+    assert.deepEqual(targets, ["dmg, zip", "nsis", "AppImage, deb, rpm"]);
+  });
+
+  it("has compiled modules that speak Node-API alone, which is the same in every Electron", () => {
+    for (const name of ["tun", "handover", "sshcrypto"]) {
+      const file = join(root, "native", name, "build/Release", `${name}.node`);
+      if (!existsSync(file)) continue;
+      const text = readFileSync(file, "latin1");
+      assert.match(text, /napi_/, name);
+      // As compilers write names in the spaces v8 and node: what is in them differs from one version to the next.
+      assert.doesNotMatch(text, /_ZNK?2v8|_ZNK?4node|@v8@@|@node@@/, name);
+    }
+  });
+
   it("names only files that are there, in installers too", () => {
     const builder = readFileSync(join(root, "build/electron-builder.yml"), "utf8");
     const named = [...builder.matchAll(/(?:^|[\s=])(build\/[\w./-]+|native\/[\w./-]+)/gm)].map(
