@@ -69,6 +69,7 @@ const look = setInterval(() => {
         preload: window.options.webPreferences?.preload,
         engine: fork.path,
         linked,
+        guards: electron.app.listenerCount("web-contents-created"),
         menu: electron.applicationMenu().map(({ label }) => label),
       }),
     );

@@ -194,6 +194,7 @@ describe("the desktop app's bundles", () => {
     assert.deepEqual(seen["calls"], ["enableSandbox", "setAppUserModelId"]);
     assert.equal(seen["url"], "sockeye-app://interface/index.html");
     assert.equal(seen["status"], 200);
+    assert.equal(seen["guards"], 1, "every page is confined");
     assert.match(String(seen["page"]), /<script type="module"/);
     for (const part of ["preload", "engine"]) assert.ok(existsSync(String(seen[part])), part);
     assert.deepEqual(seen["menu"], ["Sockeye", "Bearbeiten", "Ansicht", "Fenster", "Hilfe"]);
