@@ -138,12 +138,12 @@ tun: { enabled: true, cidrs: [203.0.113.0/24], dns: fake-ip }`);
   });
 
   test("where new devices have IPv6 switched off, IPv6 is captured all the same", async () => {
-    run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
+    run("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
     const sockeye = start("tun: { enabled: true, cidrs: [203.0.113.0/24, '2001:db8:7::/48'] }");
     await sockeye.says('"running"');
     assert.equal(routeOf(FAR6), "dev sockeye0 table 5200");
     assert.equal(await sockeye.stop(), 0);
-    run("sysctl -qw net.ipv6.conf.default.disable_ipv6=0");
+    run("echo 0 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
   });
 
   test("a device that somebody deleted is made anew, and limits that a reload changes hold for it", async () => {
@@ -188,7 +188,7 @@ tun: { enabled: true, cidrs: [203.0.113.0/24], dns: fake-ip }`);
   });
 
   test("where every interface has IPv6 switched off, IPv4 is captured", async () => {
-    run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1");
+    run("echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6");
     const sockeye = start("tun: { enabled: true, cidrs: [0.0.0.0/0, '::/0'] }");
     await sockeye.says('"running"');
     assert.equal(routeOf(FAR), "dev sockeye0 table 5200");

@@ -6,7 +6,7 @@ import type { LogFields, Logger } from "../observe/log.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RouteHits } from "../router/hits.ts";
 import type { Decision, Router } from "../router/route.ts";
-import { DeadlineQueue } from "../deadline-queue.ts";
+import { type Deadline, DeadlineQueue } from "../deadline-queue.ts";
 import type { Dialer } from "../upstream/dialer.ts";
 import { Flow, type FlowOrigin } from "./flow.ts";
 import type { FlowTable } from "./table.ts";
@@ -25,8 +25,12 @@ export interface FlowContext {
   requestId(flow: number): string;
 }
 
+interface TimedDial {
+  timedOut(): void;
+}
+
 /** The deadlines of all dials under way: at thousands a second a timer for each would show. */
-export class DialDeadlines extends DeadlineQueue<{ timedOut(): void }> {
+export class DialDeadlines extends DeadlineQueue<TimedDial> {
   constructor() {
     super(0, (dial) => dial.timedOut());
   }
@@ -81,6 +85,7 @@ class Connecting {
   readonly #request: ConnectRequest;
   readonly #abort = new AbortController();
   readonly #flow: Flow;
+  readonly #deadline: Deadline<TimedDial>;
   #step: DialStep | undefined;
 
   constructor(context: FlowContext, request: ConnectRequest, decision: Decision) {
@@ -90,7 +95,7 @@ class Connecting {
     this.#flow = new Flow(context.table.nextId(), originOf(request), decision, end);
     context.table.add(this.#flow);
     context.dialDeadlines.setLength(context.dialTimeoutMs());
-    context.dialDeadlines.add(this);
+    this.#deadline = context.dialDeadlines.add(this);
     request.onCancel(() => this.#abort.abort(new DialError("cancelled", "the application went away")));
   }
 
@@ -107,7 +112,7 @@ class Connecting {
         },
       });
     } catch (error) {
-      this.#context.dialDeadlines.delete(this);
+      this.#context.dialDeadlines.lift(this.#deadline);
       const failure = asDialError(error);
       this.#context.table.remove(this.#flow, failure);
       this.#context.observer.dialed(upstream, this.#flow.ageMs, failure.code);
@@ -115,7 +120,7 @@ class Connecting {
       this.#request.reject(failure);
       return;
     }
-    this.#context.dialDeadlines.delete(this);
+    this.#context.dialDeadlines.lift(this.#deadline);
     if (this.#abort.signal.aborted) {
       // The application went away, or the flow was closed, in the moment between the dial's end and here.
       stream.on("error", () => {}).destroy();

@@ -1,4 +1,4 @@
-import { DeadlineQueue } from "../deadline-queue.ts";
+import { type Deadline, DeadlineQueue } from "../deadline-queue.ts";
 import { abortReason, DialError } from "../errors.ts";
 
 /** One attempt to connect. End it when it is over, however it ended. */
@@ -38,12 +38,13 @@ export class ConnectDeadlines {
 class TimedAttempt implements Attempt {
   readonly #parent: AbortSignal | undefined;
   readonly #owner: DeadlineQueue<TimedAttempt>;
+  readonly #deadline: Deadline<TimedAttempt>;
   readonly #controller = new AbortController();
 
   constructor(owner: DeadlineQueue<TimedAttempt>, parent: AbortSignal | undefined) {
     this.#parent = parent;
     this.#owner = owner;
-    owner.add(this);
+    this.#deadline = owner.add(this);
     if (parent?.aborted) this.abort(abortReason(parent));
     else parent?.addEventListener("abort", this);
   }
@@ -63,6 +64,6 @@ class TimedAttempt implements Attempt {
 
   end(): void {
     this.#parent?.removeEventListener("abort", this);
-    this.#owner.delete(this);
+    this.#owner.lift(this.#deadline);
   }
 }
