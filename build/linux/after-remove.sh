@@ -9,5 +9,6 @@ case "${1:-}" in
 esac
 rm -f /usr/bin/sockeye-desktop
 if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
-rm -rf /usr/lib/sockeye /var/lib/sockeye
+# rpm leaves folders that it does not own.
+rm -rf /opt/Sockeye /usr/lib/sockeye /var/lib/sockeye
 if getent group sockeye >/dev/null; then groupdel sockeye || true; fi

@@ -269,11 +269,17 @@ test("a switch in the tray that fails says why, and goes back", async () => {
   await until(() => electron.boxes.length > 0, "the words");
   assert.match(electron.boxes[0]!.detail ?? "", /needs a privileged helper/);
   await until(() => tray().menus.length > menus, "the switch as it is");
+  await electron.ask(page().webContents.event(), { kind: "hello" });
+  assert.deepEqual(told("navigate"), [{ page: "settings" }], "where the helper is told of, and installed");
 });
 
-test("closing goes to the tray, with one hint ever", async () => {
+test("closing goes to the tray, with one hint ever, once it can be shown", async () => {
   await start();
   page().emit("ready-to-show");
+  StubNotification.supported = false;
+  page().close();
+  StubNotification.supported = true;
+  electron.app.emit("activate");
   page().close();
   assert.equal(page().visible, false);
   assert.deepEqual(

@@ -2,6 +2,7 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultPaths, type Paths } from "@sockeye/engine/config/paths";
 import { readConfigText, writeConfigText } from "@sockeye/engine/control/config-file";
+import { ControlError } from "@sockeye/engine/control/control-error";
 import type { DesktopFacts, DesktopParams, DesktopSettings } from "@sockeye/renderer/desktop/contract";
 import { openText, saveText } from "./documents.ts";
 import { EngineHost } from "./engine-host.ts";
@@ -98,7 +99,9 @@ export class Desktop {
       icon: join(folders.icons, platform === "win32" ? "sockeye.ico" : "sockeye.png"),
       hidesOnClose: () => this.#tray !== undefined && this.#settings.current.closeToTray,
       onHidden: () => {
-        if (this.#settings.firstTime("staysInTray")) this.#notifications.hint();
+        if (!this.#settings.hasTold("staysInTray") && this.#notifications.hint()) {
+          this.#settings.markTold("staysInTray");
+        }
       },
       onShown: () => this.#notifications.close(),
       onGone: (reason) => this.#explain(this.#say("pageGone", { reason })),
@@ -291,7 +294,11 @@ export class Desktop {
 
   /** What is asked for from the tray, the menu or by the shortcut never fails without a word. */
   #act(work: Promise<void>): void {
-    work.catch((error: unknown) => this.#explain(error instanceof Error ? error.message : String(error)));
+    work.catch((error: unknown) => {
+      // The settings say what the helper is, and install it.
+      if (error instanceof ControlError && error.code === "helper") this.#open("settings");
+      this.#explain(error instanceof Error ? error.message : String(error));
+    });
     // The switch in the tray's menu goes back to what is.
     void work.finally(() => this.#tray?.redraw()).catch(() => {});
   }

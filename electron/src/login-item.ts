@@ -47,24 +47,32 @@ export function createLoginItem(options: LoginItemOptions): LoginItem {
     }
     case "darwin":
       // A login item has no arguments there: the system says whether it was one.
-      return systemItem(app, {}, app.getLoginItemSettings().wasOpenedAtLogin);
+      return systemItem(app, {
+        isUsedNow: app.getLoginItemSettings().wasOpenedAtLogin,
+        item: {},
+        isOn: ({ openAtLogin }) => openAtLogin,
+      });
     case "win32":
-      return systemItem(app, { path: execPath, args: [HIDDEN_FLAG] }, isUsedNow);
+      return systemItem(app, {
+        isUsedNow,
+        item: { path: execPath, args: [HIDDEN_FLAG] },
+        // The Task Manager switches an entry off and leaves it where it was.
+        isOn: ({ openAtLogin, executableWillLaunchAtLogin }) => openAtLogin && executableWillLaunchAtLogin,
+      });
     default:
       return { ...unsupported, isUsedNow };
   }
 }
 
-function systemItem(
-  app: LoginItemOptions["app"],
-  item: { readonly path?: string; readonly args?: string[] },
-  isUsedNow: boolean,
-): LoginItem {
-  const isOn = (): boolean => {
-    const { openAtLogin, executableWillLaunchAtLogin } = app.getLoginItemSettings(item);
-    // Windows' Task Manager switches an entry off and leaves it where it was. Nobody else has that word.
-    return openAtLogin && executableWillLaunchAtLogin !== false;
-  };
+interface SystemItem {
+  readonly isUsedNow: boolean;
+  /** What the entry starts, where that can be said. */
+  readonly item: { readonly path?: string; readonly args?: string[] };
+  readonly isOn: (settings: ReturnType<AppPart["getLoginItemSettings"]>) => boolean;
+}
+
+function systemItem(app: LoginItemOptions["app"], { isUsedNow, item, isOn: read }: SystemItem): LoginItem {
+  const isOn = (): boolean => read(app.getLoginItemSettings(item));
   return {
     isUsedNow,
     supported: true,

@@ -81,7 +81,7 @@ test("electron-updater is told the channel, never goes back to an older version,
   class Stub extends EventEmitter {
     autoDownload = false;
     autoInstallOnAppQuit = false;
-    logger: null = null;
+    logger = null;
     allowDowngrade = false;
     #channel: string | null = null;
     get channel(): string | null {

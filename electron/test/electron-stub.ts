@@ -50,7 +50,7 @@ export class StubApp extends EventEmitter implements AppPart {
   /** macOS: the session started it. */
   wasOpenedAtLogin: boolean | undefined;
   /** Windows: false where the entry is switched off in the Task Manager. */
-  willLaunch: boolean | undefined;
+  willLaunch = true;
   /** Whether the system takes a change of the login item. */
   takesLoginItem = true;
   loginItem: object = {};
@@ -349,7 +349,7 @@ export class StubSafeStorage implements SafeStoragePart {
 
   async encryptStringAsync(text: string): Promise<Buffer> {
     const sealed = Buffer.from(`sealed${text}`).map((byte) => byte ^ this.key);
-    return Buffer.concat([Buffer.from(this.tag), sealed]) as Buffer;
+    return Buffer.concat([Buffer.from(this.tag), sealed]);
   }
   async decryptStringAsync(sealed: Buffer): Promise<{ result: string; shouldReEncrypt: boolean }> {
     const text = Buffer.from(sealed.subarray(3).map((byte) => byte ^ this.key)).toString();

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   chmodSync,
   existsSync,
@@ -15,8 +16,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
+import { connectControl, findEngine } from "../../engine/src/control/client.ts";
 import forge from "../../forge.config.ts";
 import { fusesOf, writeElectronZip } from "../peers/electron-zip.ts";
+import { until } from "../peers/exercise.ts";
 import { skipWithout, skipWithoutRoot } from "../peers/peer-process.ts";
 import { onMachine, TESTER } from "../peers/throwaway-machine.ts";
 
@@ -67,6 +70,51 @@ describe("what is packaged", () => {
     assert.doesNotMatch(builder, /^\s*electronFuses:/m);
     const packaging = readFileSync(join(root, "scripts/package.mjs"), "utf8");
     assert.match(packaging, /--prepackaged/);
+  });
+
+  it("is signed by what the environment has, and otherwise not", () => {
+    const signing = (env: Record<string, string>): Record<string, unknown> => {
+      const show =
+        "import forge from './forge.config.ts'; const { osxSign, osxNotarize, windowsSign } = forge.packagerConfig;" +
+        "const options = osxSign?.optionsForFile();" +
+        "console.log(JSON.stringify({ osxSign, options, osxNotarize, windowsSign }))";
+      const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", show], {
+        encoding: "utf8",
+        cwd: root,
+        env: { PATH: process.env["PATH"], ...env },
+      });
+      assert.ok(stdout, stderr);
+      return JSON.parse(stdout) as Record<string, unknown>;
+    };
+    assert.deepEqual(signing({}), {});
+    assert.deepEqual(signing({ APPLE_IDENTITY: "Us", APPLE_ID: "a", APPLE_PASSWORD: "p", APPLE_TEAM: "t" }), {
+      osxSign: { identity: "Us" },
+      options: { hardenedRuntime: true, entitlements: "build/macos/entitlements.plist" },
+      osxNotarize: { appleId: "a", appleIdPassword: "p", teamId: "t" },
+    });
+    assert.deepEqual(signing({ WINDOWS_CERTIFICATE: "c.pfx", WINDOWS_CERTIFICATE_PASSWORD: "p" }), {
+      windowsSign: { certificateFile: "c.pfx", certificatePassword: "p" },
+    });
+    const entitlements = readFileSync(join(root, "build/macos/entitlements.plist"), "utf8");
+    const granted = [...entitlements.matchAll(/<key>(.*?)<\/key>\s*<true\/>/g)].map(([, key]) => key);
+    assert.deepEqual(granted, ["com.apple.security.cs.allow-jit"]);
+  });
+
+  it("has an installer for each system", () => {
+    const builder = readFileSync(join(root, "build/electron-builder.yml"), "utf8");
+    const targets = [...builder.matchAll(/^ {2}target: \[(.*)\]$/gm)].map(([, list]) => list);
+    assert.deepEqual(targets, ["dmg, zip", "nsis", "AppImage, deb, rpm"]);
+  });
+
+  it("has compiled modules that speak Node-API alone, which is the same in every Electron", () => {
+    for (const name of ["tun", "handover", "sshcrypto"]) {
+      const file = join(root, "native", name, "build/Release", `${name}.node`);
+      if (!existsSync(file)) continue;
+      const text = readFileSync(file, "latin1");
+      assert.match(text, /napi_/, name);
+      // As compilers write names in the spaces v8 and node: what is in them differs from one version to the next.
+      assert.doesNotMatch(text, /_ZNK?2v8|_ZNK?4node|@v8@@|@node@@/, name);
+    }
   });
 
   it("names only files that are there, in installers too", () => {
@@ -254,6 +302,104 @@ describe("npm run package", { skip }, () => {
     },
   );
 });
+
+/** Here, and not in a file of its own, because it builds into the same folder as the packages above. */
+describe(
+  "npm start",
+  { skip: process.platform !== "linux" && "the stand-in for Electron is one of Linux" },
+  () => {
+    const folder = mkdtempSync(join(tmpdir(), "sockeye-start-"));
+    after(() => rmSync(folder, { recursive: true, force: true }));
+    const env = (more: Record<string, string>): NodeJS.ProcessEnv => ({
+      ...process.env,
+      DISPLAY: "",
+      WAYLAND_DISPLAY: "",
+      ELECTRON_OVERRIDE_DIST_PATH: "",
+      XDG_RUNTIME_DIR: folder,
+      XDG_CONFIG_HOME: folder,
+      XDG_STATE_HOME: folder,
+      ...more,
+    });
+    const script = join(root, "scripts/start.mjs");
+
+    it("builds the app and opens it in Electron, where that is", { timeout: MAKE_MS }, () => {
+      const program = join(folder, "electron");
+      writeFileSync(program, `#!/bin/sh\necho "electron $*"\n`);
+      chmodSync(program, 0o755);
+      const { status, stdout, stderr } = spawnSync(process.execPath, [script, "sockeye://import?a"], {
+        encoding: "utf8",
+        timeout: MAKE_MS,
+        env: env({ DISPLAY: ":99", ELECTRON_OVERRIDE_DIST_PATH: folder }),
+      });
+      assert.equal(status, 0, stderr);
+      assert.match(stderr, /opening the desktop app/);
+      assert.match(stdout, /^electron \/.* sockeye:\/\/import\?a$/m);
+      const app = /^electron (\S+)/m.exec(stdout)![1]!;
+      assert.ok(existsSync(join(app, manifest.main)));
+    });
+
+    const cases: readonly (readonly [string, Record<string, string>, RegExp])[] = [
+      ["without a display", {}, /for a browser this time: there is no display/],
+      [
+        "where Electron can't be downloaded",
+        {
+          DISPLAY: ":99",
+          ELECTRON_MIRROR: NOWHERE,
+          npm_config_electron_mirror: NOWHERE,
+          electron_config_cache: folder,
+        },
+        /for a browser this time: Electron could not be downloaded/,
+      ],
+    ];
+    for (const [what, more, why] of cases) {
+      const isDownloaded = existsSync(join(root, "node_modules/electron/path.txt"));
+      const reason = isDownloaded && "ELECTRON_MIRROR" in more && "Electron is there";
+      it(
+        `${what} it says so, and serves the same interface, with demo upstreams and traffic`,
+        { skip: reason, timeout: 120_000 },
+        async () => {
+          const child = spawn(process.execPath, [script, "--ui=print"], {
+            env: env(more),
+            stdio: ["ignore", "pipe", "pipe"],
+          });
+          const said = { text: "" };
+          for (const stream of [child.stdout, child.stderr])
+            stream.on("data", (data: Buffer) => (said.text += data.toString()));
+          const exited = once(child, "exit");
+          try {
+            await until(
+              () => /http:\/\/127\.0\.0\.1:\d+\/\S*#token=\S+/.test(said.text),
+              `its address in: ${said.text}`,
+              100_000,
+            );
+            assert.match(said.text, why);
+            const address = /http:\/\/127\.0\.0\.1:\d+\//.exec(said.text)![0];
+            assert.match(await (await fetch(address)).text(), /<script type="module"/);
+            const client = await connectControl(findEngine({ directory: join(folder, "sockeye") }));
+            try {
+              const types = (await client.call("upstreams", {})).map(({ type }) => type);
+              for (const type of ["ssh", "socks5", "http"] as const) assert.ok(types.includes(type), type);
+              await untilAsync(async () => (await client.call("status", {})).flows.total > 0);
+            } finally {
+              client.close();
+            }
+          } finally {
+            child.kill("SIGTERM");
+            await exited;
+          }
+        },
+      );
+    }
+  },
+);
+
+async function untilAsync(isSo: () => Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  while (!(await isSo())) {
+    assert.ok(Date.now() < deadline, "it came to nothing");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
 
 function skipWithoutPolkit(): string | false {
   return skipWithout("pkaction", "dbus-daemon") || skipWithoutRoot();
