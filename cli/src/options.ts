@@ -50,11 +50,16 @@ export function jsonOption(): Option {
 
 /** True where --json is given, or SOCKEYE_JSON says so. */
 export function wantsJson(options: { readonly json?: boolean }): boolean {
-  if (options.json === true) return true;
-  const value = process.env["SOCKEYE_JSON"] ?? "";
+  return isOn(options.json, "SOCKEYE_JSON");
+}
+
+/** A flag without a value: given, or switched on by its variable, of which commander would take a 0 for a yes. */
+export function isOn(given: boolean | undefined, variable: (typeof variables)[number]): boolean {
+  if (given === true) return true;
+  const value = process.env[variable] ?? "";
   if (["1", "true", "yes", "on"].includes(value.toLowerCase())) return true;
   if (["", "0", "false", "no", "off"].includes(value.toLowerCase())) return false;
-  throw new CommandFailure(ExitCode.usage, `SOCKEYE_JSON is "${value}"; write 1 or 0`);
+  throw new CommandFailure(ExitCode.usage, `${variable} is "${value}"; write 1 or 0`);
 }
 
 /** @throws {InvalidArgumentError} with a sentence that says what would be right. */
@@ -138,6 +143,10 @@ const variables = [
   "SOCKEYE_HOST_HEADER",
   "SOCKEYE_CA",
   "SOCKEYE_LINKS",
+  "SOCKEYE_CONNECT_TIMEOUT",
+  "SOCKEYE_BASIC_AUTH_FILE",
+  "SOCKEYE_OFFLINE_PAGE",
+  "SOCKEYE_INSPECT",
   "SOCKEYE_ONE_CONNECTION_PER_TUNNEL",
 ] as const;
 
