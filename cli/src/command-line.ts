@@ -23,7 +23,7 @@ Each flag can be given by a variable too: --log-level by SOCKEYE_LOG_LEVEL, --js
 names them. A flag wins. An empty variable counts as none.
 
 Exit status: 0 done, 1 failed, 2 wrong command line or SOCKEYE_* variable, 3 wrong configuration, 4 no running engine,
-5 the tested upstream does not work, 130 and 143 ended by a signal.`;
+5 the tested upstream does not work, 6 nothing was shared in time, 130 and 143 ended by a signal.`;
 
 /**
  * Runs the command line.

@@ -193,7 +193,7 @@ export class ShareClient {
     if (this.#session !== session || this.#state !== "running") return;
     this.#leaving.add(session);
     this.#session = undefined;
-    this.#reconnect("the relay is about to stop", undefined);
+    this.#reconnect("the relay is about to stop", "draining");
   }
 
   #onEnd(session: Session, end: SessionEnd): void {

@@ -59,7 +59,7 @@ export class Session {
       (message) => this.#onMessage(message),
       (end) => this.#onEnd(end),
     );
-    this.#deadline = setTimeout(() => this.#first.close("the relay did not answer in time"), WELCOME_MS);
+    this.#deadline = setTimeout(() => this.#first.close("it did not answer in time"), WELCOME_MS);
     this.#greet(this.#first);
   }
 
@@ -203,18 +203,17 @@ export class Session {
     clearTimeout(this.#rejoin);
     for (const link of [...this.#further]) link.close();
     this.#apart?.close();
-    const message = isStranger ? "what answers at the relay's address is no relay" : inWords(end.message);
+    const message = isStranger ? "what answers there is no relay" : inWords(end.message);
     this.#hooks.ended(this.#refusal ?? { code: undefined, message });
   }
 }
 
 /** What the system says of a connection that could not be made is of little use to a person. */
 function inWords(reason: string): string {
-  if (reason.includes("ECONNREFUSED")) return "nothing answers at the relay's address";
-  if (reason.includes("ENOTFOUND") || reason.includes("EAI_AGAIN"))
-    return "the relay's name can't be resolved";
-  if (/ENETUNREACH|EHOSTUNREACH/.test(reason)) return "there is no way to the relay from this network";
-  if (reason.includes("EPROTO")) return "what answers at the relay's address does not speak TLS";
-  if (/certificate|altnames/.test(reason)) return `the relay's certificate is not accepted: ${reason}`;
+  if (reason.includes("ECONNREFUSED")) return "nothing listens there";
+  if (reason.includes("ENOTFOUND") || reason.includes("EAI_AGAIN")) return "its name can't be resolved";
+  if (/ENETUNREACH|EHOSTUNREACH/.test(reason)) return "there is no way there from this network";
+  if (reason.includes("EPROTO")) return "what answers there does not speak TLS";
+  if (/certificate|altnames/.test(reason)) return `its certificate is not accepted: ${reason}`;
   return reason;
 }
