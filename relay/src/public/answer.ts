@@ -80,7 +80,6 @@ export class Answer {
   #passInterim(head: ResponseHead): void {
     if (++this.#interim > MAX_INTERIM)
       throw new HttpHeadError("too-large", `there are more than ${MAX_INTERIM} interim answers`);
-    this.#headReader = new HeadReader("response", MAX_HEAD_BYTES);
     // An HTTP/1.0 client does not know interim answers (RFC 9110 §15.2).
     if (this.#request.minorVersion === 0) return;
     const text = forwardedResponseHead(head, { connection: undefined, chunked: false });
