@@ -140,14 +140,50 @@ export function isChunked(head: { readonly minorVersion: 0 | 1; readonly headers
 }
 
 /** The options of all Connection headers, in lower case (RFC 9110 §7.6.1). */
-export function connectionOptions(headers: HttpHeaders): ReadonlySet<string> {
-  let options: Set<string> | undefined;
+export function connectionOptions(headers: HttpHeaders): ConnectionOptions {
+  let first: string | undefined;
+  let all: string[] | undefined;
   for (const { name, value } of headers) {
     if (!isNamed(name, "connection")) continue;
-    options ??= new Set();
-    for (const option of value.split(",")) options.add(option.trim().toLowerCase());
+    if (first === undefined) first = value;
+    else (all ??= [first]).push(value);
   }
-  return options ?? NO_OPTIONS;
+  if (all !== undefined) return new ConnectionOptions(all);
+  return first === undefined ? NO_OPTIONS : optionsOf(first);
 }
 
-const NO_OPTIONS: ReadonlySet<string> = new Set();
+/** What Connection says; most headers need no look into the set to know that it does not name them. */
+export class ConnectionOptions {
+  readonly #all: ReadonlySet<string>;
+  /** A bit for each length that an option has; those of 31 and more share the last one. */
+  readonly #lengths: number;
+
+  constructor(values: readonly string[]) {
+    const options = values.flatMap((value) => value.split(",")).map((option) => option.trim().toLowerCase());
+    this.#all = new Set(options);
+    this.#lengths = options.reduce((lengths, { length }) => lengths | lengthBit(length), 0);
+  }
+
+  has(option: string): boolean {
+    return this.#all.has(option);
+  }
+
+  /** Whether the field with this name, in any letters, belongs to the connection alone. */
+  names(name: string): boolean {
+    return (this.#lengths & lengthBit(name.length)) !== 0 && this.#all.has(name.toLowerCase());
+  }
+}
+
+function lengthBit(length: number): number {
+  return 1 << Math.min(length, 31);
+}
+
+const NO_OPTIONS = new ConnectionOptions([]);
+const KEEP_ALIVE = new ConnectionOptions(["keep-alive"]);
+const CLOSE = new ConnectionOptions(["close"]);
+
+/** Nearly all connections say one of two things. */
+function optionsOf(value: string): ConnectionOptions {
+  if (isNamed(value, "keep-alive")) return KEEP_ALIVE;
+  return isNamed(value, "close") ? CLOSE : new ConnectionOptions([value]);
+}
