@@ -71,7 +71,10 @@ export interface HeadRead<Kind extends "request" | "response"> {
   readonly head: HeadOfKind[Kind];
   /** The bytes after the head: a view of the last chunk. */
   readonly rest: Buffer;
-  /** The bytes of the head are those that would be written for it: HTTP/1.1, and one space where white space may be. */
+  /**
+   * The bytes of the head are those that would be written for it (HTTP/1.1, one space where white space may be), and all of
+   * them came in the last chunk.
+   */
   readonly plain: boolean;
 }
 
@@ -113,7 +116,11 @@ export class HeadReader<Kind extends "request" | "response"> {
     this.#lineStart = 0;
     const { head, plain } = new HeadParser(bytes, end - 2).parse(this.#kind);
     const after = end - before;
-    return { head, rest: after === chunk.length ? NOTHING : chunk.subarray(after), plain };
+    return {
+      head,
+      rest: after === chunk.length ? NOTHING : chunk.subarray(after),
+      plain: plain && before === 0,
+    };
   }
 
   #append(chunk: Buffer, taken: number): void {

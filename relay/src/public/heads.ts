@@ -106,6 +106,19 @@ export function forwardedResponseHead(response: ResponseHead, ways: ResponseWays
   return `${head}\r\n`;
 }
 
+/** Whether `forwardedResponseHead` would write every field as it came, and none besides. */
+export function passesAsItCame({ headers, status }: ResponseHead, ways: ResponseWays): boolean {
+  if (ways.chunked || ways.connection !== undefined) return false;
+  let hasLength = false;
+  for (const { name } of headers) {
+    if (endsHere(name, ways)) return false;
+    if (!isNamed(name, "content-length")) continue;
+    if (hasLength || status === 204) return false;
+    hasLength = true;
+  }
+  return true;
+}
+
 /** Fields of an answer that belong to one connection. */
 function endsHere(name: string, ways: ResponseWays): boolean {
   switch (name.length) {
