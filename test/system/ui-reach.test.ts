@@ -149,8 +149,13 @@ describe("everything in the interface is within reach", { skip: skipWithoutChrom
           .then(() => {}),
       working,
     );
-    await slowly("home", () => big.click(), busy, working);
-    await slowly("home", () => big.click(), busy, working);
+    for (const checked of ["false", "true"]) {
+      await slowly("home", () => big.click(), busy, working);
+      await eventually(
+        "the switch is there",
+        async () => (await big.getAttribute("aria-checked")) === checked,
+      );
+    }
     await slowly("upstreams", () => button("Export all").click(), working);
     await slowly("upstreams", () => button("Test bastion").click(), page.getByText("Beginning…"));
     // What was open ended with the listeners.

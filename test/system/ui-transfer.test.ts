@@ -100,8 +100,8 @@ describe("import and export in the interface", { skip: skipWithoutChromium() }, 
     const { upstreams } = parse(await readFile(elsewhere.sut.configFile, "utf8")) as {
       readonly upstreams: Record<string, Record<string, unknown>>;
     };
-    assert.equal(upstreams["bastion"]?.["address"], "bastion.example.com:2222");
-    assert.equal(upstreams["bastion"]?.["user"], "deploy");
+    const { address, user } = upstreams["bastion"] ?? {};
+    assert.deepEqual({ address, user }, { address: "bastion.example.com:2222", user: "deploy" });
     assert.deepEqual([...on.failures, ...elsewhere.failures], []);
   });
 });
