@@ -40,12 +40,14 @@ export interface TestBrowser extends AsyncDisposable {
 const UNWANTED =
   /^--(single-process|no-zygote|in-process-gpu|ignore-gpu-blocklist|use-gl|use-angle|enable-unsafe-swiftshader)/;
 
-export async function launchChromium(): Promise<Browser> {
+/** @param proxy all it does goes through there, what is on loopback too: `socks5://HOST:PORT` or `http://HOST:PORT`. */
+export async function launchChromium(proxy?: string): Promise<Browser> {
   const args = Chromium.args.filter((arg) => !UNWANTED.test(arg));
   return chromium.launch({
     executablePath: await Chromium.executablePath(),
     args: [...args, "--disable-gpu", "--no-sandbox"],
     headless: true,
+    ...(proxy !== undefined && { proxy: { server: proxy, bypass: "<-loopback>" } }),
   });
 }
 
