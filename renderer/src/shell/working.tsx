@@ -21,7 +21,7 @@ export function Working() {
     return () => clearTimeout(timer);
   }, [pending]);
   return (
-    <div role="status" className={slow ? styles["working"] : undefined}>
+    <div role="status" className={slow ? styles["working"] : "visually-hidden"}>
       {slow && (
         <>
           <Spinner />
