@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { Cancel } from "../cancel.ts";
 import { formatEndpoint } from "../endpoint.ts";
 import { abortReason, DialError, type DialStep } from "../errors.ts";
 import type { ConnectRequest } from "../inbound/request.ts";
@@ -83,7 +84,7 @@ function ruleName(decision: Decision): string {
 class Connecting {
   readonly #context: FlowContext;
   readonly #request: ConnectRequest;
-  readonly #abort = new AbortController();
+  readonly #cancel = new Cancel();
   readonly #flow: Flow;
   readonly #deadline: Deadline<TimedDial>;
   #step: DialStep | undefined;
@@ -91,12 +92,12 @@ class Connecting {
   constructor(context: FlowContext, request: ConnectRequest, decision: Decision) {
     this.#context = context;
     this.#request = request;
-    const end = (error: DialError): void => this.#abort.abort(error);
+    const end = (error: DialError): void => this.#cancel.abort(error);
     this.#flow = new Flow(context.table.nextId(), originOf(request), decision, end);
     context.table.add(this.#flow);
     context.dialDeadlines.setLength(context.dialTimeoutMs());
     this.#deadline = context.dialDeadlines.add(this);
-    request.onCancel(() => this.#abort.abort(new DialError("cancelled", "the application went away")));
+    request.onCancel(() => this.#cancel.abort(new DialError("cancelled", "the application went away")));
   }
 
   async run(dialer: Dialer): Promise<void> {
@@ -104,7 +105,7 @@ class Connecting {
     let stream: Duplex;
     try {
       stream = await dialer.dial(this.#request.target, {
-        signal: this.#abort.signal,
+        signal: this.#cancel,
         flow: this.#flow.id,
         source: this.#request.source.host,
         onStep: (step) => {
@@ -121,10 +122,10 @@ class Connecting {
       return;
     }
     this.#context.dialDeadlines.lift(this.#deadline);
-    if (this.#abort.signal.aborted) {
+    if (this.#cancel.aborted) {
       // The application went away, or the flow was closed, in the moment between the dial's end and here.
       stream.on("error", () => {}).destroy();
-      const reason = abortReason(this.#abort.signal);
+      const reason = abortReason(this.#cancel);
       this.#context.table.remove(this.#flow, reason);
       this.#request.reject(reason);
       return;
@@ -140,7 +141,7 @@ class Connecting {
     const where = this.#step === undefined ? "" : ` at the step "${this.#step}"`;
     const sentence = `no connection to ${formatEndpoint(this.#request.target)} within ${seconds} s${where}`;
     const scope = this.#step === undefined || this.#step === "dial" ? "target" : "upstream";
-    this.#abort.abort(new DialError("timeout", sentence, { step: this.#step, scope }));
+    this.#cancel.abort(new DialError("timeout", sentence, { step: this.#step, scope }));
   }
 
   #done(error: Error | undefined): void {

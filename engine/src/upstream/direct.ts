@@ -96,7 +96,7 @@ export class DirectDialer implements Dialer {
     const { signal } = options;
     return new Promise((resolve, reject) => {
       const onAbort = (): void => reject(abortReason(signal));
-      signal.addEventListener("abort", onAbort, { once: true });
+      signal.addEventListener("abort", onAbort);
       this.#resolver.lookupFor(options)(name, { all: true }, (error, addresses) => {
         signal.removeEventListener("abort", onAbort);
         if (error) reject(error);

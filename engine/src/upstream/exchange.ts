@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { CancelSignal } from "../cancel.ts";
 import { abortReason, DialError, type DialStep } from "../errors.ts";
 import { keeper } from "../keeper.ts";
 import { ignoreError } from "./egress.ts";
@@ -28,7 +29,7 @@ export class NoAnswerError extends DialError {}
 export function exchange<Result>(
   stream: Duplex,
   conversation: Conversation<Result>,
-  options: { readonly signal: AbortSignal; readonly step: DialStep },
+  options: { readonly signal: CancelSignal; readonly step: DialStep },
 ): Promise<Result> {
   const { promise, resolve, reject } = Promise.withResolvers<Result>();
   const { signal, step } = options;
@@ -48,7 +49,7 @@ export function exchange<Result>(
 interface ExchangeParts<Result> {
   readonly stream: Duplex;
   readonly conversation: Conversation<Result>;
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
   readonly step: DialStep;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: Error) => void;
