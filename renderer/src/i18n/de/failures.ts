@@ -39,6 +39,7 @@ export const failures: typeof en.failures = {
     "import-skipped": "Das lässt sich nicht übernehmen",
     "import-warning": "Vor dem Übernehmen zu bedenken",
     "helper-running": "Er ist bereit",
+    "helper-busy": "Er dient immer nur einer Engine",
     "helper-foreign": "Er passt nicht zu dieser Fassung von Sockeye und muss erneuert werden",
     "helper-unsupported": "Den TUN-Modus gibt es auf diesem System nicht",
     "no-updates": "Diese Fassung erneuert sich nicht selbst",

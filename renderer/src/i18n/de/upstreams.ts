@@ -239,6 +239,7 @@ export const upstreams: typeof en.upstreams = {
       "Der Browser lässt diese Seite die Zwischenablage nicht lesen: bitte mit der Tastatur einfügen.",
     choose: "Datei wählen",
     chosen: (name) => `Aus ${name}`,
+    anotherLink: "Ein weiterer Link wurde geöffnet. Er wird danach gezeigt.",
     fromLink: "Aus dem geöffneten Link. Nichts wird hinzugefügt, bevor Sie es importieren.",
     found: "Was gefunden wurde",
     include: (name) => `${name} importieren`,

@@ -235,6 +235,7 @@ export const upstreams = {
     pasteRefused: "The browser does not let this page read the clipboard: paste with the keyboard.",
     choose: "Choose a file",
     chosen: (name: string) => `From ${name}`,
+    anotherLink: "Another link was opened. It is shown when this is done.",
     fromLink: "From the link that was opened. Nothing is added until you import it.",
     found: "What was found",
     include: (name: string) => `Import ${name}`,
