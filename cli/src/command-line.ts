@@ -9,7 +9,7 @@ import { registerDemo } from "./demo.ts";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
 import { registerExplain } from "./explain.ts";
 import { registerFlows } from "./flows.ts";
-import { complain } from "./output.ts";
+import { complain, quietOnClosedPipe } from "./output.ts";
 import { registerRun } from "./run.ts";
 import { registerShare } from "./share.ts";
 import { registerStatus } from "./status.ts";
@@ -36,7 +36,7 @@ export async function runCommandLine(
   loadEngine: () => Promise<EngineApi>,
 ): Promise<number> {
   const context: Context = { loadEngine, exitCode: ExitCode.ok };
-  quietOnClosedPipe(context);
+  quietOnClosedPipe(() => context.exitCode);
   const program = createProgram(context);
   dropEmptyVariables(program, process.env);
   try {
@@ -106,13 +106,4 @@ function wantsStack(args: readonly string[]): boolean {
   const at = args.indexOf("--log-level");
   const level = at === -1 ? process.env["SOCKEYE_LOG_LEVEL"] : args[at + 1];
   return level === "trace" || args.includes("--log-level=trace");
-}
-
-/** `sockeye flows | head`: whoever read has read enough. */
-function quietOnClosedPipe(context: Context): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(context.exitCode);
-    });
-  }
 }
