@@ -15,7 +15,7 @@ import {
   MAX_OFFLINE_PAGE_BYTES,
 } from "@sockeye/link/guard";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
-import { jsonOption, wantsJson } from "./options.ts";
+import { jsonOption } from "./options.ts";
 import { complain, formatDuration, paint, print } from "./output.ts";
 import { RequestPrinter } from "./request-printer.ts";
 import type { Register } from "./context.ts";
@@ -71,7 +71,11 @@ export const registerShare: Register = (program) => {
         "what the local service sees as Host, instead of the public name",
       ).env("SOCKEYE_HOST_HEADER"),
     )
-    .addOption(new Option("--no-tls", "speak to the relay in clear; so it is on loopback without saying"))
+    .addOption(
+      new Option("--no-tls", "speak to the relay in clear; so it is on loopback without saying").env(
+        "SOCKEYE_NO_TLS",
+      ),
+    )
     .addOption(
       new Option("--ca <file>", "PEM file of the authority of the relay's certificate").env("SOCKEYE_CA"),
     )
@@ -88,10 +92,9 @@ export const registerShare: Register = (program) => {
       ).env("SOCKEYE_BASIC_AUTH_FILE"),
     )
     .addOption(
-      new Option(
-        "--allow <network>",
-        "let in only from this network or address; may be given several times",
-      ).argParser(collectNetworks),
+      new Option("--allow <network>", "let in only from this network or address; may be given several times")
+        .env("SOCKEYE_ALLOW")
+        .argParser(collectNetworks),
     )
     .addOption(
       new Option("--offline-page <file>", "HTML that the relay shows while nobody is there to answer").env(
@@ -115,8 +118,8 @@ export const registerShare: Register = (program) => {
 
 async function share(what: readonly string[], flags: ShareFlags): Promise<void> {
   const spec = { ...specOf(what, flags), ...(await edgeOf(what, flags)) };
-  const face = wantsJson(flags) ? jsonFace() : peopleFace();
-  const inspector = flags.inspect === true ? new RequestPrinter(wantsJson(flags)) : undefined;
+  const face = flags.json === true ? jsonFace() : peopleFace();
+  const inspector = flags.inspect === true ? new RequestPrinter(flags.json === true) : undefined;
   await new Promise<void>((resolve, reject) => {
     void clientOptions(flags).then((options) => {
       const client = new ShareClient({
@@ -128,7 +131,7 @@ async function share(what: readonly string[], flags: ShareFlags): Promise<void> 
             reject(new CommandFailure(ExitCode.failed, `the relay refuses: ${message} (${code})`)),
           unshared: (share, code, message) => {
             const isFinal = FOR_GOOD.has(code);
-            if (!isFinal || wantsJson(flags)) face.unshared?.(share, code, message);
+            if (!isFinal || flags.json === true) face.unshared?.(share, code, message);
             if (!isFinal) return;
             client.close();
             reject(
@@ -185,9 +188,13 @@ async function pageOf(file: string): Promise<Buffer> {
   );
 }
 
+/** One network, or several with commas between: a variable can't be given several times. */
 function collectNetworks(text: string, before: string[] | undefined): string[] {
-  if (!isNetwork(text)) throw new InvalidArgumentError(`"${text}" is not a network, such as 192.0.2.0/24`);
-  const all = [...(before ?? []), text];
+  const networks = text.split(",").map((network) => network.trim());
+  const wrong = networks.find((network) => !isNetwork(network));
+  if (wrong !== undefined)
+    throw new InvalidArgumentError(`"${wrong}" is not a network, such as 192.0.2.0/24`);
+  const all = [...(before ?? []), ...networks];
   if (all.length > MAX_ALLOWED_NETWORKS)
     throw new InvalidArgumentError(`there may be ${MAX_ALLOWED_NETWORKS} networks`);
   return all;

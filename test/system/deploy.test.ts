@@ -11,6 +11,7 @@ import { validate } from "dockerfile-utils";
 import { parse, parseAllDocuments } from "yaml";
 import { parseRelayConfig } from "@sockeye/relay/config/load";
 import type { RelayConfig } from "@sockeye/relay/config/schema";
+import { publicAddresses } from "@sockeye/relay/public-addresses";
 import { DOCKERFILE, lastOf, makeImage } from "../peers/image.ts";
 import { findProgram, freePort } from "../peers/peer-process.ts";
 import { until } from "../peers/relay.ts";
@@ -88,6 +89,7 @@ describe("the relay's image", () => {
 });
 
 interface Values {
+  readonly services: { readonly public: { readonly httpsPort: number } };
   readonly config: Record<string, unknown> & { readonly drain_timeout: number };
   readonly preStopSeconds: number;
   readonly secrets: readonly { readonly name: string; readonly mountPath: string }[];
@@ -123,6 +125,14 @@ describe("the relay's chart", () => {
         values.secrets.some(({ mountPath }) => file?.startsWith(`${mountPath}/`)),
         `${file} is in no secret`,
       );
+  });
+
+  test("clients are told where the Service is, not where the container listens", () => {
+    const config = configOf(JSON.stringify(values.config));
+    assert.equal(values.services.public.httpsPort, 443);
+    const ports = { http: 8080, https: 8443 };
+    const told = publicAddresses({ kind: "http", name: "demo" }, config, ports);
+    assert.deepEqual(told, ["https://demo.relay.example.com"]);
   });
 
   test("a number and a range of TCP ports, as the chart's Service takes them, are ports for the relay as well", () => {

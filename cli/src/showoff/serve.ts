@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { formatEndpoint } from "@sockeye/config-kit/endpoint";
 import { createLogger } from "@sockeye/engine/observe/log";
-import { relayOptions } from "@sockeye/relay/config/flags";
+import { FLAGS_HELP, relayOptions } from "@sockeye/relay/config/flags";
 import { loadRelayConfig, type RelayProblem } from "@sockeye/relay/config/load";
 import type { RelayConfig } from "@sockeye/relay/config/schema";
 import { startConfiguredRelay } from "@sockeye/relay/configured";
@@ -11,12 +11,20 @@ import { CommandFailure, ExitCode } from "../exit-codes.ts";
 import { complainAs } from "../output.ts";
 import { LogObserver } from "./log-observer.ts";
 
+const HELP_AFTER = `
+${FLAGS_HELP}
+
+For a try on one machine: showoff token create --identity me --names '*' --tokens-file tokens.yaml
+                          showoff serve --domains localhost --auth-tokens-file tokens.yaml
+
+SIGINT and SIGTERM let requests end and then stop; a second one stops at once.`;
+
 /** `showoff serve` */
 export function registerServe(program: Command): void {
   const command = program
     .command("serve")
     .description("run the relay in this terminal until it is told to stop")
-    .addHelpText("after", "\nSIGINT and SIGTERM let requests end and then stop; a second one stops at once.")
+    .addHelpText("after", HELP_AFTER)
     .action((flags: Record<string, unknown>) => serve(flags));
   for (const option of relayOptions()) command.addOption(option);
 }
