@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { homedir } from "node:os";
-import type { Config, Limits, LogLevel } from "./config/config.ts";
+import type { Config, Limits, LogLevel, RelayConfig } from "./config/config.ts";
 import { type ConfigDiff, diffConfig } from "./config/diff.ts";
 import type { ConfigProblem } from "@sockeye/config-kit/problem";
 import { Reloader } from "./config/reload.ts";
@@ -21,7 +21,7 @@ import { ControlError } from "./control/control-error.ts";
 import { demoUpstreamsIn, restoreDemo } from "./control/demo.ts";
 import type { ConfigCheck, ControlHost, DemoUpstreams, Engine, EngineOptions } from "./control/host.ts";
 import { ControlPrompter } from "./control/prompts.ts";
-import { withKeptSecrets } from "./control/kept-secrets.ts";
+import { withKeptSecrets, withKeptToken } from "./control/kept-secrets.ts";
 import { describeExplanation, describeUpstream, unknownUpstream } from "./control/describe.ts";
 import { type Port, PortServer } from "./control/message-port.ts";
 import type { Service } from "./control/protocol.ts";
@@ -45,6 +45,7 @@ import { Intake } from "./intake.ts";
 import { IdleMemory } from "./idle-memory.ts";
 import { TunMode } from "./tun/mode.ts";
 import { Shares } from "./share/shares.ts";
+import { testRelay } from "./share/test-relay.ts";
 import { Turns } from "./turns.ts";
 import { type NetworkEvent, watchNetwork } from "./network-watch.ts";
 import type { InboundHandler, ListenEvents } from "./inbound/request.ts";
@@ -367,6 +368,16 @@ class RunningEngine implements Engine {
     }
   }
 
+  async testRelay(
+    which: Parameters<ControlHost["testRelay"]>[0],
+    options: TestOptions,
+  ): Promise<UpstreamTestResult> {
+    const saved = this.#config.relays[which.name];
+    const config = which.config ? this.#unsavedRelay(which.name, which.config) : saved;
+    if (config === undefined) throw new ControlError("bad-request", `there is no relay "${which.name}"`);
+    return testRelay(withKeptToken(config, saved), (secret) => this.#readSecret(secret), options);
+  }
+
   checkConfig(text: string): ConfigCheck {
     const parsed = this.#source.check(text);
     if ("errors" in parsed) return { problems: parsed.errors, warnings: parsed.warnings };
@@ -613,6 +624,10 @@ class RunningEngine implements Engine {
         .map((other) => [other, { type: "socks5", address: "placeholder.invalid" }]),
     );
     return accepted(this.#source.check(JSON.stringify({ upstreams: { ...others, [name]: unsaved } }))).config;
+  }
+
+  #unsavedRelay(name: string, unsaved: Readonly<Record<string, unknown>>): RelayConfig {
+    return accepted(this.#source.check(JSON.stringify({ relays: { [name]: unsaved } }))).config.relays[name]!;
   }
 
   #warn(sentence: string): void {
