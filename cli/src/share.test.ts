@@ -5,7 +5,6 @@ import { type AddressInfo, createServer } from "node:net";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { describe, type TestContext, test } from "node:test";
-import { unreadVariables } from "./options.ts";
 
 const MAIN = new URL("./main.ts", import.meta.url).pathname;
 const SAYS_MS = 20_000;
@@ -86,25 +85,6 @@ describe("sockeye share on the command line", { concurrency: 4 }, () => {
     const { status, err } = await outcomeOf(share(t, "3000", "--relay", relay, "--connect-timeout", "1"));
     assert.equal(status, 6);
     assert.equal(err, `sockeye: nothing is shared through ${relay} after 1 s: it did not answer\n`);
-  });
-
-  test("every variable that its help names is read, and a switch's variable can say no", async (t) => {
-    const help = shareWith(t, {}, "--help");
-    const text = (await textOf(help.stdout)).replaceAll(/\s+/g, " ");
-    const variables = [...text.matchAll(/\benv: (\w+)/g)].map(([, name]) => name!);
-    assert.ok(variables.includes("SOCKEYE_INSPECT") && variables.includes("SOCKEYE_CONNECT_TIMEOUT"));
-    assert.deepEqual(unreadVariables(Object.fromEntries(variables.map((name) => [name, "x"]))), []);
-    const given = ["3000", "--relay", "127.0.0.1:1", "--connect-timeout", "1"];
-    const ends = [
-      { SOCKEYE_INSPECT: "0", SOCKEYE_ONE_CONNECTION_PER_TUNNEL: "off" },
-      { SOCKEYE_ONE_CONNECTION_PER_TUNNEL: "maybe" },
-    ].map(async (env) => outcomeOf(shareWith(t, env, ...given)));
-    const [off, wrong] = await Promise.all(ends);
-    assert.equal(off!.status, 6);
-    assert.deepEqual(
-      [wrong!.status, wrong!.err],
-      [2, 'sockeye: SOCKEYE_ONE_CONNECTION_PER_TUNNEL is "maybe"; write 1 or 0\n'],
-    );
   });
 
   test("what answers and is no relay is told from one that is away", async (t) => {

@@ -11,7 +11,7 @@ import {
 } from "@sockeye/link/guard";
 import { faultOfName } from "@sockeye/link/public-name";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
-import { isOn, jsonOption, wantsJson } from "./options.ts";
+import { jsonOption } from "./options.ts";
 import { RequestPrinter } from "./request-printer.ts";
 import { jsonFace, peopleFace } from "./share-face.ts";
 import type { Register } from "./context.ts";
@@ -67,7 +67,11 @@ export const registerShare: Register = (program) => {
         "what the local service sees as Host, instead of the public name",
       ).env("SOCKEYE_HOST_HEADER"),
     )
-    .addOption(new Option("--no-tls", "speak to the relay in clear; so it is on loopback without saying"))
+    .addOption(
+      new Option("--no-tls", "speak to the relay in clear; so it is on loopback without saying").env(
+        "SOCKEYE_NO_TLS",
+      ),
+    )
     .addOption(
       new Option("--ca <file>", "PEM file of the authority of the relay's certificate").env("SOCKEYE_CA"),
     )
@@ -84,10 +88,9 @@ export const registerShare: Register = (program) => {
       ).env("SOCKEYE_BASIC_AUTH_FILE"),
     )
     .addOption(
-      new Option(
-        "--allow <network>",
-        "let in only from this network or address; may be given several times",
-      ).argParser(collectNetworks),
+      new Option("--allow <network>", "let in only from this network or address; may be given several times")
+        .env("SOCKEYE_ALLOW")
+        .argParser(collectNetworks),
     )
     .addOption(
       new Option("--offline-page <file>", "HTML that the relay shows while nobody is there to answer").env(
@@ -95,16 +98,15 @@ export const registerShare: Register = (program) => {
       ),
     )
     .addOption(
-      new Option(
-        "--inspect",
-        "print what each request and its answer say, credentials hidden (env: SOCKEYE_INSPECT=1)",
+      new Option("--inspect", "print what each request and its answer say, credentials hidden").env(
+        "SOCKEYE_INSPECT",
       ),
     )
     .addOption(
       new Option(
         "--one-connection-per-tunnel",
-        "carry each request and connection on one of its own, where the relay has a data listener (env: SOCKEYE_ONE_CONNECTION_PER_TUNNEL=1)",
-      ),
+        "carry each request and connection on one of its own, where the relay has a data listener",
+      ).env("SOCKEYE_ONE_CONNECTION_PER_TUNNEL"),
     )
     .addOption(
       new Option(
@@ -122,8 +124,8 @@ async function share(what: readonly string[], flags: ShareFlags): Promise<void> 
   const spec = { ...specOf(what, flags), ...(await edgeOf(what, flags)) };
   const options = await clientOptions(flags);
   const relay = formatEndpoint(flags.relay);
-  const face = wantsJson(flags) ? jsonFace() : peopleFace(relay);
-  const inspector = isOn(flags.inspect, "SOCKEYE_INSPECT") ? new RequestPrinter(wantsJson(flags)) : undefined;
+  const face = flags.json === true ? jsonFace() : peopleFace(relay);
+  const inspector = flags.inspect === true ? new RequestPrinter(flags.json === true) : undefined;
   await new Promise<void>((resolve, reject) => {
     /** Why nothing is shared, as it was heard last. */
     let reason = "it did not answer";
@@ -158,7 +160,7 @@ async function share(what: readonly string[], flags: ShareFlags): Promise<void> 
         unshared: (share, code, message) => {
           reason = message;
           const isFinal = FOR_GOOD.has(code);
-          if (!isFinal || wantsJson(flags)) face.unshared?.(share, code, message);
+          if (!isFinal || flags.json === true) face.unshared?.(share, code, message);
           if (isFinal)
             end(new CommandFailure(ExitCode.failed, `the relay does not share this: ${message} (${code})`));
         },
@@ -207,9 +209,13 @@ async function pageOf(file: string): Promise<Buffer> {
   );
 }
 
+/** One network, or several with commas between: a variable can't be given several times. */
 function collectNetworks(text: string, before: string[] | undefined): string[] {
-  if (!isNetwork(text)) throw new InvalidArgumentError(`"${text}" is not a network, such as 192.0.2.0/24`);
-  const all = [...(before ?? []), text];
+  const networks = text.split(",").map((network) => network.trim());
+  const wrong = networks.find((network) => !isNetwork(network));
+  if (wrong !== undefined)
+    throw new InvalidArgumentError(`"${wrong}" is not a network, such as 192.0.2.0/24`);
+  const all = [...(before ?? []), ...networks];
   if (all.length > MAX_ALLOWED_NETWORKS)
     throw new InvalidArgumentError(`there may be ${MAX_ALLOWED_NETWORKS} networks`);
   return all;
@@ -231,7 +237,7 @@ async function clientOptions(flags: ShareFlags): Promise<ShareClientOptions> {
   return {
     relay,
     links,
-    apart: isOn(flags.oneConnectionPerTunnel, "SOCKEYE_ONE_CONNECTION_PER_TUNNEL"),
+    apart: flags.oneConnectionPerTunnel,
     watch: true,
     token: tokenFile === undefined ? undefined : (await read(tokenFile)).trim(),
     tls: plain ? undefined : ca === undefined ? {} : { ca: await read(ca) },

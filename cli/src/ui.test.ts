@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -16,6 +16,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { connectControl, findEngine, type ControlClient } from "@sockeye/engine/control/client";
 import { reasonForNoBrowser } from "./browser.ts";
 
@@ -148,6 +149,21 @@ describe("the interface in a browser", { skip, concurrency: 2 }, () => {
       readdirSync(join(env["XDG_RUNTIME_DIR"]!, "sockeye")).filter((name) => name.endsWith(".html")),
       [],
     );
+    assert.equal(await stop(running), 0);
+  });
+
+  it("started by npm in the clone, names a command that prints the address there", async () => {
+    const { env } = freshEnvironment();
+    const byNpm = { ...env, DISPLAY: "", npm_lifecycle_event: "sockeye" };
+    const running = start(["run", "--socks5", "127.0.0.1:0", "--ui"], byNpm);
+    const hint = /; (npm run sockeye -- ui --print --engine \S+) prints its address/;
+    await until("the sentence", () => hint.test(running.err()), running);
+    const [program, ...args] = hint.exec(running.err())![1]!.split(" ");
+    const { stdout } = await promisify(execFile)(program!, args, {
+      env,
+      cwd: new URL("../..", import.meta.url),
+    });
+    assert.match(stdout, /The interface is at http:\S+#token=\S+\n/);
     assert.equal(await stop(running), 0);
   });
 

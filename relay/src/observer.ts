@@ -1,6 +1,5 @@
 import type { RefusalCode } from "@sockeye/link/messages";
 import type { PublicAddress } from "./names/registry.ts";
-import type { RequestTrace } from "./trace/tracer.ts";
 
 /** Why a request or a connection was not served as asked. Labels of metrics: the list is closed. */
 export type ErrorKind =
@@ -26,6 +25,17 @@ export type ListenerName = "control" | "data" | "http" | "https" | "tcp";
 /** Why a connection was not let in: a limit's key, or words about its PROXY header, or about its TLS handshake. */
 export type ConnectionRefusal =
   { readonly limit: string } | { readonly header: string } | { readonly tls: string };
+
+/** The span of one request or connection of the public. */
+export interface RequestTrace {
+  /** 32 hexadecimal digits; for logs. */
+  readonly traceId: string;
+  /** What whoever answers is to see as `traceparent` (W3C Trace Context §3.2). */
+  readonly traceparent: string;
+  /** The public's `traceparent` was read, and its `tracestate` belongs to this trace. */
+  readonly continued: boolean;
+  end(served: ServedEnd): void;
+}
 
 /** A request or a connection of the public that is being served. */
 export interface ServedStart {

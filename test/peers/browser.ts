@@ -36,12 +36,14 @@ export interface TestBrowser extends AsyncDisposable {
   open(on: Served, options?: PageOptions): Promise<Page>;
 }
 
-export async function launchChromium(): Promise<Browser> {
+/** @param proxy all it does goes through there, what is on loopback too: `socks5://HOST:PORT` or `http://HOST:PORT`. */
+export async function launchChromium(proxy?: string): Promise<Browser> {
   const args = Chromium.args.filter((arg) => arg !== "--single-process" && arg !== "--no-zygote");
   return chromium.launch({
     executablePath: await Chromium.executablePath(),
     args: [...args, "--no-sandbox"],
     headless: true,
+    ...(proxy !== undefined && { proxy: { server: proxy, bypass: "<-loopback>" } }),
   });
 }
 

@@ -62,7 +62,7 @@ export function testRelay(
         reject(abortReason(signal));
         link.close();
       };
-      signal.addEventListener("abort", stop, { once: true });
+      signal.addEventListener("abort", stop);
       socket.once("close", () => signal.removeEventListener("abort", stop));
       const instance = randomBytes(16).toString("hex");
       link.sendControl(

@@ -25,7 +25,8 @@ export const helper: typeof en.helper = {
     "Auf das Netz oder auf andere Benutzer dieses Rechners hören",
   ],
   remove: "Wie er wieder verschwindet",
-  removeText: "Entfernen Sie ihn hier in den Einstellungen. Wer Sockeye deinstalliert, entfernt auch ihn.",
+  removeText:
+    "Entfernen Sie ihn hier in den Einstellungen, bevor Sie Sockeye entfernen. Einer, den ein deb- oder rpm-Paket gebracht hat, geht mit seinem Paket.",
   once: "Ihr System fragt jetzt einmal nach dem Passwort eines Verwalters. Danach nicht mehr.",
   install: "Helfer einrichten",
   update: "Helfer erneuern",

@@ -23,7 +23,8 @@ export const helper = {
     "Listen to the network, or to other users of this machine",
   ],
   remove: "How it goes away",
-  removeText: "Remove it here in the settings. Uninstalling Sockeye removes it too.",
+  removeText:
+    "Remove it here in the settings, before you remove Sockeye. One that a deb or rpm package brought goes with its package.",
   once: "Your system asks for an administrator’s password once, now. Afterwards there is no prompt.",
   install: "Install the helper",
   update: "Update the helper",

@@ -156,7 +156,7 @@ export const upstreams = {
       willKeychain: "Goes into the keychain, never into the configuration.",
       willAsk: "Left empty, you are asked when it is needed.",
       pathHint: "The file’s first line is taken.",
-      noKeychain: "There is no keychain here that Sockeye can use.",
+      noKeychain: (why = "") => `There is no keychain here that Sockeye can use. ${why}`.trimEnd(),
       keep: "What should become of what you typed?",
       ask: "Ask me each time",
       askHint: "It is forgotten now, and asked for with each new connection.",

@@ -3,6 +3,7 @@ import { ClipboardPaste, FileUp } from "lucide-react";
 import { useEffect, useState } from "react";
 import { callShell, openText, shell } from "../../desktop/shell.ts";
 import { edit, undo } from "../../engine/edit.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Choices } from "../../ui/choice.tsx";
@@ -35,7 +36,7 @@ export function ImportDialog({ onClose }: { readonly onClose: (imported?: readon
   const [keep, setKeep] = useState<Exclude<Keeping, "keychain">>();
   const [submitted, setSubmitted] = useState(false);
   const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<string>();
+  const [failure, setFailure] = useState<unknown>();
   const support = useSecretSupport();
 
   // Looked at once: the dialog has it from here on.
@@ -60,7 +61,7 @@ export function ImportDialog({ onClose }: { readonly onClose: (imported?: readon
       await add(wanted, support?.keychain === true ? "keychain" : (keep ?? "ask"), text);
       onClose(wanted.map(({ name }) => name));
     } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
+      setFailure(error);
       setBusy(false);
     }
   };
@@ -109,9 +110,7 @@ export function ImportDialog({ onClose }: { readonly onClose: (imported?: readon
       />
       {needsChoice && (
         <Notice kind="warn">
-          <p>
-            {text.upstreams.editor.secret.noKeychain} {support.reason}
-          </p>
+          <p>{text.upstreams.editor.secret.noKeychain(support.reason)}</p>
           <Choices
             label={words.keep}
             value={keep}
@@ -132,7 +131,7 @@ export function ImportDialog({ onClose }: { readonly onClose: (imported?: readon
           />
         </Notice>
       )}
-      {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
+      {failure !== undefined && <Notice kind="bad">{failureText(text, failure)}</Notice>}
     </Dialog>
   );
 }
