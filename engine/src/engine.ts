@@ -23,6 +23,7 @@ import type { NetworkEvent } from "./network-watch.ts";
 import type { HistoryAnswer, HistoryQuery } from "./observe/history-rows.ts";
 import type { Logger } from "./observe/log.ts";
 import type { RouteHits } from "./router/hits.ts";
+import { tryRelay } from "./relay-trial.ts";
 import { tryUpstream } from "./upstream-trial.ts";
 import type { TestOptions, UpstreamTestResult } from "./upstream/upstream.ts";
 
@@ -146,6 +147,13 @@ class RunningEngine implements Engine {
     options: TestOptions,
   ): Promise<UpstreamTestResult> {
     return tryUpstream(this.#life, which, options);
+  }
+
+  testRelay(
+    which: Parameters<ControlHost["testRelay"]>[0],
+    options: TestOptions,
+  ): Promise<UpstreamTestResult> {
+    return tryRelay(this.#life, which, options);
   }
 
   explain(target: Endpoint): ControlExplanation {

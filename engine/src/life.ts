@@ -62,6 +62,7 @@ export class Life {
   readonly demo: DemoServers;
   readonly faces: Faces;
   readonly startedAt = Date.now();
+  readonly readSecret: (secret: Secret) => Promise<string>;
   readonly #options: EngineOptions;
   readonly #host: ControlHost;
   /** One object for the engine's life: a reload changes its values, and every part that was given it sees them. */
@@ -98,7 +99,9 @@ export class Life {
     const paths = defaultPaths({ env: process.env, home: homedir(), platform: process.platform });
     this.secrets = new SecretKeeper(options.secretStore ?? systemKeychain, paths.secretsDirectory);
     this.prompts = new ControlPrompter({ terminal: options.prompter });
-    const readThis = (secret: Secret) => this.#readSecret(secret);
+    const readThis = (secret: Secret) =>
+      readSecret(secret, { onWarning: (message) => this.warnings.say(message), store: options.secretStore });
+    this.readSecret = readThis;
     this.shares = new Shares({ readSecret: readThis, log });
 
     const withPrompts = { ...options, prompter: this.prompts };
@@ -338,11 +341,6 @@ export class Life {
         this.log.info({ upstream }, "upstream connected again");
       },
     };
-  }
-
-  #readSecret(secret: Secret): Promise<string> {
-    const store = this.#options.secretStore;
-    return readSecret(secret, { onWarning: (message) => this.warnings.say(message), store });
   }
 
   /** `socks5 127.0.0.1:1080`, of those kinds that listen. */

@@ -51,6 +51,15 @@ export interface ControlHost {
     options: TestOptions,
   ): Promise<UpstreamTestResult>;
 
+  /**
+   * Tests a configured relay or, with `config`, one that is not saved, under that name.
+   * @throws {ControlError} bad-request where there is none; invalid-config with the problems of `config`.
+   */
+  testRelay(
+    which: { readonly name: string; readonly config?: Readonly<Record<string, unknown>> | undefined },
+    options: TestOptions,
+  ): Promise<UpstreamTestResult>;
+
   /** Where the configuration is read from; undefined when the engine was given its configuration otherwise. */
   readonly configFile: string | undefined;
   /** The configuration that runs. */

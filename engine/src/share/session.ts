@@ -1,5 +1,3 @@
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
 import { type LinkEnd, LinkConnection } from "@sockeye/link/link-connection";
 import {
   type ClientMessage,
@@ -12,6 +10,7 @@ import {
 import type { WindowBudget } from "@sockeye/wire/mux";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
 import { ApartStreams } from "./apart.ts";
+import { dialRelay, inWords } from "./dial-relay.ts";
 import type { Share, ShareClientOptions } from "./client.ts";
 
 /** How long the relay has to take a connection and welcome us. */
@@ -116,7 +115,7 @@ export class Session {
 
   #open(onMessage: (message: RelayMessage) => void, onEnd: (end: LinkEnd) => void): LinkConnection {
     const { heartbeat } = this.#options;
-    return new LinkConnection(this.#dial(), {
+    return new LinkConnection(dialRelay(this.#options), {
       role: "client",
       budget: this.#hooks.budget,
       handler: {
@@ -126,17 +125,6 @@ export class Session {
       },
       ...(heartbeat === undefined ? {} : { heartbeat }),
     });
-  }
-
-  /** @param port another one than that of the control listener. */
-  #dial(port?: number): Socket {
-    const { relay, tls } = this.#options;
-    const address = { host: relay.host, port: port ?? relay.port };
-    if (tls === undefined) return connectTcp({ ...address, noDelay: true });
-    const named = isIP(relay.host) === 0 ? { servername: relay.host } : {};
-    const socket = connectTls({ ...named, ...tls, ...address });
-    socket.setNoDelay(true);
-    return socket;
   }
 
   #onMessage(message: RelayMessage): void {
@@ -168,7 +156,7 @@ export class Session {
       this.#apart = new ApartStreams({
         budget: this.#hooks.budget,
         heartbeat,
-        dial: () => this.#dial(dataPort),
+        dial: () => dialRelay(this.#options, dataPort),
         opened: (stream, header) => this.#hooks.opened(stream, header),
         say: (message) => this.#send(message),
       });
@@ -206,14 +194,4 @@ export class Session {
     const message = isStranger ? "what answers there is no relay" : inWords(end.message);
     this.#hooks.ended(this.#refusal ?? { code: undefined, message });
   }
-}
-
-/** What the system says of a connection that could not be made is of little use to a person. */
-function inWords(reason: string): string {
-  if (reason.includes("ECONNREFUSED")) return "nothing listens there";
-  if (reason.includes("ENOTFOUND") || reason.includes("EAI_AGAIN")) return "its name can't be resolved";
-  if (/ENETUNREACH|EHOSTUNREACH/.test(reason)) return "there is no way there from this network";
-  if (reason.includes("EPROTO")) return "what answers there does not speak TLS";
-  if (/certificate|altnames/.test(reason)) return `its certificate is not accepted: ${reason}`;
-  return reason;
 }
