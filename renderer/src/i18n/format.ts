@@ -1,4 +1,4 @@
-import type { Language } from "./text.ts";
+import type { Language } from "./language.ts";
 
 export interface Format {
   readonly language: Language;

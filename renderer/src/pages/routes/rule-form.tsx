@@ -8,7 +8,7 @@ import { Dialog } from "../../ui/dialog.tsx";
 import { Field, type Labelled, Select, TextInput } from "../../ui/field.tsx";
 import { toastFailure } from "../../ui/toast.tsx";
 import styles from "./routes.module.css";
-import { type Rule, writeRules } from "./rules.tsx";
+import { type Rule, writeRules } from "./write-rules.ts";
 
 /** A rule's two fields, and what the engine finds wrong with its match. */
 function useRule(initial: Rule, write: (rule: Rule) => Promise<unknown>) {

@@ -10,21 +10,12 @@ import orderStyles from "../../ui/row-order.module.css";
 import { Card, Notice } from "../../ui/surface.tsx";
 import { toast, toastFailure } from "../../ui/toast.tsx";
 import { AddRule, EditRule } from "./rule-form.tsx";
+import { writeRules } from "./write-rules.ts";
 import styles from "./routes.module.css";
-
-export interface Rule {
-  readonly match: string;
-  readonly to: string;
-}
 
 const ROW_HEIGHT = 44;
 /** With more, a change would not fit into one message to the engine. */
 const MOST_EDITABLE = 5_000;
-
-/** Writes the whole list in its new order; what was written can be undone. */
-export function writeRules(rules: readonly Rule[]) {
-  return edit([{ kind: "set-routes", routes: rules.map(({ match, to }) => ({ match, to })) }]);
-}
 
 /** The rules with an order that was asked for shown at once, before the engine has applied it. */
 function useAskedOrder(applied: StreamEvent<"routes">) {
