@@ -117,7 +117,7 @@ describe("the relay on a host of one's own", () => {
   test("the configuration that its page has people write is one that the relay takes", () => {
     const text = /relay\.yaml <<'END'\n(.*?)\nEND\n/s.exec(quickstart)![1]!;
     const config = configOf(text);
-    assert.deepEqual(config.auth.tokens_file, "/etc/showoff/tokens.yaml");
+    assert.match(config.auth.tokens_file!, /\/tokens\.yaml$/);
     assert.equal(
       new URL(publicAddresses({ kind: "http", name: "a" }, config, { http: 80, https: 443 })[0]!).port,
       "",
