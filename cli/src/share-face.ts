@@ -1,6 +1,6 @@
 import { formatEndpoint } from "@sockeye/config-kit/endpoint";
 import { scrub } from "@sockeye/engine/observe/redact";
-import type { Share, ShareClientOptions } from "@sockeye/engine/share/client";
+import type { Share, ShareClientOptions } from "@sockeye/engine/share/share";
 import type { RefusalCode } from "@sockeye/link/messages";
 import { complain, formatDuration, paint, print } from "./output.ts";
 

@@ -90,6 +90,20 @@ describe("sockeye share on the command line", { concurrency: 4 }, () => {
     assert.equal(err, `sockeye: nothing is shared through ${relay} after 1 s: it did not answer\n`);
   });
 
+  test("a switch's variable can say no", async (t) => {
+    const given = ["3000", "--relay", "127.0.0.1:1", "--connect-timeout", "1"];
+    const ends = [
+      { SOCKEYE_INSPECT: "0", SOCKEYE_ONE_CONNECTION_PER_TUNNEL: "off" },
+      { SOCKEYE_ONE_CONNECTION_PER_TUNNEL: "maybe" },
+    ].map(async (env) => outcomeOf(shareWith(t, env, ...given)));
+    const [off, wrong] = await Promise.all(ends);
+    assert.equal(off!.status, 6);
+    assert.deepEqual(
+      [wrong!.status, wrong!.err],
+      [2, 'sockeye: SOCKEYE_ONE_CONNECTION_PER_TUNNEL is "maybe"; write 1 or 0\n'],
+    );
+  });
+
   test("what answers and is no relay is told from one that is away", async (t) => {
     const relay = `127.0.0.1:${await webServer(t)}`;
     assert.match(

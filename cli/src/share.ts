@@ -1,7 +1,8 @@
 import { readFile, stat } from "node:fs/promises";
 import { InvalidArgumentError, Option } from "commander";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "@sockeye/config-kit/endpoint";
-import { ShareClient, type ShareClientOptions, type ShareSpec } from "@sockeye/engine/share/client";
+import { ShareClient } from "@sockeye/engine/share/client";
+import type { ShareClientOptions, ShareSpec } from "@sockeye/engine/share/share";
 import {
   type BasicAuthHash,
   hashBasicAuth,

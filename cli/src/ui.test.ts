@@ -202,6 +202,13 @@ describe("the interface in a browser", { skip, concurrency: 2 }, () => {
       running.out(),
       /^ {2}curl http:\/\/demo\.localhost:\d+\/ {3}# a local service that is shared/m,
     );
+    for (const [line] of running.out().matchAll(/^ {2}curl .*$/gm)) {
+      const { stdout } = await promisify(execFile)("sh", [
+        "-c",
+        line.replace("curl ", "curl -sSf --max-time 20 "),
+      ]);
+      assert.match(stdout, /\S/, line);
+    }
     const client: ControlClient = await connectControl(findEngine({ directory: runtime }));
     const carried = async (): Promise<string[]> => {
       const { flows } = await client.call("flows", { ended: true });

@@ -1,5 +1,3 @@
-import type { DialError } from "./errors.ts";
-
 type CancelListener = (() => void) | { handleEvent(): void };
 
 /** As much of an AbortSignal as a dial needs; an AbortSignal is one. */
@@ -16,7 +14,7 @@ export interface CancelSignal {
  * listeners, and is made and listened to at ten times the cost.
  */
 export class Cancel implements CancelSignal {
-  #reason: DialError | undefined;
+  #reason: Error | undefined;
   /** Mostly there is one at a time. */
   #listener: CancelListener | undefined;
   #others: CancelListener[] | undefined;
@@ -25,7 +23,7 @@ export class Cancel implements CancelSignal {
     return this.#reason !== undefined;
   }
 
-  get reason(): DialError | undefined {
+  get reason(): Error | undefined {
     return this.#reason;
   }
 
@@ -40,7 +38,7 @@ export class Cancel implements CancelSignal {
   }
 
   /** Tells whoever listens, each once, in the order of their coming. A second reason is not heard. */
-  abort(reason: DialError): void {
+  abort(reason: Error): void {
     if (this.#reason !== undefined) return;
     this.#reason = reason;
     for (let listener = this.#listener; listener !== undefined; listener = this.#listener) {

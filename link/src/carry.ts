@@ -1,4 +1,5 @@
 import { Socket } from "node:net";
+import { performance } from "node:perf_hooks";
 import { give } from "@sockeye/wire/given-memory";
 import type { ResetReason } from "@sockeye/wire/mux-frames";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";

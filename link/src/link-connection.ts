@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import type { Duplex } from "node:stream";
 import { Mux, type MuxHandler, type MuxLimits, type WindowBudget } from "@sockeye/wire/mux";
 import { MessageError } from "./messages.ts";

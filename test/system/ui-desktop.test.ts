@@ -70,9 +70,17 @@ describe("the interface in the desktop app", { skip: skipWithoutChromium() }, ()
     const dialog = page.getByRole("dialog", { name: "Import upstreams" });
     await dialog.getByText("bastion.example").first().waitFor();
     assert.equal(await readFile(on.sut.configFile, "utf8"), before);
+    await shell.tell("link", { text: "sockeye://import?type=socks5&address=proxy.example:1080" });
+    await dialog.getByText("Another link was opened").waitFor();
+    assert.equal(await dialog.getByText("proxy.example").count(), 0, "what is looked at stays");
     await dialog.getByRole("button", { name: "Import 1 upstream" }).click();
     await page.getByText("1 upstream is imported").waitFor();
-    assert.match(await readFile(on.sut.configFile, "utf8"), /bastion\.example/);
+    await dialog.getByText("proxy.example").first().waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await dialog.waitFor({ state: "detached" });
+    const after = await readFile(on.sut.configFile, "utf8");
+    assert.match(after, /bastion\.example/);
+    assert.doesNotMatch(after, /proxy\.example/);
     assert.deepEqual(on.failures, []);
   });
 

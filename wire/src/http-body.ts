@@ -40,7 +40,7 @@ export class BodyReader {
   /** The line that is being received, latin1, without its end. */
   #line = "";
   #trailerBytes = 0;
-  #trailers: { name: string; value: string }[] = [];
+  #trailers: { name: string; value: string }[] | undefined;
   #done: boolean;
 
   constructor(framing: BodyFraming) {
@@ -55,7 +55,7 @@ export class BodyReader {
 
   /** What came after the last chunk; complete once the body is. */
   get trailers(): HttpHeaders {
-    return this.#trailers;
+    return this.#trailers ?? [];
   }
 
   /**
@@ -161,7 +161,7 @@ export class BodyReader {
         return;
       case "trailers":
         if (line === "") this.#done = true;
-        else this.#trailers.push(trailer(line));
+        else (this.#trailers ??= []).push(trailer(line));
         return;
       case "data":
     }

@@ -56,25 +56,38 @@ interface HeadOfKind {
 
 /** The first value under `name` (lower case), or undefined. */
 export function headerValue(headers: HttpHeaders, name: string): string | undefined {
-  for (const header of headers)
-    if (header.name.length === name.length && header.name.toLowerCase() === name) return header.value;
+  for (const header of headers) if (isNamed(header.name, name)) return header.value;
   return undefined;
 }
 
 const LF = 0x0a;
 const CR = 0x0d;
+const COLON = 0x3a;
 const RESPONSE_BEGINS = Buffer.from("HTTP/");
+const NOTHING: Buffer = Buffer.alloc(0);
 
-/** Reads one head, however its bytes are cut into chunks. */
+/** What a reader has read. */
+export interface HeadRead<Kind extends "request" | "response"> {
+  readonly head: HeadOfKind[Kind];
+  /** The bytes after the head: a view of the last chunk. */
+  readonly rest: Buffer;
+  /**
+   * The bytes of the head are those that would be written for it (HTTP/1.1, one space where white space may be), and all of
+   * them came in the last chunk.
+   */
+  readonly plain: boolean;
+}
+
+/** Reads heads, one after the other, however their bytes are cut into chunks. */
 export class HeadReader<Kind extends "request" | "response"> {
   readonly #kind: Kind;
   readonly #maxBytes: number;
-  #held: Buffer = Buffer.alloc(0);
+  #held = NOTHING;
   #length = 0;
   /** Where the line that is being received begins. */
   #lineStart = 0;
 
-  /** @param maxBytes of the head with its empty line; counted as the bytes arrive. */
+  /** @param maxBytes of a head with its empty line; counted as the bytes arrive. */
   constructor(kind: Kind, maxBytes = 32_768) {
     this.#kind = kind;
     this.#maxBytes = maxBytes;
@@ -82,13 +95,12 @@ export class HeadReader<Kind extends "request" | "response"> {
 
   /**
    * Takes the next bytes.
-   * @returns the head and the bytes after it (a view of `chunk`), or undefined while the head has no end.
+   * @returns the head, or undefined while it has no end.
    * @throws {HttpHeadError} after which the reader is of no more use.
    */
-  push(chunk: Buffer): { head: HeadOfKind[Kind]; rest: Buffer } | undefined {
+  push(chunk: Buffer): HeadRead<Kind> | undefined {
     const before = this.#length;
-    const taken = Math.min(chunk.length, this.#maxBytes - before);
-    this.#append(chunk, taken);
+    this.#append(chunk, Math.min(chunk.length, this.#maxBytes - before));
     if (this.#kind === "response" && before < RESPONSE_BEGINS.length) this.#checkBeginning();
     const end = this.#findEnd(before);
     if (end === undefined) {
@@ -98,14 +110,22 @@ export class HeadReader<Kind extends "request" | "response"> {
       if (before === 0) this.#held = Buffer.from(this.#held);
       return undefined;
     }
-    const text = this.#held.toString("latin1", 0, end - 4);
-    this.#held = Buffer.alloc(0);
-    return { head: parseHead(this.#kind, text), rest: chunk.subarray(end - before) };
+    const bytes = this.#held;
+    this.#held = NOTHING;
+    this.#length = 0;
+    this.#lineStart = 0;
+    const { head, plain } = new HeadParser(bytes, end - 2).parse(this.#kind);
+    const after = end - before;
+    return {
+      head,
+      rest: after === chunk.length ? NOTHING : chunk.subarray(after),
+      plain: plain && before === 0,
+    };
   }
 
   #append(chunk: Buffer, taken: number): void {
     if (this.#length === 0) {
-      this.#held = chunk.subarray(0, taken);
+      this.#held = taken === chunk.length ? chunk : chunk.subarray(0, taken);
     } else {
       if (this.#held.length < this.#length + taken || this.#length === this.#held.length) {
         // Doubling keeps a head that comes byte by byte linear in its length.
@@ -121,16 +141,18 @@ export class HeadReader<Kind extends "request" | "response"> {
   /** Another protocol is told by its first bytes, for it may never send the end that a head has. */
   #checkBeginning(): void {
     const known = Math.min(this.#length, RESPONSE_BEGINS.length);
-    if (this.#held.compare(RESPONSE_BEGINS, 0, known, 0, known) !== 0)
-      throw new HttpHeadError("start-line", "the first bytes are not those of an HTTP status line");
+    for (let at = 0; at < known; at++)
+      if (this.#held[at] !== RESPONSE_BEGINS[at])
+        throw new HttpHeadError("start-line", "the first bytes are not those of an HTTP status line");
   }
 
   /** The offset after the empty line, looking at bytes from `from` on. */
   #findEnd(from: number): number | undefined {
-    for (let at = from; ; at++) {
-      at = this.#held.indexOf(LF, at);
-      if (at === -1 || at >= this.#length) return undefined;
-      if (at === this.#lineStart || this.#held[at - 1] !== CR)
+    const held = this.#held;
+    const length = this.#length;
+    for (let at = from; at < length; at++) {
+      if (held[at] !== LF) continue;
+      if (at === this.#lineStart || held[at - 1] !== CR)
         throw new HttpHeadError("line-ending", "a line ends in LF without CR");
       const empty = at - 1 === this.#lineStart;
       if (empty && this.#lineStart === 0)
@@ -138,84 +160,139 @@ export class HeadReader<Kind extends "request" | "response"> {
       if (empty) return at + 1;
       this.#lineStart = at + 1;
     }
+    return undefined;
   }
 }
 
-const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const IN_TOKEN = 1;
 /** RFC 9110 §5.5: visible characters, space, tab and the bytes above ASCII. */
-const FIELD_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
-const STATUS_LINE = /^HTTP\/(\d)\.(\d) ([1-5]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
-const REQUEST_LINE = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP\/(\d)\.(\d)$/;
+const IN_VALUE = 2;
+/** Of a request's target: visible ASCII. */
+const IN_TARGET = 4;
 
-function parseHead<Kind extends "request" | "response">(kind: Kind, text: string): HeadOfKind[Kind] {
-  const lines = text.split("\r\n");
-  const startLine = lines[0]!;
-  const headers = lines.slice(1).map(parseHeader);
-  checkFraming(headers);
-  const head: RequestHead | ResponseHead =
-    kind === "request" ? parseRequestLine(startLine, headers) : parseStatusLine(startLine, headers);
-  return head as HeadOfKind[Kind];
+/** By byte: where it may stand. */
+const PLACES = Uint8Array.from({ length: 256 }, (_, byte) => {
+  const isVisible = byte > 0x20 && byte < 0x7f;
+  const isValue = isVisible || byte === 0x20 || byte === 0x09 || byte >= 0x80;
+  const isToken = /[!#$%&'*+\-.^_`|~0-9A-Za-z]/.test(String.fromCharCode(byte));
+  return (isToken ? IN_TOKEN : 0) | (isValue ? IN_VALUE : 0) | (isVisible ? IN_TARGET : 0);
+});
+
+/** One pass over the bytes of a head, each of whose lines is known to end in CR LF. */
+class HeadParser {
+  readonly #bytes: Buffer;
+  /** The same, one char a byte. */
+  readonly #text: string;
+  readonly #end: number;
+  #at = 0;
+  #plain = true;
+
+  /** @param end the offset of the empty line. */
+  constructor(bytes: Buffer, end: number) {
+    this.#bytes = bytes;
+    this.#text = bytes.toString("latin1", 0, end);
+    this.#end = end;
+  }
+
+  parse<Kind extends "request" | "response">(kind: Kind): { head: HeadOfKind[Kind]; plain: boolean } {
+    const lineEnd = this.#text.indexOf("\r\n");
+    const head: RequestHead | ResponseHead =
+      kind === "request" ? this.#request(lineEnd) : this.#response(lineEnd);
+    return { head: head as HeadOfKind[Kind], plain: this.#plain };
+  }
+
+  /** RFC 9112 §3. */
+  #request(lineEnd: number): RequestHead {
+    const method = this.#word(IN_TOKEN);
+    const target = this.#word(IN_TARGET);
+    const version = this.#text.slice(this.#at, lineEnd);
+    if (method === undefined || target === undefined || !VERSION.test(version))
+      throw new HttpHeadError("start-line", "the first line is not an HTTP request line");
+    const minorVersion = this.#minorVersion(version);
+    return { kind: "request", method, target, minorVersion, headers: this.#headers(lineEnd + 2) };
+  }
+
+  /** A word of a request line, and the space after it; undefined where it has not both. */
+  #word(places: number): string | undefined {
+    const start = this.#at;
+    const end = this.#skip(start, places);
+    this.#at = end + 1;
+    return end > start && this.#bytes[end] === 0x20 ? this.#text.slice(start, end) : undefined;
+  }
+
+  /** RFC 9112 §4; the reason may be missing together with its space, as many servers send it. */
+  #response(lineEnd: number): ResponseHead {
+    const match = STATUS_LINE.exec(this.#text.slice(0, lineEnd));
+    if (!match) throw new HttpHeadError("start-line", "the first line is not an HTTP status line");
+    const [, version, status, reason] = match;
+    if (reason === undefined) this.#plain = false;
+    const minorVersion = this.#minorVersion(version!);
+    const headers = this.#headers(lineEnd + 2);
+    return { kind: "response", status: Number(status), reason: reason ?? "", minorVersion, headers };
+  }
+
+  #minorVersion(version: string): 0 | 1 {
+    if (version === "HTTP/1.1") return 1;
+    if (version !== "HTTP/1.0") throw new HttpHeadError("version", `${version} is not HTTP/1.0 or HTTP/1.1`);
+    this.#plain = false;
+    return 0;
+  }
+
+  #headers(from: number): HttpHeaders {
+    const headers: Header[] = [];
+    this.#at = from;
+    while (this.#at < this.#end) headers.push(this.header());
+    checkFraming(headers);
+    return headers;
+  }
+
+  /** The next header line. */
+  header(): Header {
+    const [bytes, text, start] = [this.#bytes, this.#text, this.#at];
+    if (isSpace(bytes[start])) throw new HttpHeadError("folded", "a header is folded over several lines");
+    const colon = this.#skip(start, IN_TOKEN);
+    if (colon === start || bytes[colon] !== COLON)
+      throw new HttpHeadError("header-name", "a header's name is not a token");
+    const name = text.slice(start, colon);
+    let from = colon + 1;
+    while (isSpace(bytes[from])) from++;
+    const lineEnd = this.#skip(from, IN_VALUE);
+    if (bytes[lineEnd] !== CR)
+      throw new HttpHeadError("header-value", `the value of ${name} has control bytes`);
+    if (bytes[lineEnd + 1] !== LF)
+      throw new HttpHeadError("line-ending", "a line has a CR that no LF follows");
+    let to = lineEnd;
+    while (to > from && isSpace(bytes[to - 1])) to--;
+    if (from !== colon + 2 || bytes[colon + 1] !== 0x20 || to !== lineEnd) this.#plain = false;
+    this.#at = lineEnd + 2;
+    return { name, value: text.slice(from, to) };
+  }
+
+  /** @returns the offset of the first byte from `at` on that may not stand there; a line's end at the latest. */
+  #skip(at: number, places: number): number {
+    const bytes = this.#bytes;
+    let end = at;
+    while ((PLACES[bytes[end]!]! & places) !== 0) end++;
+    return end;
+  }
 }
 
-/** RFC 9112 §4; the reason may be missing together with its space, as many servers send it. */
-function parseStatusLine(line: string, headers: HttpHeaders): ResponseHead {
-  const match = STATUS_LINE.exec(line);
-  if (!match) throw new HttpHeadError("start-line", "the first line is not an HTTP status line");
-  const [, major, minor, status, reason] = match;
-  return {
-    kind: "response",
-    status: Number(status),
-    reason: reason ?? "",
-    minorVersion: minorVersion(major, minor),
-    headers,
-  };
+interface Header {
+  readonly name: string;
+  readonly value: string;
 }
 
-/** RFC 9112 §3. */
-function parseRequestLine(line: string, headers: HttpHeaders): RequestHead {
-  const match = REQUEST_LINE.exec(line);
-  if (!match) throw new HttpHeadError("start-line", "the first line is not an HTTP request line");
-  const [, method, target, major, minor] = match;
-  return {
-    kind: "request",
-    method: method!,
-    target: target!,
-    minorVersion: minorVersion(major, minor),
-    headers,
-  };
+const STATUS_LINE = /^(HTTP\/\d\.\d) ([1-5]\d\d)(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
+const VERSION = /^HTTP\/\d\.\d$/;
+
+/** A line that stands alone, without its end. @throws {HttpHeadError} */
+export function parseHeader(line: string): Header {
+  const bytes = Buffer.from(`${line}\r\n`, "latin1");
+  return new HeadParser(bytes, line.length).header();
 }
 
-function minorVersion(major: string | undefined, minor: string | undefined): 0 | 1 {
-  if (major !== "1" || (minor !== "0" && minor !== "1"))
-    throw new HttpHeadError("version", `HTTP/${major}.${minor} is not HTTP/1.0 or HTTP/1.1`);
-  return minor === "0" ? 0 : 1;
-}
-
-/** @throws {HttpHeadError} */
-export function parseHeader(line: string): { name: string; value: string } {
-  if (line.startsWith(" ") || line.startsWith("\t"))
-    throw new HttpHeadError("folded", "a header is folded over several lines");
-  const colon = line.indexOf(":");
-  const name = line.slice(0, Math.max(colon, 0));
-  if (!TOKEN.test(name)) throw new HttpHeadError("header-name", "a header's name is not a token");
-  const value = trimSpace(line.slice(colon + 1));
-  if (value.includes("\r")) throw new HttpHeadError("line-ending", "a line has a CR that no LF follows");
-  if (!FIELD_VALUE.test(value))
-    throw new HttpHeadError("header-value", `the value of ${name} has control bytes`);
-  return { name, value };
-}
-
-/** Without the spaces and tabs around it. A loop: a pattern that ends in `\s*$` is quadratic in a hostile value. */
-function trimSpace(text: string): string {
-  let start = 0;
-  let end = text.length;
-  while (start < end && isSpace(text.charCodeAt(start))) start++;
-  while (end > start && isSpace(text.charCodeAt(end - 1))) end--;
-  return text.slice(start, end);
-}
-
-function isSpace(code: number): boolean {
-  return code === 0x20 || code === 0x09;
+function isSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x09;
 }
 
 /** RFC 9112 §3.2 and §6: what would let two readers see two different messages. */
@@ -224,23 +301,22 @@ function checkFraming(headers: HttpHeaders): void {
   let hasHost = false;
   let hasTransferEncoding = false;
   for (const { name, value } of headers) {
-    switch (name.toLowerCase()) {
-      case "host":
-        if (hasHost) throw new HttpHeadError("duplicate-host", "there are two Host headers");
-        hasHost = true;
-        break;
-      case "content-length":
-        if (!/^\d{1,15}$/.test(value))
-          throw new HttpHeadError("content-length", "Content-Length is not a number");
-        if (length !== undefined && length !== value)
-          throw new HttpHeadError("content-length", "there are two Content-Length headers that differ");
-        length = value;
-        break;
-      case "transfer-encoding":
-        hasTransferEncoding = true;
-        break;
-    }
+    if (isNamed(name, "host")) {
+      if (hasHost) throw new HttpHeadError("duplicate-host", "there are two Host headers");
+      hasHost = true;
+    } else if (isNamed(name, "content-length")) {
+      if (!/^\d{1,15}$/.test(value))
+        throw new HttpHeadError("content-length", "Content-Length is not a number");
+      if (length !== undefined && length !== value)
+        throw new HttpHeadError("content-length", "there are two Content-Length headers that differ");
+      length = value;
+    } else if (isNamed(name, "transfer-encoding")) hasTransferEncoding = true;
   }
   if (length !== undefined && hasTransferEncoding)
     throw new HttpHeadError("ambiguous-length", "there are both Content-Length and Transfer-Encoding");
+}
+
+/** Whether a field's name is this one, which is in lower case. */
+export function isNamed(name: string, wanted: string): boolean {
+  return name.length === wanted.length && (name === wanted || name.toLowerCase() === wanted);
 }

@@ -47,7 +47,7 @@ export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
 export const MAX_CONTROL_BYTES = 65_536;
 export const MAX_OPEN_BYTES = 512;
-const HEADER_BYTES = 8;
+export const HEADER_BYTES = 8;
 
 /** How long a payload may be, and the least it has to be. Data is passed on as it comes, so that only its field limits it. */
 const LENGTHS: Readonly<Record<FrameType, readonly [least: number, most: number]>> = {
@@ -67,23 +67,27 @@ export interface Frame {
   readonly payload: Buffer;
 }
 
-/** The header of a frame whose payload follows in a piece of its own. */
-export function frameHeader(type: FrameType, id: number, length: number): Buffer {
-  const header = Buffer.allocUnsafe(HEADER_BYTES);
-  header.writeUInt32BE(id, 0);
-  header.writeUInt32BE(((type << 24) | length) >>> 0, 4);
-  return header;
+/** Writes the header of a frame at an offset of `into`. */
+export function writeFrameHeader(
+  into: Buffer,
+  at: number,
+  { type, id, length }: { readonly type: FrameType; readonly id: number; readonly length: number },
+): void {
+  into.writeUInt32BE(id, at);
+  into.writeUInt32BE(((type << 24) | length) >>> 0, at + 4);
 }
 
 export function frame(type: FrameType, id: number, payload: Buffer): Buffer {
-  return Buffer.concat([frameHeader(type, id, payload.length), payload]);
+  const bytes = Buffer.allocUnsafe(HEADER_BYTES + payload.length);
+  writeFrameHeader(bytes, 0, { type, id, length: payload.length });
+  payload.copy(bytes, HEADER_BYTES);
+  return bytes;
 }
 
 /** A frame whose payload is one number of 32 bits. */
 export function numberFrame(type: FrameType, id: number, value: number): Buffer {
   const bytes = Buffer.allocUnsafe(HEADER_BYTES + 4);
-  bytes.writeUInt32BE(id, 0);
-  bytes.writeUInt32BE(((type << 24) | 4) >>> 0, 4);
+  writeFrameHeader(bytes, 0, { type, id, length: 4 });
   bytes.writeUInt32BE(value, 8);
   return bytes;
 }

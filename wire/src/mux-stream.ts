@@ -1,12 +1,6 @@
 import { givePart, letGo } from "./given-memory.ts";
-import {
-  FrameType,
-  frameHeader,
-  MuxError,
-  numberFrame,
-  RESET_REASONS,
-  type ResetReason,
-} from "./mux-frames.ts";
+import type { FrameBatch } from "./frame-batch.ts";
+import { frame, FrameType, MuxError, numberFrame, RESET_REASONS, type ResetReason } from "./mux-frames.ts";
 
 /** Who reads from a stream. Nothing here may throw. */
 export interface StreamReceiver {
@@ -125,8 +119,7 @@ export class MuxStream implements TunnelStream {
   reset(reason: ResetReason): void {
     if (this.#closed) return;
     this.#forget();
-    const header = frameHeader(FrameType.reset, this.id, 1);
-    this.#ends.urgent(Buffer.concat([header, Buffer.of(RESET_REASONS.indexOf(reason))]));
+    this.#ends.urgent(frame(FrameType.reset, this.id, Buffer.of(RESET_REASONS.indexOf(reason))));
   }
 
   get untaken(): boolean {
@@ -154,8 +147,8 @@ export class MuxStream implements TunnelStream {
     this.#ends.urgent(numberFrame(FrameType.window, this.id, credit));
   }
 
-  /** @internal Adds what may be sent now to `pieces`. @returns its bytes. */
-  takeTurn(pieces: Buffer[], maxBytes: number): number {
+  /** @internal Adds what may be sent now. @returns its bytes. */
+  takeTurn(batch: FrameBatch, maxBytes: number): number {
     this.hasTurn = false;
     if (this.#closed) return 0;
     let taken = 0;
@@ -163,9 +156,9 @@ export class MuxStream implements TunnelStream {
     while (used < this.#waiting.length && this.#credit > 0 && taken < maxBytes) {
       const chunk = this.#waiting[used]!;
       const length = Math.min(chunk.length, this.#credit, maxBytes - taken);
-      pieces.push(frameHeader(FrameType.data, this.id, length));
+      batch.header(FrameType.data, this.id, length);
       if (length === chunk.length) {
-        pieces.push(chunk);
+        batch.add(chunk);
         used++;
       } else {
         const first = chunk.subarray(0, length);
@@ -173,7 +166,7 @@ export class MuxStream implements TunnelStream {
         givePart(chunk, first);
         givePart(chunk, rest);
         letGo(chunk);
-        pieces.push(first);
+        batch.add(first);
         this.#waiting[used] = rest;
       }
       this.#credit -= length;
@@ -183,7 +176,7 @@ export class MuxStream implements TunnelStream {
     this.#waitingBytes -= taken;
     if (this.#waitingBytes === 0 && this.#ending === "asked") {
       this.#ending = "sent";
-      pieces.push(frameHeader(FrameType.end, this.id, 0));
+      batch.header(FrameType.end, this.id, 0);
       if (this.#remoteEnded) this.#forget();
     } else if (this.#waitingBytes > 0 && this.#credit > 0) {
       this.hasTurn = true;

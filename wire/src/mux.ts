@@ -1,5 +1,5 @@
 import { Numbered } from "./numbered.ts";
-import { letGo } from "./given-memory.ts";
+import { FrameBatch } from "./frame-batch.ts";
 import {
   MuxError,
   type Frame,
@@ -80,9 +80,6 @@ export class WindowBudget {
 
 /** Bytes that a stream may send before the next one has its turn. */
 const TURN_BYTES = 65_536;
-
-/** Pieces smaller than this are copied together: a system call for each would cost more. */
-const WORTH_OWN_PIECE = 16_384;
 
 export class Mux {
   readonly #role: "relay" | "client";
@@ -186,20 +183,22 @@ export class Mux {
 
   /** @returns pieces to write, in order, `maxBytes` or a little more; none when there is nothing to send. */
   take(maxBytes: number): Buffer[] {
-    const pieces = this.#urgent;
+    const batch = new FrameBatch();
+    for (const whole of this.#urgent) batch.add(whole);
     let bytes = this.#urgentBytes;
     this.#urgent = [];
     this.#urgentBytes = 0;
     let turn = 0;
     while (bytes < maxBytes && turn < this.#turns.length) {
       const stream = this.#turns[turn++]!;
-      bytes += stream.takeTurn(pieces, TURN_BYTES);
+      bytes += stream.takeTurn(batch, TURN_BYTES);
       if (stream.hasTurn) this.#turns.push(stream);
     }
     const served = this.#turns.splice(0, turn);
     this.#awake = this.#turns.length > 0;
+    const pieces = batch.take();
     for (const stream of served) stream.tellRoom();
-    return coalesce(pieces);
+    return pieces;
   }
 
   /** The connection has ended: every stream is told so. */
@@ -290,31 +289,4 @@ export class Mux {
     this.#roundTripMs = this.#roundTripMs === 0 ? roundTripMs : Math.min(this.#roundTripMs, roundTripMs);
     this.#handler.pong(roundTripMs);
   }
-}
-
-/** Neighbouring small pieces become one. */
-function coalesce(pieces: Buffer[]): Buffer[] {
-  if (pieces.length < 2) return pieces;
-  const joined: Buffer[] = [];
-  let from = 0;
-  let bytes = 0;
-  for (let at = 0; at <= pieces.length; at++) {
-    const piece = pieces[at];
-    if (piece !== undefined && piece.length < WORTH_OWN_PIECE) {
-      bytes += piece.length;
-      continue;
-    }
-    if (at - from === 1) joined.push(pieces[from]!);
-    else if (at > from) joined.push(join(pieces.slice(from, at), bytes));
-    if (piece !== undefined) joined.push(piece);
-    from = at + 1;
-    bytes = 0;
-  }
-  return joined;
-}
-
-function join(pieces: Buffer[], bytes: number): Buffer {
-  const joined = Buffer.concat(pieces, bytes);
-  for (const piece of pieces) letGo(piece);
-  return joined;
 }

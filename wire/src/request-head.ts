@@ -1,5 +1,12 @@
 import type { BodyFraming } from "./http-body.ts";
-import { HeadReader, headerValue, HttpHeadError, type HttpHeaders, type RequestHead } from "./http-head.ts";
+import {
+  HeadReader,
+  headerValue,
+  HttpHeadError,
+  type HttpHeaders,
+  isNamed,
+  type RequestHead,
+} from "./http-head.ts";
 
 /**
  * The head of a request that comes from the public, as a server reads it that routes by Host (RFC 9112 §§3 and 6): one valid
@@ -25,7 +32,7 @@ export interface PublicRequest {
 /** Of a request's head with its empty line. */
 export const MAX_REQUEST_HEAD_BYTES = 32_768;
 
-/** Reads one request's head, however its bytes are cut into chunks. One reader reads one head. */
+/** Reads requests' heads, one after the other, however their bytes are cut into chunks. */
 export class PublicRequestReader {
   readonly #reader: HeadReader<"request">;
 
@@ -91,34 +98,37 @@ function upgradeOf(headers: HttpHeaders): string | undefined {
 /** The protocols of all Upgrade headers, as written. */
 export function protocolsIn(headers: HttpHeaders): string[] {
   return headers
-    .filter(({ name }) => name.length === 7 && name.toLowerCase() === "upgrade")
+    .filter(({ name }) => isNamed(name, "upgrade"))
     .flatMap(({ value }) => value.split(","))
     .map((protocol) => protocol.trim())
     .filter((protocol) => protocol !== "");
 }
 
 /** RFC 9110 §7.2: a name or an IPv4 address, or an IPv6 address in brackets, and perhaps a port. */
-const HOST = /^(?<name>[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(?::\d{1,5})?$/;
+const HOST = /^([a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])\.?(?::\d{1,5})?$/;
 
 function hostnameOf(host: string): string {
-  const name = host.length <= 261 ? HOST.exec(host.toLowerCase())?.groups?.["name"] : undefined;
+  const name = host.length <= 261 ? HOST.exec(host.toLowerCase())?.[1] : undefined;
   if (name === undefined) throw new HttpHeadError("host", "the Host header is not the name of a host");
   return name;
 }
 
 /** RFC 9112 §6.3. `HeadReader` has seen to it that there is no Content-Length beside a Transfer-Encoding. */
 function requestFraming(head: RequestHead): BodyFraming {
-  if (isChunked(head)) return { kind: "chunked" };
+  if (isChunked(head)) return CHUNKED;
   const length = headerValue(head.headers, "content-length");
-  if (length === undefined || Number(length) === 0) return { kind: "none" };
+  if (length === undefined || Number(length) === 0) return NO_BODY;
   return { kind: "length", length: Number(length) };
 }
+
+export const NO_BODY: BodyFraming = { kind: "none" };
+export const CHUNKED: BodyFraming = { kind: "chunked" };
 
 /** @throws {HttpHeadError} for any coding besides a single `chunked`: nobody else would agree where the body ends. */
 export function isChunked(head: { readonly minorVersion: 0 | 1; readonly headers: HttpHeaders }): boolean {
   let chunked = false;
   for (const { name, value } of head.headers) {
-    if (name.length !== 17 || name.toLowerCase() !== "transfer-encoding") continue;
+    if (!isNamed(name, "transfer-encoding")) continue;
     if (chunked || head.minorVersion === 0 || value.toLowerCase() !== "chunked")
       throw new HttpHeadError(
         "transfer-coding",
@@ -130,14 +140,50 @@ export function isChunked(head: { readonly minorVersion: 0 | 1; readonly headers
 }
 
 /** The options of all Connection headers, in lower case (RFC 9110 §7.6.1). */
-export function connectionOptions(headers: HttpHeaders): ReadonlySet<string> {
-  let options: Set<string> | undefined;
+export function connectionOptions(headers: HttpHeaders): ConnectionOptions {
+  let first: string | undefined;
+  let all: string[] | undefined;
   for (const { name, value } of headers) {
-    if (name.length !== 10 || name.toLowerCase() !== "connection") continue;
-    options ??= new Set();
-    for (const option of value.split(",")) options.add(option.trim().toLowerCase());
+    if (!isNamed(name, "connection")) continue;
+    if (first === undefined) first = value;
+    else (all ??= [first]).push(value);
   }
-  return options ?? NO_OPTIONS;
+  if (all !== undefined) return new ConnectionOptions(all);
+  return first === undefined ? NO_OPTIONS : optionsOf(first);
 }
 
-const NO_OPTIONS: ReadonlySet<string> = new Set();
+/** What Connection says; most headers need no look into the set to know that it does not name them. */
+export class ConnectionOptions {
+  readonly #all: ReadonlySet<string>;
+  /** A bit for each length that an option has; those of 31 and more share the last one. */
+  readonly #lengths: number;
+
+  constructor(values: readonly string[]) {
+    const options = values.flatMap((value) => value.split(",")).map((option) => option.trim().toLowerCase());
+    this.#all = new Set(options);
+    this.#lengths = options.reduce((lengths, { length }) => lengths | lengthBit(length), 0);
+  }
+
+  has(option: string): boolean {
+    return this.#all.has(option);
+  }
+
+  /** Whether the field with this name, in any letters, belongs to the connection alone. */
+  names(name: string): boolean {
+    return (this.#lengths & lengthBit(name.length)) !== 0 && this.#all.has(name.toLowerCase());
+  }
+}
+
+function lengthBit(length: number): number {
+  return 1 << Math.min(length, 31);
+}
+
+const NO_OPTIONS = new ConnectionOptions([]);
+const KEEP_ALIVE = new ConnectionOptions(["keep-alive"]);
+const CLOSE = new ConnectionOptions(["close"]);
+
+/** Nearly all connections say one of two things. */
+function optionsOf(value: string): ConnectionOptions {
+  if (isNamed(value, "keep-alive")) return KEEP_ALIVE;
+  return isNamed(value, "close") ? CLOSE : new ConnectionOptions([value]);
+}

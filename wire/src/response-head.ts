@@ -1,6 +1,6 @@
 import type { BodyFraming } from "./http-body.ts";
 import { headerValue, type ResponseHead } from "./http-head.ts";
-import { connectionOptions, isChunked } from "./request-head.ts";
+import { CHUNKED, connectionOptions, isChunked, NO_BODY } from "./request-head.ts";
 
 /**
  * How long the body of a final response is (RFC 9112 §6.3).
@@ -9,12 +9,11 @@ import { connectionOptions, isChunked } from "./request-head.ts";
  */
 export function responseFraming(head: ResponseHead, method: string): BodyFraming {
   const chunked = isChunked(head);
-  if (method === "HEAD" || head.status === 204 || head.status === 304 || head.status < 200)
-    return { kind: "none" };
-  if (chunked) return { kind: "chunked" };
+  if (method === "HEAD" || head.status === 204 || head.status === 304 || head.status < 200) return NO_BODY;
+  if (chunked) return CHUNKED;
   const length = headerValue(head.headers, "content-length");
   if (length === undefined) return { kind: "until-close" };
-  return Number(length) === 0 ? { kind: "none" } : { kind: "length", length: Number(length) };
+  return Number(length) === 0 ? NO_BODY : { kind: "length", length: Number(length) };
 }
 
 /** Whether the server takes another request on the connection (RFC 9112 §9.3). */
@@ -25,6 +24,7 @@ export function serverKeepsAlive(head: ResponseHead): boolean {
 
 /** Seconds that the server keeps an idle connection, where it says so (`Keep-Alive: timeout=5`). */
 export function keepAliveSeconds(head: ResponseHead): number | undefined {
-  const seconds = /(?:^|[,\s])timeout=(\d{1,6})/i.exec(headerValue(head.headers, "keep-alive") ?? "")?.[1];
+  const value = headerValue(head.headers, "keep-alive");
+  const seconds = value && /(?:^|[,\s])timeout=(\d{1,6})/i.exec(value)?.[1];
   return seconds === undefined ? undefined : Number(seconds);
 }

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { ConnectionOptions } from "node:tls";
 import { parseEndpoint } from "@sockeye/config-kit/endpoint";
 import type { RelayConfig, Secret } from "../config/config.ts";
-import type { ShareClientOptions } from "./client.ts";
+import type { ShareClientOptions } from "./share.ts";
 
 /**
  * What a client of this relay needs.

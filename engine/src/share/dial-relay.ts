@@ -1,6 +1,6 @@
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { ShareClientOptions } from "./client.ts";
+import type { ShareClientOptions } from "./share.ts";
 
 /**
  * Begins a connection to a relay. Whoever asks owns the socket, and listens to its errors at once.

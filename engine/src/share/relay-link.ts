@@ -1,7 +1,8 @@
 import type { RefusalCode } from "@sockeye/link/messages";
 import type { RelayConfig, Secret } from "../config/config.ts";
 import { REDACTED } from "../observe/redact.ts";
-import { type Share, ShareClient, type ShareSpec } from "./client.ts";
+import { ShareClient } from "./client.ts";
+import type { Share, ShareSpec } from "./share.ts";
 import { clientOptionsOf } from "./client-options.ts";
 import type { LiveShare } from "./live-share.ts";
 

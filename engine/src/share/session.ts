@@ -11,7 +11,7 @@ import type { WindowBudget } from "@sockeye/wire/mux";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
 import { ApartStreams } from "./apart.ts";
 import { dialRelay, inWords } from "./dial-relay.ts";
-import type { Share, ShareClientOptions } from "./client.ts";
+import type { Share, ShareClientOptions } from "./share.ts";
 
 /** How long the relay has to take a connection and welcome us. */
 const WELCOME_MS = 10_000;

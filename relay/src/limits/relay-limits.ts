@@ -220,12 +220,23 @@ function full(limit: string): Admission {
 }
 
 function slot(leave: () => void): Admission {
-  let isHeld = true;
-  const release = () => {
-    if (!isHeld) return;
-    isHeld = false;
-    leave();
-  };
-  const held: Slot = { release, [Symbol.dispose]: release };
-  return { slot: held };
+  return { slot: new HeldSlot(leave) };
+}
+
+class HeldSlot implements Slot {
+  #leave: (() => void) | undefined;
+
+  constructor(leave: () => void) {
+    this.#leave = leave;
+  }
+
+  release(): void {
+    const leave = this.#leave;
+    this.#leave = undefined;
+    leave?.();
+  }
+
+  [Symbol.dispose](): void {
+    this.release();
+  }
 }

@@ -204,7 +204,7 @@ export class PublishedShare implements Route {
     return this.#session.open(header, receiver);
   }
 
-  seen(request: { method: string; target: string; status: number; ms: number }): void {
-    this.#session.tell({ share: this.number, ...request });
+  seen({ method, target, status, ms }: Parameters<Route["seen"]>[0]): void {
+    this.#session.tell({ share: this.number, method, target, status, ms });
   }
 }

@@ -1,8 +1,8 @@
 import { BodyReader } from "@sockeye/wire/http-body";
-import { HeadReader, HttpHeadError, type ResponseHead } from "@sockeye/wire/http-head";
+import { type HeadRead, HeadReader, HttpHeadError, type ResponseHead } from "@sockeye/wire/http-head";
 import { protocolsIn, type PublicRequest } from "@sockeye/wire/request-head";
 import { responseFraming } from "@sockeye/wire/response-head";
-import { forwardedResponseHead } from "./heads.ts";
+import { forwardedResponseHead, passesAsItCame, type ResponseWays } from "./heads.ts";
 
 /** Where an answer goes. */
 export interface AnswerHost {
@@ -56,7 +56,7 @@ export class Answer {
    * @throws {HttpHeadError | HttpBodyError} it can't be passed on.
    */
   push(chunk: Buffer): boolean {
-    return this.#head === undefined ? this.#pushHead(chunk) : this.#pushBody(chunk, undefined);
+    return this.#head === undefined ? this.#pushHead(chunk) : this.#pushBody(chunk);
   }
 
   /** The local service sends no more. @throws {HttpBodyError} where the body has no end. */
@@ -70,7 +70,11 @@ export class Answer {
       const read = this.#headReader.push(bytes);
       if (read === undefined) return true;
       const { head, rest } = read;
-      if (head.status >= 200 || head.status === 101) return this.#onHead(head, rest);
+      if (head.status === 101) {
+        this.#change(head, rest);
+        return true;
+      }
+      if (head.status >= 200) return this.#onHead(read, bytes);
       this.#passInterim(head);
       bytes = rest;
       if (bytes.length === 0) return true;
@@ -80,32 +84,47 @@ export class Answer {
   #passInterim(head: ResponseHead): void {
     if (++this.#interim > MAX_INTERIM)
       throw new HttpHeadError("too-large", `there are more than ${MAX_INTERIM} interim answers`);
-    this.#headReader = new HeadReader("response", MAX_HEAD_BYTES);
     // An HTTP/1.0 client does not know interim answers (RFC 9110 §15.2).
     if (this.#request.minorVersion === 0) return;
     const text = forwardedResponseHead(head, { connection: undefined, chunked: false });
     this.#host.pass(Buffer.from(text, "latin1"));
   }
 
-  #onHead(head: ResponseHead, rest: Buffer): boolean {
+  /** @param chunk in which the end of the head came. */
+  #onHead({ head, rest, plain }: HeadRead<"response">, chunk: Buffer): boolean {
     const request = this.#request;
-    if (head.status === 101) {
-      this.#change(head, rest);
-      return true;
-    }
     const framing = responseFraming(head, request.method);
     this.#body = new BodyReader(framing);
     this.#unchunk = framing.kind === "chunked" && request.minorVersion === 0;
     // Bytes of the body that are still to come would be read as the next request.
     this.#keepAlive =
       request.keepAlive && framing.kind !== "until-close" && !this.#unchunk && this.#host.requestComplete;
-    const text = forwardedResponseHead(head, {
+    const ways: ResponseWays = {
       connection: this.#keepAlive ? (request.minorVersion === 0 ? "keep-alive" : undefined) : "close",
       chunked: framing.kind === "chunked" && !this.#unchunk,
-    });
+    };
+    const asItCame = plain && passesAsItCame(head, ways);
+    const text = asItCame ? "" : forwardedResponseHead(head, ways);
     this.#head = head;
     this.#host.answered(head);
-    return this.#pushBody(rest, Buffer.from(text, "latin1"));
+    return asItCame ? this.#passWhole(chunk, rest) : this.#passBoth(text, rest);
+  }
+
+  /** What nothing is changed of is not copied. */
+  #passWhole(chunk: Buffer, rest: Buffer): boolean {
+    const left = rest.length - this.#body!.push(rest);
+    const flowing = this.#host.pass(left === 0 ? chunk : chunk.subarray(0, chunk.length - left));
+    return this.#passed(flowing, left);
+  }
+
+  /** The head, together with the first bytes of the body. */
+  #passBoth(text: string, rest: Buffer): boolean {
+    const parts: Buffer[] = [];
+    const left = this.#take(rest, parts);
+    const bytes = Buffer.allocUnsafe(text.length + parts.reduce((sum, { length }) => sum + length, 0));
+    let at = bytes.write(text, "latin1");
+    for (const part of parts) at += part.copy(bytes, at);
+    return this.#passed(this.#host.pass(bytes), left);
   }
 
   #change(head: ResponseHead, rest: Buffer): void {
@@ -120,17 +139,27 @@ export class Answer {
     this.#host.changed(rest);
   }
 
-  /** @param before the head, which leaves together with the first bytes. */
-  #pushBody(chunk: Buffer, before: Buffer | undefined): boolean {
-    const body = this.#body!;
-    const parts: Buffer[] = before === undefined ? [] : [before];
-    const taken = this.#unchunk ? body.push(chunk, (bytes) => parts.push(bytes)) : body.push(chunk);
-    if (!this.#unchunk && taken > 0) parts.push(taken === chunk.length ? chunk : chunk.subarray(0, taken));
+  #pushBody(chunk: Buffer): boolean {
+    const parts: Buffer[] = [];
+    const left = this.#take(chunk, parts);
     let flowing = true;
     if (parts.length === 1) flowing = this.#host.pass(parts[0]!);
     else if (parts.length > 1) flowing = this.#host.pass(Buffer.concat(parts));
-    // What comes after the answer's end was asked for by nobody: that connection is not used again.
-    if (body.done) this.#host.complete(this.#head!, taken === chunk.length);
+    return this.#passed(flowing, left);
+  }
+
+  /** Adds what is to be passed on of the body to `parts`. @returns how many bytes came after its end. */
+  #take(chunk: Buffer, parts: Buffer[]): number {
+    const body = this.#body!;
+    if (this.#unchunk) return chunk.length - body.push(chunk, (bytes) => parts.push(bytes));
+    const taken = body.push(chunk);
+    if (taken > 0) parts.push(taken === chunk.length ? chunk : chunk.subarray(0, taken));
+    return chunk.length - taken;
+  }
+
+  /** @param left bytes after the answer's end, which nobody asked for: that connection is not used again. */
+  #passed(flowing: boolean, left: number): boolean {
+    if (this.#body!.done) this.#host.complete(this.#head!, left === 0);
     return flowing;
   }
 }

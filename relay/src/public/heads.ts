@@ -1,5 +1,5 @@
 import type { BodyFraming } from "@sockeye/wire/http-body";
-import type { ResponseHead } from "@sockeye/wire/http-head";
+import { isNamed, type ResponseHead } from "@sockeye/wire/http-head";
 import { connectionOptions, type PublicRequest } from "@sockeye/wire/request-head";
 import type { RequestTrace } from "../observer.ts";
 import type { Origin } from "./forwarded.ts";
@@ -24,14 +24,12 @@ export function forwardedRequestHead(request: PublicRequest, ways: RequestWays):
   const named = connectionOptions(request.headers);
   let head = `${request.method} ${request.target} HTTP/1.1\r\nHost: ${host}\r\n`;
   for (const { name, value } of request.headers) {
-    const field = name.toLowerCase();
-    if (ways.withoutAuthorization && field === "authorization") continue;
-    if (isOurs(field) || named.has(field)) {
-      if (field === "te" && value.toLowerCase() === "trailers") head += "TE: trailers\r\n";
+    if (isOurs(name) || named.names(name)) {
+      if (isNamed(name, "te") && value.toLowerCase() === "trailers") head += "TE: trailers\r\n";
       continue;
     }
-    if (trace !== undefined && (field === "traceparent" || (field === "tracestate" && !trace.continued)))
-      continue;
+    if (ways.withoutAuthorization && isNamed(name, "authorization")) continue;
+    if (trace !== undefined && isTraced(name, trace)) continue;
     head += `${name}: ${value}\r\n`;
   }
   if (trace !== undefined) head += `traceparent: ${trace.traceparent}\r\n`;
@@ -41,26 +39,35 @@ export function forwardedRequestHead(request: PublicRequest, ways: RequestWays):
   return `${head}\r\n`;
 }
 
-/** Fields of a request that end here, or that are written anew. */
-function isOurs(field: string): boolean {
-  switch (field) {
-    case "host":
-    case "connection":
-    case "keep-alive":
-    case "proxy-connection":
-    case "proxy-authorization":
-    case "te":
-    case "transfer-encoding":
-    case "content-length":
-    case "upgrade":
-    case "http2-settings":
-    case "forwarded":
-    case "x-real-ip":
-      return true;
-    default:
-      // Some servers read a name with underscores as the one with hyphens: X_Forwarded_For is the same claim.
-      return field.startsWith("x-forwarded-") || (field.includes("_") && isOurs(field.replaceAll("_", "-")));
-  }
+function isTraced(name: string, trace: RequestTrace): boolean {
+  return isNamed(name, "traceparent") || (!trace.continued && isNamed(name, "tracestate"));
+}
+
+/** Fields of a request that end here, or that are written anew. Some are known by their beginning. */
+const OURS: ReadonlySet<string> = new Set([
+  "host",
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "proxy-authorization",
+  "te",
+  "transfer-encoding",
+  "content-length",
+  "upgrade",
+  "http2-settings",
+  "forwarded",
+  "x-real-ip",
+]);
+const OUR_BEGINNING = "x-forwarded-";
+const OUR_LENGTHS: ReadonlySet<number> = new Set(Array.from(OURS, ({ length }) => length));
+
+function isOurs(name: string): boolean {
+  // Most are none of ours, and that is to cost little.
+  const first = name.charCodeAt(0);
+  if (first !== 0x78 && first !== 0x58 && !OUR_LENGTHS.has(name.length)) return false;
+  // Some servers read a name with underscores as the one with hyphens: X_Forwarded_For is the same claim.
+  const field = name.toLowerCase().replaceAll("_", "-");
+  return OURS.has(field) || field.startsWith(OUR_BEGINNING);
 }
 
 function framingField(framing: BodyFraming): string {
@@ -87,28 +94,45 @@ export function forwardedResponseHead(response: ResponseHead, ways: ResponseWays
   let head = `HTTP/1.1 ${response.status} ${response.reason}\r\n`;
   let hasLength = false;
   for (const { name, value } of response.headers) {
-    const field = name.toLowerCase();
-    switch (field) {
-      case "connection":
-      case "keep-alive":
-      case "proxy-connection":
-      case "transfer-encoding":
-        continue;
-      case "upgrade":
-        if (ways.connection !== "upgrade") continue;
-        break;
-      case "content-length":
-        if (hasLength || response.status === 204) continue;
-        hasLength = true;
-        break;
-      default:
-        if (named.has(field)) continue;
-    }
+    if (endsHere(name, ways)) continue;
+    if (isNamed(name, "content-length")) {
+      if (hasLength || response.status === 204) continue;
+      hasLength = true;
+    } else if (named.names(name) && !isNamed(name, "upgrade")) continue;
     head += `${name}: ${value}\r\n`;
   }
   if (ways.chunked) head += "Transfer-Encoding: chunked\r\n";
   if (ways.connection !== undefined) head += `Connection: ${ways.connection}\r\n`;
   return `${head}\r\n`;
+}
+
+/** Whether `forwardedResponseHead` would write every field as it came, and none besides. */
+export function passesAsItCame({ headers, status }: ResponseHead, ways: ResponseWays): boolean {
+  if (ways.chunked || ways.connection !== undefined) return false;
+  let hasLength = false;
+  for (const { name } of headers) {
+    if (endsHere(name, ways)) return false;
+    if (!isNamed(name, "content-length")) continue;
+    if (hasLength || status === 204) return false;
+    hasLength = true;
+  }
+  return true;
+}
+
+/** Fields of an answer that belong to one connection. */
+function endsHere(name: string, ways: ResponseWays): boolean {
+  switch (name.length) {
+    case 7:
+      return ways.connection !== "upgrade" && isNamed(name, "upgrade");
+    case 10:
+      return isNamed(name, "connection") || isNamed(name, "keep-alive");
+    case 16:
+      return isNamed(name, "proxy-connection");
+    case 17:
+      return isNamed(name, "transfer-encoding");
+    default:
+      return false;
+  }
 }
 
 /** True where the same request may be sent a second time without doing a second thing (RFC 9110 §9.2.2). */

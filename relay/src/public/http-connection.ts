@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { performance } from "node:perf_hooks";
 import { Carry, cut } from "@sockeye/link/carry";
 import { writeGiven } from "@sockeye/link/write-given";
 import { give } from "@sockeye/wire/given-memory";
@@ -30,7 +31,7 @@ export class HttpConnection implements ExchangeHost {
   readonly #peer: PublicPeer;
   readonly #onClosed: () => void;
   #state: "head" | "exchange" | "tunnel" | "lingering" | "closed" = "head";
-  #reader: PublicRequestReader;
+  readonly #reader: PublicRequestReader;
   #exchange: Exchange | undefined;
   #carry: Carry | undefined;
   /** Of the tunnel that it has become: its request, told of as the bytes flow. */
@@ -285,7 +286,6 @@ export class HttpConnection implements ExchangeHost {
     this.#state = "head";
     this.#headBegun = false;
     this.#since = performance.now();
-    this.#reader = new PublicRequestReader(this.#context.config.limits.head_bytes);
     if (this.#ahead !== undefined) this.#serve();
     else this.#setFlow();
     this.#endIfServed();

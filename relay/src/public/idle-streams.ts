@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
 
 /** Idle streams of one share; more are closed, for each holds a connection of the local service. */
@@ -9,10 +10,35 @@ const FRESH_MS = 1000;
 /** Where the local service does not say how long it keeps a connection. */
 const KEEP_MS = 4000;
 
-interface IdleStream {
+/** One that waits. Whatever the local service does on an idle connection, it is of no more use. */
+class IdleStream implements StreamReceiver {
   readonly stream: TunnelStream;
   readonly since: number;
   readonly until: number;
+  readonly #all: IdleStream[];
+
+  constructor(all: IdleStream[], stream: TunnelStream, since: number, until: number) {
+    this.#all = all;
+    this.stream = stream;
+    this.since = since;
+    this.until = until;
+  }
+
+  data(): void {
+    this.end();
+  }
+
+  end(): void {
+    this.reset();
+    this.stream.reset("cancelled");
+  }
+
+  reset(): void {
+    const at = this.#all.indexOf(this);
+    if (at !== -1) this.#all.splice(at, 1);
+  }
+
+  drain(): void {}
 }
 
 /**
@@ -46,8 +72,9 @@ export class IdleStreams {
       return;
     }
     const now = performance.now();
-    stream.receiver = this.#watch(stream);
-    this.#idle.push({ stream, since: now, until: now + keepMs });
+    const idle = new IdleStream(this.#idle, stream, now, now + keepMs);
+    stream.receiver = idle;
+    this.#idle.push(idle);
   }
 
   /** Closes those that have waited long enough; to be called about every second. */
@@ -60,18 +87,5 @@ export class IdleStreams {
   close(): void {
     this.#closed = true;
     for (const { stream } of this.#idle.splice(0)) stream.reset("cancelled");
-  }
-
-  /** Whatever the local service does on an idle connection, it is of no more use. */
-  #watch(stream: TunnelStream): StreamReceiver {
-    const drop = () => {
-      const at = this.#idle.findIndex((idle) => idle.stream === stream);
-      if (at !== -1) this.#idle.splice(at, 1);
-    };
-    const discard = () => {
-      drop();
-      stream.reset("cancelled");
-    };
-    return { data: discard, end: discard, reset: drop, drain: () => {} };
   }
 }

@@ -6,6 +6,7 @@ export const helper: typeof en.helper = {
     "Der TUN-Modus erfasst den Verkehr jedes Programms. Das darf für Sockeye nur ein kleines privilegiertes Programm tun: der Helfer.",
   states: {
     running: (version) => `Eingerichtet und in Betrieb, Fassung ${version}`,
+    busy: "Eingerichtet, dient gerade einer anderen Engine",
     absent: "Nicht eingerichtet",
     foreign: (version) => `Eine andere Fassung ist eingerichtet: ${version}`,
     unsupported: "Auf diesem System nicht verfügbar",

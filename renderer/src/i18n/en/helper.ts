@@ -4,6 +4,7 @@ export const helper = {
     "TUN mode captures traffic of every program. Only a small privileged program may do that for Sockeye: the helper.",
   states: {
     running: (version: string) => `Installed and running, version ${version}`,
+    busy: "Installed, and serving another engine",
     absent: "Not installed",
     foreign: (version: string) => `Another version is installed: ${version}`,
     unsupported: "Not available on this system",

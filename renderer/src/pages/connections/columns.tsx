@@ -7,7 +7,7 @@ import styles from "./connections.module.css";
 export const columns = [
   { by: "target" },
   { by: "process", class: "wide" },
-  { by: "upstream" },
+  { by: "upstream", class: "roomy" },
   { by: "rule", class: "wide" },
   { by: "rate", number: true },
   { by: "down", number: true, class: "middle" },

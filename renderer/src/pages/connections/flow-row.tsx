@@ -57,7 +57,7 @@ export const Row = memo(function Row({ index, flow, active, age, format, text }:
       <span role="cell" className={classes.process} title={process && `${process.name} (${process.pid})`}>
         {process?.name ?? "–"}
       </span>
-      <span role="cell" title={upstream}>
+      <span role="cell" className={classes.upstream} title={upstream}>
         {upstream === "direct" ? text.common.direct : upstream}
       </span>
       <span role="cell" className={classes.rule}>
@@ -91,6 +91,7 @@ const classes = {
   ended: named("row", "ended"),
   target: named("target"),
   process: named("wide", "faint"),
+  upstream: named("roomy"),
   rule: named("wide", "faint"),
   rate: named("number", "figures"),
   down: named("middle", "number", "figures"),

@@ -140,7 +140,7 @@ export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) 
                   <span role="cell" className={styles["match"]} title={rule.match}>
                     {rule.match}
                   </span>
-                  <span role="cell" className={styles["to"]}>
+                  <span role="cell" className={styles["to"]} title={rule.to}>
                     <Target to={rule.to} />
                   </span>
                   <span role="cell" className={`${styles["hits"]} figures`}>

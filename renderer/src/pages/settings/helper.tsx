@@ -67,6 +67,7 @@ function inWords({ state, version = "?" }: HelperStatus, text: Text["helper"]): 
     case "running":
     case "foreign":
       return text.states[state](version);
+    case "busy":
     case "absent":
     case "unsupported":
       return text.states[state];

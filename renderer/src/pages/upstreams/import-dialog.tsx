@@ -23,8 +23,20 @@ type SourceName = "ssh" | "text" | "file";
 /** As much as the contract carries. */
 const MAX_TEXT = 900_000;
 
-/** Upstreams from elsewhere: shown first, added only when the person says so. */
-export function ImportDialog({ onClose }: { readonly onClose: (imported?: readonly string[]) => void }) {
+type Close = (imported?: readonly string[]) => void;
+
+/** Upstreams from elsewhere. A link that is opened meanwhile waits for its turn: no preview changes under the pointer. */
+export function ImportDialog({ onClose }: { readonly onClose: Close }) {
+  const [turn, setTurn] = useState(0);
+  const next: Close = (imported) => {
+    if (useLinked.getState().text === undefined) onClose(imported);
+    else setTurn(turn + 1);
+  };
+  return <Import key={turn} onClose={next} />;
+}
+
+/** Shown first, added only when the person says so. */
+function Import({ onClose }: { readonly onClose: Close }) {
   const text = useText();
   const words = text.upstreams.transfer;
   const [linked] = useState(() => useLinked.getState().text);
@@ -38,6 +50,8 @@ export function ImportDialog({ onClose }: { readonly onClose: (imported?: readon
   const [busy, setBusy] = useState(false);
   const [failure, setFailure] = useState<unknown>();
   const support = useSecretSupport();
+
+  const another = useLinked((waiting) => waiting.text !== undefined && waiting.text !== linked);
 
   // Looked at once: the dialog has it from here on.
   useEffect(() => useLinked.setState({ text: undefined }), []);
@@ -85,6 +99,7 @@ export function ImportDialog({ onClose }: { readonly onClose: (imported?: readon
       }
     >
       {linked !== undefined && <Notice>{words.fromLink}</Notice>}
+      {another && <Notice>{words.anotherLink}</Notice>}
       <div>
         <Segmented
           label={words.source}
