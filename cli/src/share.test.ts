@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable } from "node:stream";
 import { describe, type TestContext, test } from "node:test";
@@ -115,6 +118,21 @@ describe("sockeye share on the command line", { concurrency: 4 }, () => {
       await firstLine(t, "3000", "--relay", relay, "--ca", "/dev/null"),
       /^sockeye: the relay 127\.0\.0\.1:\d+ can't be reached: what answers there does not speak TLS; trying again/,
     );
+  });
+
+  test("a token's file that others can read is told of, and used", async (t) => {
+    const folder = await mkdtemp(join(tmpdir(), "sockeye-share-"));
+    t.after(() => rm(folder, { recursive: true }));
+    const [open, empty] = [join(folder, "open"), join(folder, "empty")];
+    await writeFile(open, "token");
+    await chmod(open, 0o644);
+    await writeFile(empty, "\n");
+    const line = await firstLine(t, "3000", "--relay", "127.0.0.1:1", "--token-file", open);
+    assert.equal(line, `sockeye: others can read the token in ${open}; run chmod 600 on it`);
+    const { status, err } = await outcomeOf(
+      share(t, "3000", "--relay", "127.0.0.1:1", "--token-file", empty),
+    );
+    assert.deepEqual([status, err], [3, `sockeye: ${empty} is empty; it should hold the relay's token\n`]);
   });
 
   const wrong: [name: string, args: string[], status: number, sentence: RegExp][] = [

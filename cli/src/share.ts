@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { InvalidArgumentError, Option } from "commander";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "@sockeye/config-kit/endpoint";
 import { ShareClient } from "@sockeye/engine/share/client";
@@ -13,6 +13,7 @@ import {
 import { faultOfName } from "@sockeye/link/public-name";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
 import { jsonOption } from "./options.ts";
+import { complain } from "./output.ts";
 import { RequestPrinter } from "./request-printer.ts";
 import { jsonFace, peopleFace } from "./share-face.ts";
 import type { Register } from "./context.ts";
@@ -240,9 +241,18 @@ async function clientOptions(flags: ShareFlags): Promise<ShareClientOptions> {
     links,
     apart: flags.oneConnectionPerTunnel,
     watch: true,
-    token: tokenFile === undefined ? undefined : (await read(tokenFile)).trim(),
+    token: tokenFile === undefined ? undefined : await tokenOf(tokenFile),
     tls: plain ? undefined : ca === undefined ? {} : { ca: await read(ca) },
   };
+}
+
+async function tokenOf(file: string): Promise<string> {
+  const token = (await read(file)).trim();
+  if (token === "")
+    throw new CommandFailure(ExitCode.config, `${file} is empty; it should hold the relay's token`);
+  if (process.platform !== "win32" && ((await stat(file)).mode & 0o077) !== 0)
+    complain(`others can read the token in ${file}; run chmod 600 on it`);
+  return token;
 }
 
 async function read(file: string): Promise<string> {

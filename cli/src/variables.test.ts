@@ -23,6 +23,7 @@ const values: Readonly<Record<string, string>> = {
   "--relay": "relay.example:7001",
   "--port": "2022",
   "--links": "4",
+  "--connect-timeout": "9",
   "--allow": "192.0.2.0/24",
 };
 

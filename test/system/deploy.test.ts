@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -108,6 +108,31 @@ function configOf(text: string): RelayConfig {
   assert.ok("config" in result, "errors" in result ? JSON.stringify(result.errors) : "");
   return result.config;
 }
+
+describe("the relay on a host of one's own", () => {
+  const ROOT = join(import.meta.dirname, "..", "..");
+  const quickstart = readFileSync(join(ROOT, "docs", "relay-quickstart.md"), "utf8");
+  const unit = readFileSync(join(ROOT, "deploy", "systemd", "showoff.service"), "utf8");
+
+  test("the configuration that its page has people write is one that the relay takes", () => {
+    const text = /relay\.yaml <<'END'\n(.*?)\nEND\n/s.exec(quickstart)![1]!;
+    const config = configOf(text);
+    assert.match(config.auth.tokens_file!, /\/tokens\.yaml$/);
+    assert.equal(
+      new URL(publicAddresses({ kind: "http", name: "a" }, config, { http: 80, https: 443 })[0]!).port,
+      "",
+    );
+  });
+
+  test("its unit starts what is there, with the file that the page writes, and waits for longer than the drain", () => {
+    const command = /^ExecStart=(.*)$/m.exec(unit)![1]!.split(" ");
+    assert.deepEqual(command.slice(-3), ["serve", "--config", "/etc/showoff/relay.yaml"]);
+    for (const file of command.slice(0, 2)) assert.ok(existsSync(file.replace("/opt/showoff", ROOT)), file);
+    const stop = Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)![1]);
+    assert.ok(stop > configOf("domains: [a.example]\ninsecure_no_auth: true\n").drain_timeout);
+    assert.ok(quickstart.includes("cp deploy/systemd/showoff.service /etc/systemd/system/"));
+  });
+});
 
 describe("the relay's chart", () => {
   test("its configuration is one that the relay takes, and files that it names are in secrets that are mounted", () => {

@@ -33,7 +33,9 @@ async function serve(flags: Readonly<Record<string, unknown>>): Promise<void> {
   const { config, warnings } = await configFrom(flags);
   const logger = createLogger(config.log);
   for (const { place, message } of warnings) logger.warn({ place }, message);
-  const relay = await startConfiguredRelay(config, new LogObserver(logger));
+  const relay = await startConfiguredRelay(config, new LogObserver(logger)).catch((error: unknown) => {
+    throw asSentence(error);
+  });
   logger.info(
     {
       version: VERSION,
@@ -48,6 +50,30 @@ async function serve(flags: Readonly<Record<string, unknown>>): Promise<void> {
   const startedAt = performance.now();
   await untilStopped(relay);
   logger.info({ duration_ms: Math.round(performance.now() - startedAt) }, "the relay has stopped");
+}
+
+/** Why an address can't be listened on, in words. */
+function asSentence(error: unknown): unknown {
+  const { code, address, port } = error as NodeJS.ErrnoException & {
+    readonly address?: string;
+    readonly port?: number;
+  };
+  if (address === undefined || port === undefined) return error;
+  const at = formatEndpoint({ host: address, port });
+  switch (code) {
+    case "EADDRINUSE":
+      return new CommandFailure(ExitCode.failed, `${at} is in use by another program`, error);
+    case "EACCES":
+      return new CommandFailure(
+        ExitCode.failed,
+        `${at} needs a privilege: ports below 1024 are for root`,
+        error,
+      );
+    case "EADDRNOTAVAIL":
+      return new CommandFailure(ExitCode.failed, `${address} is no address of this machine`, error);
+    default:
+      return error;
+  }
 }
 
 /** @throws {CommandFailure} after a line for each thing that is wrong. */
