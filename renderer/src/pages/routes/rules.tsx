@@ -2,7 +2,7 @@ import type { StreamEvent } from "@sockeye/engine/control/contract";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown, ArrowUp, ArrowUpToLine, Ellipsis, GripVertical, Pencil, Trash2 } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
-import { edit, undo } from "../../engine/edit.ts";
+import { undo } from "../../engine/edit.ts";
 import { useFormat, useText } from "../../i18n/text.ts";
 import { MenuButton } from "../../ui/menu.tsx";
 import { moved, useRowOrder } from "../../ui/row-order.ts";
