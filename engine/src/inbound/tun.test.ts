@@ -97,7 +97,7 @@ class ToLoopback implements Dialer {
     await Promise.race([
       this.before(target),
       new Promise((_resolve, reject) => {
-        options.signal.addEventListener("abort", () => reject(options.signal.reason as Error));
+        options.signal.addEventListener("abort", () => reject(options.signal.reason));
       }),
     ]);
     const there =
