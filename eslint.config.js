@@ -115,6 +115,24 @@ export default tseslint.config(
     ],
     "the interface knows the control contract alone",
   ),
+  {
+    files: ["**/src/**/*.{ts,tsx}"],
+    rules: {
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector:
+            "CallExpression[callee.property.name=/^(off|removeListener|removeEventListener)$/] > CallExpression[callee.property.name='bind'].arguments",
+          message: "bind makes another function than the one that listens: this takes nothing away",
+        },
+        {
+          selector:
+            "CallExpression[callee.property.name=/^(off|removeListener|removeEventListener)$/] > :matches(ArrowFunctionExpression, FunctionExpression).arguments",
+          message: "a new function is not the one that listens: this takes nothing away",
+        },
+      ],
+    },
+  },
   layer(
     ["electron/src/**/*.ts"],
     ["^@sockeye/(cli|relay)", "^@sockeye/renderer/(?!desktop/(contract|names)$)"],

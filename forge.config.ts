@@ -82,13 +82,14 @@ export default {
     /** What a package says of itself; how it was developed is of no use there. */
     packageAfterCopy: async (_config: unknown, folder: string) => {
       const file = join(folder, "package.json");
-      const { version, description, license, main } = JSON.parse(readFileSync(file, "utf8")) as Record<
-        string,
-        string
-      >;
+      const { version, description, license, main, desktopName } = JSON.parse(
+        readFileSync(file, "utf8"),
+      ) as Record<string, string>;
       const manifest = {
         name: "sockeye",
         productName: "Sockeye",
+        // On Linux it is who the program says that it is: to docks, and to the portals that give out shortcuts and secrets.
+        desktopName,
         version,
         description,
         license,

@@ -6,7 +6,7 @@ const parts = [
   ["types of the interface", "tsc", ["--project", "renderer/tsconfig.json"]],
   ["lint", "eslint", ["--max-warnings", "0", "."]],
   ["formatting", "prettier", ["--check", "--log-level", "warn", "."]],
-  ["unused code", "knip", ["--no-progress", "--no-config-hints"]],
+  ["unused code", "knip", ["--no-progress", "--treat-config-hints-as-errors"]],
 ];
 
 const failed = [];

@@ -1,20 +1,26 @@
-// `npm run package`: the desktop app for this system, laid out in out/, and installers of it in out/make. What makes packages is
-// installed on first use, into build/: it is heavier than all else, and only this needs it.
+// `npm run package`: the desktop app for this system, laid out in out/, and installers of it in out/make: all of this system's, or
+// those that are named (`npm run package -- deb rpm`). What makes packages is installed on first use, into build/: it is heavier
+// than all else, and only this needs it.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const build = join(root, "build");
 const layoutOnly = process.argv.includes("--layout-only");
+const kinds = process.argv.slice(2).filter((argument) => !argument.startsWith("-"));
+
+/** How electron-builder calls a system. */
+const SYSTEM_OPTIONS = { linux: "--linux", darwin: "--mac", win32: "--win" };
 
 installTools();
-if (process.env.SOCKEYE_UPDATE_URL !== undefined) {
+const updateUrl = process.env.SOCKEYE_UPDATE_URL;
+if (updateUrl !== undefined) {
   mkdirSync(join(root, "out"), { recursive: true });
   writeFileSync(
     join(root, "out", "app-update.yml"),
-    `provider: generic\nurl: ${process.env.SOCKEYE_UPDATE_URL}\nupdaterCacheDirName: sockeye-updater\n`,
+    `provider: generic\nurl: ${updateUrl}\nupdaterCacheDirName: sockeye-updater\n`,
   );
 }
 const forge = run("@electron-forge/cli/dist/electron-forge.js", ["package"]);
@@ -26,13 +32,16 @@ if (forge.status !== 0) {
       : "the app could not be laid out, for the reason above",
   );
 }
+const folder = readdirSync(join(root, "out")).find((name) => name.startsWith(`Sockeye-${process.platform}-`));
+// It was made as a temporary folder, which only its maker may enter. deb and rpm install it with the rights that it has here.
+chmodSync(join(root, "out", folder), 0o755);
 if (!layoutOnly) {
-  const folder = readdirSync(join(root, "out")).find((name) =>
-    name.startsWith(`Sockeye-${process.platform}-`),
-  );
   const builder = run("electron-builder/cli.js", [
+    ...(kinds.length === 0 ? [] : [SYSTEM_OPTIONS[process.platform], ...kinds]),
     ...["--prepackaged", join("out", folder), "--config", "build/electron-builder.yml", "--publish", "never"],
-    ...(process.env.SOCKEYE_UPDATE_URL === undefined ? ["-c.publish=null"] : []),
+    // deb and rpm have to name one. This name leads nowhere (RFC 2606).
+    `-c.extraMetadata.homepage=${process.env.SOCKEYE_HOMEPAGE ?? "https://sockeye.invalid/"}`,
+    ...(updateUrl === undefined ? [] : ["-c.publish.provider=generic", `-c.publish.url=${updateUrl}`]),
   ]);
   if (builder.status !== 0) {
     giveUp(

@@ -8,6 +8,9 @@ import { fileURLToPath } from "node:url";
 /** Electron's program is over 100 MB. */
 const DOWNLOAD_MS = 5 * 60_000;
 
+/** Where Electron's program is in its folder. */
+const PROGRAMS = { darwin: "Electron.app/Contents/MacOS/Electron", win32: "electron.exe" };
+
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const why = whyNoWindow();
 const program = why === undefined ? electronProgram() : undefined;
@@ -34,8 +37,10 @@ function whyNoWindow() {
   return "there is no display";
 }
 
-/** Electron's program, downloaded at the first start: its package comes without. */
+/** Electron's program: the one that is named as Electron itself has it named, or one downloaded at the first start. */
 function electronProgram() {
+  const named = process.env.ELECTRON_OVERRIDE_DIST_PATH;
+  if (named) return join(named, PROGRAMS[process.platform] ?? "electron");
   const folder = dirname(createRequire(import.meta.url).resolve("electron/package.json"));
   if (!isThere(folder)) {
     console.error("sockeye: downloading Electron (once)…");

@@ -10,7 +10,11 @@ const LEAK_TIMEOUT_MS = 15_000;
 /** What a file prints is kept up to here, and shown when it fails. */
 const MAX_OUTPUT = 256 * 1024;
 
-const FLAGS = ["--test-reporter=./scripts/test-events.mjs", `--test-timeout=${TEST_TIMEOUT_MS}`];
+const FLAGS = [
+  "--test-reporter=./scripts/test-events.mjs",
+  `--test-timeout=${TEST_TIMEOUT_MS}`,
+  ...(process.env.SOCKEYE_FUZZ_MS ? ["--import=./scripts/fuzz.mjs"] : []),
+];
 
 const running = new Set();
 

@@ -5,7 +5,8 @@
 import "@sockeye/engine/short-lives";
 import { readFileSync } from "node:fs";
 import type { Endpoint } from "@sockeye/config-kit/endpoint";
-import { ShareClient, type ShareSpec } from "@sockeye/engine/share/client";
+import { ShareClient } from "@sockeye/engine/share/client";
+import type { ShareSpec } from "@sockeye/engine/share/share";
 
 export interface ClientSettings {
   readonly relay: Endpoint;

@@ -1,9 +1,11 @@
 #!/bin/sh
-# Before the files go. dpkg says "upgrade" and rpm says 1 where another version takes their place.
+# Before the files go. dpkg says "upgrade" and rpm says 1 where another version takes their place; dpkg has more words for what is
+# not the end.
 set -e
 
 case "${1:-}" in
-  upgrade | 1) exit 0 ;;
+  remove | 0) ;;
+  *) exit 0 ;;
 esac
 if [ -d /run/systemd/system ]; then
   systemctl disable --now sockeye-helper.socket sockeye-helper.service || true

@@ -1,6 +1,6 @@
 import type { Register } from "./context.ts";
 import { ExitCode } from "./exit-codes.ts";
-import { jsonOption, requiredConfig, wantsJson } from "./options.ts";
+import { jsonOption, requiredConfig } from "./options.ts";
 import { paint, print, printJson } from "./output.ts";
 import { describeProblems } from "./problems.ts";
 
@@ -12,7 +12,7 @@ export const registerCheck: Register = (program, context) => {
     .argument("[file]", "the file; without it, the one that run would use (env: SOCKEYE_CONFIG)")
     .addOption(jsonOption())
     .action(async (given: string | undefined, options: { json?: boolean }) => {
-      const json = wantsJson(options);
+      const json = options.json === true;
       const file = requiredConfig(given ?? process.env["SOCKEYE_CONFIG"]);
       const { readConfiguration } = await import("./config-file.ts");
       const { warnOfFiles } = await import("@sockeye/engine/config/files");

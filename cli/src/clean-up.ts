@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { cleanUpAll, helperProgram } from "@sockeye/engine/helper/spawn";
 import type { Register } from "./context.ts";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
-import { jsonOption, wantsJson } from "./options.ts";
+import { jsonOption } from "./options.ts";
 import { paint, print, printJson } from "./output.ts";
 
 /** `sockeye cleanup` */
@@ -12,7 +12,7 @@ export const registerCleanUp: Register = (program) => {
     .description("undo what TUN mode left on this machine when it was killed, a kill switch too (as root)")
     .addOption(jsonOption())
     .action((options: { json?: boolean }) => {
-      const json = wantsJson(options);
+      const json = options.json === true;
       const helper = helperProgram();
       if (!existsSync(helper))
         throw new CommandFailure(

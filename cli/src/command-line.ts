@@ -9,21 +9,21 @@ import { registerDemo } from "./demo.ts";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
 import { registerExplain } from "./explain.ts";
 import { registerFlows } from "./flows.ts";
-import { dropEmptyVariables } from "./options.ts";
-import { complain } from "./output.ts";
+import { complain, quietOnClosedPipe } from "./output.ts";
 import { registerRun } from "./run.ts";
 import { registerShare } from "./share.ts";
 import { registerStatus } from "./status.ts";
 import { registerTest } from "./test.ts";
 import { registerUi } from "./ui.ts";
 import { describeUsage } from "./usage.ts";
+import { dropEmptyVariables, readSwitches } from "./variables.ts";
 
 const HELP_AFTER = `
-Each flag that takes a value can be given by a variable too: --log-level by SOCKEYE_LOG_LEVEL, and so on. A flag wins.
-An empty variable counts as none.
+Each flag can be given by a variable too: --log-level by SOCKEYE_LOG_LEVEL, --json by SOCKEYE_JSON=1, and so on; --help
+names them. A flag wins. An empty variable counts as none.
 
 Exit status: 0 done, 1 failed, 2 wrong command line or SOCKEYE_* variable, 3 wrong configuration, 4 no running engine,
-5 the tested upstream does not work, 130 and 143 ended by a signal.`;
+5 the tested upstream does not work, 6 nothing was shared in time, 130 and 143 ended by a signal.`;
 
 /**
  * Runs the command line.
@@ -36,9 +36,9 @@ export async function runCommandLine(
   loadEngine: () => Promise<EngineApi>,
 ): Promise<number> {
   const context: Context = { loadEngine, exitCode: ExitCode.ok };
-  quietOnClosedPipe(context);
-  dropEmptyVariables(process.env);
+  quietOnClosedPipe(() => context.exitCode);
   const program = createProgram(context);
+  dropEmptyVariables(program, process.env);
   try {
     await program.parseAsync(args, { from: "user" });
     return context.exitCode;
@@ -48,13 +48,14 @@ export async function runCommandLine(
 }
 
 /** The whole tree of commands; completion is generated from it. */
-function createProgram(context: Context): Command {
+export function createProgram(context: Context): Command {
   const program = new Command("sockeye")
     .description("Sends this machine's traffic upstream: to an SSH bastion, a SOCKS5 proxy or an HTTP proxy.")
     .version(VERSION, "-V, --version")
     .showSuggestionAfterError(true)
     .configureOutput({ outputError: () => {} })
     .addHelpText("after", HELP_AFTER)
+    .hook("preSubcommand", (_, command) => readSwitches(command, process.env))
     .exitOverride();
   for (const register of [
     registerRun,
@@ -105,13 +106,4 @@ function wantsStack(args: readonly string[]): boolean {
   const at = args.indexOf("--log-level");
   const level = at === -1 ? process.env["SOCKEYE_LOG_LEVEL"] : args[at + 1];
   return level === "trace" || args.includes("--log-level=trace");
-}
-
-/** `sockeye flows | head`: whoever read has read enough. */
-function quietOnClosedPipe(context: Context): void {
-  for (const stream of [process.stdout, process.stderr]) {
-    stream.on("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EPIPE") process.exit(context.exitCode);
-    });
-  }
 }

@@ -11,6 +11,8 @@ export const ExitCode = {
   noEngine: 4,
   /** `sockeye test`: the upstream does not work. */
   testFailed: 5,
+  /** `sockeye share --connect-timeout`: nothing was shared in time. */
+  notShared: 6,
 } as const;
 
 /** Ends the command with a status and one sentence. */

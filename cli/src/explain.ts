@@ -11,7 +11,6 @@ import {
   jsonOption,
   parseTarget,
   requiredConfig,
-  wantsJson,
 } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { describeProblems } from "./problems.ts";
@@ -37,7 +36,7 @@ export const registerExplain: Register = (program) => {
         'In JSON "rule" is the index in routes, from 0, and absent for the default; sentences count rules from 1.',
     )
     .action(async (target: Endpoint, options: ExplainOptions) => {
-      const json = wantsJson(options);
+      const json = options.json === true;
       const explanation = await explain(target, options);
       if (json) printJson(explanation);
       else print(describe(explanation));

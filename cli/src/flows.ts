@@ -4,7 +4,7 @@ import type { FlowFilter, FlowInfo } from "@sockeye/engine/control/contract";
 import { withEngine } from "./ask.ts";
 import type { Register } from "./context.ts";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
-import { engineOption, jsonOption, wantsJson } from "./options.ts";
+import { engineOption, jsonOption } from "./options.ts";
 import { formatBytes, formatDuration, print, printJson, table } from "./output.ts";
 
 interface FlowsOptions {
@@ -30,16 +30,17 @@ export const registerFlows: Register = (program) => {
         .env("SOCKEYE_LIMIT")
         .argParser(parseLimit),
     )
-    .addOption(new Option("--ended", "with those that ended lately, and why"))
+    .addOption(new Option("--ended", "with those that ended lately, and why").env("SOCKEYE_ENDED"))
     .addOption(
       new Option("--close <flow>", 'end one flow by its number, or "all"')
+        .env("SOCKEYE_CLOSE")
         .argParser(parseFlow)
         .conflicts(["watch", "ended", "upstream"]),
     )
-    .addOption(new Option("--watch", "go on printing until interrupted"))
+    .addOption(new Option("--watch", "go on printing until interrupted").env("SOCKEYE_WATCH"))
     .addOption(jsonOption())
     .action(async (options: FlowsOptions) => {
-      const json = wantsJson(options);
+      const json = options.json === true;
       await withEngine(options.engine, (client) => act(client, options, json));
     });
 };

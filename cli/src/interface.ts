@@ -71,9 +71,14 @@ export async function presentOwnInterface(name: string | undefined, how: Present
   }
 }
 
+/** How this very program is called, from where the person is: npm runs it in the clone, and puts no `sockeye` on the PATH. */
+function invocation(): string {
+  return process.env["npm_lifecycle_event"] === undefined ? "sockeye" : "npm run sockeye --";
+}
+
 function tellOfNoBrowser({ ui, name }: EngineEntry, why: string): void {
   const where = process.stdout.isTTY
     ? "open the address above"
-    : `sockeye ui --print --engine ${name} prints its address`;
+    : `${invocation()} ui --print --engine ${name} prints its address`;
   complain(`the interface is served at ${ui ?? ""}, and no browser was opened: ${why}; ${where}`);
 }

@@ -1,13 +1,12 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
-import { didYouMean } from "@sockeye/config-kit/suggest";
 import { type Endpoint, parseEndpoint } from "@sockeye/engine/endpoint";
 import { fileURLToPath } from "node:url";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
 import { currentPaths } from "./context.ts";
 
-/** Flags that several commands share. Each that takes a value is mirrored by a variable, checked by the same rule. */
+/** Flags that several commands share. Each is mirrored by a variable, checked by the same rule. */
 
 const levels = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 export type Level = (typeof levels)[number];
@@ -45,16 +44,7 @@ export function engineOption(): Option {
 }
 
 export function jsonOption(): Option {
-  return new Option("--json", "print JSON (env: SOCKEYE_JSON=1)");
-}
-
-/** True where --json is given, or SOCKEYE_JSON says so. */
-export function wantsJson(options: { readonly json?: boolean }): boolean {
-  if (options.json === true) return true;
-  const value = process.env["SOCKEYE_JSON"] ?? "";
-  if (["1", "true", "yes", "on"].includes(value.toLowerCase())) return true;
-  if (["", "0", "false", "no", "off"].includes(value.toLowerCase())) return false;
-  throw new CommandFailure(ExitCode.usage, `SOCKEYE_JSON is "${value}"; write 1 or 0`);
+  return new Option("--json", "print JSON").env("SOCKEYE_JSON");
 }
 
 /** @throws {InvalidArgumentError} with a sentence that says what would be right. */
@@ -112,43 +102,4 @@ export function requiredConfig(given: string | undefined): string {
     ExitCode.config,
     `there is no configuration at ${currentPaths().config}; write one, or name one with --config FILE`,
   );
-}
-
-/** The variables that something reads. */
-const variables = [
-  "SOCKEYE_CONFIG",
-  "SOCKEYE_LOG_LEVEL",
-  "SOCKEYE_LOG_FORMAT",
-  "SOCKEYE_SOCKS5",
-  "SOCKEYE_HTTP",
-  "SOCKEYE_METRICS",
-  "SOCKEYE_ENGINE",
-  "SOCKEYE_CONTROL_NAME",
-  "SOCKEYE_TARGET",
-  "SOCKEYE_TIMEOUT",
-  "SOCKEYE_UPSTREAM",
-  "SOCKEYE_LIMIT",
-  "SOCKEYE_JSON",
-  "SOCKEYE_RUNTIME_DIR",
-  "SOCKEYE_UI",
-  "SOCKEYE_RELAY",
-  "SOCKEYE_TOKEN_FILE",
-  "SOCKEYE_SHARE_NAME",
-  "SOCKEYE_SHARE_PORT",
-  "SOCKEYE_HOST_HEADER",
-  "SOCKEYE_CA",
-  "SOCKEYE_LINKS",
-  "SOCKEYE_ONE_CONNECTION_PER_TUNNEL",
-] as const;
-
-/** `SOCKEYE_CONFIG=` means the same as no SOCKEYE_CONFIG; commander would take it for a value. */
-export function dropEmptyVariables(env: NodeJS.ProcessEnv): void {
-  for (const name of variables) if (env[name] === "") delete env[name];
-}
-
-/** A sentence for each SOCKEYE_* variable that nothing reads: a misspelt one would otherwise be passed over in silence. */
-export function unreadVariables(env: NodeJS.ProcessEnv): string[] {
-  return Object.keys(env)
-    .filter((name) => name.startsWith("SOCKEYE_") && !variables.some((known) => known === name))
-    .map((name) => `nothing reads ${name}${didYouMean(name, variables)}`);
 }

@@ -19,6 +19,15 @@ export function printJson(value: unknown): void {
   print(JSON.stringify(value, undefined, process.stdout.isTTY ? 2 : undefined));
 }
 
+/** `sockeye flows | head`: whoever read has read enough. */
+export function quietOnClosedPipe(exitCode: () => number): void {
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(exitCode());
+    });
+  }
+}
+
 /** One line on standard error; what a peer chose can't move the cursor in it. */
 export function complain(sentence: string): void {
   complainAs("sockeye", sentence);

@@ -14,12 +14,12 @@ import {
   logFormatOption,
   logLevelOption,
   requiredConfig,
-  unreadVariables,
 } from "./options.ts";
 import { complain, paint } from "./output.ts";
 import { createTerminalPrompter } from "./prompt.ts";
 import { startPrivileged } from "./privilege.ts";
 import { explainRefusal } from "./refusal.ts";
+import { unreadVariables } from "./variables.ts";
 
 interface RunOptions {
   readonly config?: string;
@@ -54,7 +54,10 @@ export const registerRun: Register = (program, context) => {
       "\nSIGINT and SIGTERM let flows end and then stop; a second one stops at once. SIGHUP reads the file again; where\n" +
         "standard input or output is a terminal, it means that the terminal was closed, and stops like SIGTERM.",
     )
-    .action((options: RunOptions) => run(options, context));
+    .action((options: RunOptions) => {
+      for (const sentence of unreadVariables(program, process.env)) complain(sentence);
+      return run(options, context);
+    });
 };
 
 function parseName(name: string): string {
@@ -66,7 +69,6 @@ function parseName(name: string): string {
 }
 
 async function run(options: RunOptions, context: Context): Promise<void> {
-  for (const sentence of unreadVariables(process.env)) complain(sentence);
   const listens = [options.socks5, options.http].some((address) => address !== undefined);
   // Flags that say where to listen are enough for an engine that sends everything direct.
   const configFile = listens ? chosenConfig(options.config) : requiredConfig(options.config);

@@ -1,12 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { InvalidArgumentError, Option } from "commander";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "@sockeye/config-kit/endpoint";
-import {
-  type Share,
-  ShareClient,
-  type ShareClientOptions,
-  type ShareSpec,
-} from "@sockeye/engine/share/client";
+import { ShareClient } from "@sockeye/engine/share/client";
+import type { ShareClientOptions, ShareSpec } from "@sockeye/engine/share/share";
 import {
   type BasicAuthHash,
   hashBasicAuth,
@@ -14,12 +10,13 @@ import {
   MAX_ALLOWED_NETWORKS,
   MAX_OFFLINE_PAGE_BYTES,
 } from "@sockeye/link/guard";
+import { faultOfName } from "@sockeye/link/public-name";
 import { CommandFailure, ExitCode } from "./exit-codes.ts";
-import { jsonOption, wantsJson } from "./options.ts";
-import { complain, formatDuration, paint, print } from "./output.ts";
+import { jsonOption } from "./options.ts";
+import { complain } from "./output.ts";
 import { RequestPrinter } from "./request-printer.ts";
+import { jsonFace, peopleFace } from "./share-face.ts";
 import type { Register } from "./context.ts";
-import { scrub } from "@sockeye/engine/observe/redact";
 
 interface ShareFlags {
   readonly relay: Endpoint;
@@ -35,6 +32,7 @@ interface ShareFlags {
   readonly offlinePage?: string;
   readonly inspect?: boolean;
   readonly oneConnectionPerTunnel?: boolean;
+  readonly connectTimeout?: number;
   readonly json?: boolean;
 }
 
@@ -71,7 +69,11 @@ export const registerShare: Register = (program) => {
         "what the local service sees as Host, instead of the public name",
       ).env("SOCKEYE_HOST_HEADER"),
     )
-    .addOption(new Option("--no-tls", "speak to the relay in clear; so it is on loopback without saying"))
+    .addOption(
+      new Option("--no-tls", "speak to the relay in clear; so it is on loopback without saying").env(
+        "SOCKEYE_NO_TLS",
+      ),
+    )
     .addOption(
       new Option("--ca <file>", "PEM file of the authority of the relay's certificate").env("SOCKEYE_CA"),
     )
@@ -88,10 +90,9 @@ export const registerShare: Register = (program) => {
       ).env("SOCKEYE_BASIC_AUTH_FILE"),
     )
     .addOption(
-      new Option(
-        "--allow <network>",
-        "let in only from this network or address; may be given several times",
-      ).argParser(collectNetworks),
+      new Option("--allow <network>", "let in only from this network or address; may be given several times")
+        .env("SOCKEYE_ALLOW")
+        .argParser(collectNetworks),
     )
     .addOption(
       new Option("--offline-page <file>", "HTML that the relay shows while nobody is there to answer").env(
@@ -109,43 +110,68 @@ export const registerShare: Register = (program) => {
         "carry each request and connection on one of its own, where the relay has a data listener",
       ).env("SOCKEYE_ONE_CONNECTION_PER_TUNNEL"),
     )
+    .addOption(
+      new Option(
+        "--connect-timeout <seconds>",
+        "give up where nothing is shared after so long; without it the relay is tried for ever",
+      )
+        .env("SOCKEYE_CONNECT_TIMEOUT")
+        .argParser((text) => parseWhole(text, 1, 86_400)),
+    )
     .addOption(jsonOption())
     .action((what: string[], flags: ShareFlags) => share(what, flags));
 };
 
 async function share(what: readonly string[], flags: ShareFlags): Promise<void> {
   const spec = { ...specOf(what, flags), ...(await edgeOf(what, flags)) };
-  const face = wantsJson(flags) ? jsonFace() : peopleFace();
-  const inspector = flags.inspect === true ? new RequestPrinter(wantsJson(flags)) : undefined;
+  const options = await clientOptions(flags);
+  const relay = formatEndpoint(flags.relay);
+  const face = flags.json === true ? jsonFace() : peopleFace(relay);
+  const inspector = flags.inspect === true ? new RequestPrinter(flags.json === true) : undefined;
   await new Promise<void>((resolve, reject) => {
-    void clientOptions(flags).then((options) => {
-      const client = new ShareClient({
-        ...options,
-        ...(inspector && spec.kind === "http" && { tap: () => inspector.tap() }),
-        observer: {
-          ...face,
-          refused: (code, message) =>
-            reject(new CommandFailure(ExitCode.failed, `the relay refuses: ${message} (${code})`)),
-          unshared: (share, code, message) => {
-            const isFinal = FOR_GOOD.has(code);
-            if (!isFinal || wantsJson(flags)) face.unshared?.(share, code, message);
-            if (!isFinal) return;
-            client.close();
-            reject(
-              new CommandFailure(ExitCode.failed, `the relay does not share this: ${message} (${code})`),
-            );
-          },
+    /** Why nothing is shared, as it was heard last. */
+    let reason = "it did not answer";
+    const late =
+      flags.connectTimeout === undefined
+        ? undefined
+        : setTimeout(() => {
+            const failure = `nothing is shared through ${relay} after ${flags.connectTimeout} s: ${reason}`;
+            end(new CommandFailure(ExitCode.notShared, failure));
+          }, flags.connectTimeout * 1000);
+    const end = (failure?: CommandFailure) => {
+      clearTimeout(late);
+      client.close();
+      if (failure === undefined) resolve();
+      else reject(failure);
+    };
+    const client = new ShareClient({
+      ...options,
+      ...(inspector && spec.kind === "http" && { tap: () => inspector.tap() }),
+      observer: {
+        ...face,
+        shared: (share) => {
+          clearTimeout(late);
+          face.shared?.(share);
         },
-      });
-      client.add(spec);
-      client.start();
-      const stop = () => {
-        client.close();
-        resolve();
-      };
-      process.once("SIGINT", stop);
-      process.once("SIGTERM", stop);
-    }, reject);
+        disconnected: (why, retryMs, code) => {
+          reason = why;
+          face.disconnected?.(why, retryMs, code);
+        },
+        refused: (code, message) =>
+          end(new CommandFailure(ExitCode.failed, `the relay refuses: ${message} (${code})`)),
+        unshared: (share, code, message) => {
+          reason = message;
+          const isFinal = FOR_GOOD.has(code);
+          if (!isFinal || flags.json === true) face.unshared?.(share, code, message);
+          if (isFinal)
+            end(new CommandFailure(ExitCode.failed, `the relay does not share this: ${message} (${code})`));
+        },
+      },
+    });
+    client.add(spec);
+    client.start();
+    process.once("SIGINT", () => end());
+    process.once("SIGTERM", () => end());
   });
 }
 
@@ -185,9 +211,13 @@ async function pageOf(file: string): Promise<Buffer> {
   );
 }
 
+/** One network, or several with commas between: a variable can't be given several times. */
 function collectNetworks(text: string, before: string[] | undefined): string[] {
-  if (!isNetwork(text)) throw new InvalidArgumentError(`"${text}" is not a network, such as 192.0.2.0/24`);
-  const all = [...(before ?? []), text];
+  const networks = text.split(",").map((network) => network.trim());
+  const wrong = networks.find((network) => !isNetwork(network));
+  if (wrong !== undefined)
+    throw new InvalidArgumentError(`"${wrong}" is not a network, such as 192.0.2.0/24`);
+  const all = [...(before ?? []), ...networks];
   if (all.length > MAX_ALLOWED_NETWORKS)
     throw new InvalidArgumentError(`there may be ${MAX_ALLOWED_NETWORKS} networks`);
   return all;
@@ -211,9 +241,18 @@ async function clientOptions(flags: ShareFlags): Promise<ShareClientOptions> {
     links,
     apart: flags.oneConnectionPerTunnel,
     watch: true,
-    token: tokenFile === undefined ? undefined : (await read(tokenFile)).trim(),
+    token: tokenFile === undefined ? undefined : await tokenOf(tokenFile),
     tls: plain ? undefined : ca === undefined ? {} : { ca: await read(ca) },
   };
+}
+
+async function tokenOf(file: string): Promise<string> {
+  const token = (await read(file)).trim();
+  if (token === "")
+    throw new CommandFailure(ExitCode.config, `${file} is empty; it should hold the relay's token`);
+  if (process.platform !== "win32" && ((await stat(file)).mode & 0o077) !== 0)
+    complain(`others can read the token in ${file}; run chmod 600 on it`);
+  return token;
 }
 
 async function read(file: string): Promise<string> {
@@ -244,6 +283,8 @@ function specOf(what: readonly string[], flags: ShareFlags): ShareSpec {
     throw new CommandFailure(ExitCode.usage, "a TCP share has a port and no name; write --port");
   if (kind === "http" && flags.port !== undefined)
     throw new CommandFailure(ExitCode.usage, "an HTTP share has a name and no port; write --name");
+  const fault = flags.name === undefined ? undefined : faultOfName(flags.name);
+  if (fault !== undefined) throw new CommandFailure(ExitCode.usage, `--name: "${flags.name}": ${fault}`);
   return { kind, target: localTarget(target), name: flags.name, port: flags.port, host: flags.hostHeader };
 }
 
@@ -281,51 +322,4 @@ function parseWhole(text: string, low: number, high: number): number {
   const number = /^\d+$/.test(text) ? Number(text) : NaN;
   if (number >= low && number <= high) return number;
   throw new InvalidArgumentError(`"${text}" is not a whole number from ${low} to ${high}`);
-}
-
-type Face = NonNullable<ShareClientOptions["observer"]>;
-
-/** For people: the address on standard output, all else on standard error. */
-function peopleFace(): Face {
-  return {
-    shared: (share) => {
-      const [best, ...others] = share.addresses;
-      print(paint(best!, "bold", process.stdout));
-      for (const address of others) print(`  also ${address}`);
-      tell(`shares ${formatEndpoint(share.spec.target)}; Ctrl-C ends it`);
-    },
-    unshared: (_share, code, message) => tell(`not shared: ${message} (${code})`),
-    disconnected: (reason, retryMs) =>
-      complain(`${reason}; the next try is in ${formatDuration(Math.max(1000, retryMs + 500))}`),
-    request: (_share, { method, target, status, ms }) => {
-      const colour = status >= 500 || status === 0 ? "red" : status >= 400 ? "yellow" : "green";
-      const shown = paint(status === 0 ? "---" : String(status), colour, process.stderr);
-      tell(`${shown} ${method} ${target} ${Math.round(ms)} ms`);
-    },
-    moreRequests: (count) => tell(`… and ${count} more`),
-    localFailed: (share, failure) => complain(`${formatEndpoint(share.spec.target)}: ${failure.message}`),
-  };
-}
-
-/** What a peer chose can't move the cursor. */
-function tell(line: string): void {
-  process.stderr.write(`${scrub(line).replaceAll("\n", " ")}\n`);
-}
-
-/** One object a line on standard output. */
-function jsonFace(): Face {
-  const say = (event: string, fields: Record<string, unknown> = {}) =>
-    print(JSON.stringify({ event, ...fields }));
-  const name = (share: Share) => formatEndpoint(share.spec.target);
-  return {
-    connected: () => say("connected"),
-    shared: (share) => say("shared", { target: name(share), addresses: share.addresses }),
-    unshared: (share, code, message) => say("unshared", { target: name(share), code, message }),
-    disconnected: (reason, retryMs) => say("disconnected", { reason, retry_ms: Math.round(retryMs) }),
-    request: (share, { method, target, status, ms }) =>
-      say("request", { target: name(share), method, path: target, status, ms: Math.round(ms) }),
-    moreRequests: (count) => say("more_requests", { count }),
-    localFailed: (share, { reason, message }) =>
-      say("local_failed", { target: name(share), reason, message }),
-  };
 }

@@ -1,7 +1,7 @@
 import type { EngineStatus, StackNumbers, UpstreamInfo } from "@sockeye/engine/control/contract";
 import { withEngine } from "./ask.ts";
 import type { Register } from "./context.ts";
-import { engineOption, jsonOption, wantsJson } from "./options.ts";
+import { engineOption, jsonOption } from "./options.ts";
 import { formatBytes, formatDuration, paint, print, printJson, table } from "./output.ts";
 
 /** `sockeye status` */
@@ -17,7 +17,7 @@ export const registerStatus: Register = (program) => {
         "while no flow is active: they lead to the upstreams.",
     )
     .action(async (options: { engine?: string; json?: boolean }) => {
-      const json = wantsJson(options);
+      const json = options.json === true;
       const [status, upstreams] = await withEngine(options.engine, (client) =>
         Promise.all([client.call("status", {}), client.call("upstreams", {})]),
       );

@@ -12,7 +12,6 @@ import {
   logLevelOption,
   parseTarget,
   requiredConfig,
-  wantsJson,
 } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { createTerminalPrompter } from "./prompt.ts";
@@ -59,7 +58,7 @@ function parseSeconds(text: string): number {
 }
 
 async function test(name: string, options: TestCommandOptions, context: Context): Promise<void> {
-  const json = wantsJson(options);
+  const json = options.json === true;
   const configFile = requiredConfig(options.config);
   const api = await context.loadEngine();
   const abort = new AbortController();

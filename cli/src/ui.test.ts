@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   chmodSync,
@@ -16,6 +16,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { after, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
 import { connectControl, findEngine, type ControlClient } from "@sockeye/engine/control/client";
 import { reasonForNoBrowser } from "./browser.ts";
 
@@ -151,6 +152,21 @@ describe("the interface in a browser", { skip, concurrency: 2 }, () => {
     assert.equal(await stop(running), 0);
   });
 
+  it("started by npm in the clone, names a command that prints the address there", async () => {
+    const { env } = freshEnvironment();
+    const byNpm = { ...env, DISPLAY: "", npm_lifecycle_event: "sockeye" };
+    const running = start(["run", "--socks5", "127.0.0.1:0", "--ui"], byNpm);
+    const hint = /; (npm run sockeye -- ui --print --engine \S+) prints its address/;
+    await until("the sentence", () => hint.test(running.err()), running);
+    const [program, ...args] = hint.exec(running.err())![1]!.split(" ");
+    const { stdout } = await promisify(execFile)(program!, args, {
+      env,
+      cwd: new URL("../..", import.meta.url),
+    });
+    assert.match(stdout, /The interface is at http:\S+#token=\S+\n/);
+    assert.equal(await stop(running), 0);
+  });
+
   it("--ui=print prints the address and opens nothing", async () => {
     const { env, opened } = freshEnvironment();
     const running = start(["run", "--socks5", "127.0.0.1:0", "--ui=print"], env);
@@ -186,6 +202,13 @@ describe("the interface in a browser", { skip, concurrency: 2 }, () => {
       running.out(),
       /^ {2}curl http:\/\/demo\.localhost:\d+\/ {3}# a local service that is shared/m,
     );
+    for (const [line] of running.out().matchAll(/^ {2}curl .*$/gm)) {
+      const { stdout } = await promisify(execFile)("sh", [
+        "-c",
+        line.replace("curl ", "curl -sSf --max-time 20 "),
+      ]);
+      assert.match(stdout, /\S/, line);
+    }
     const client: ControlClient = await connectControl(findEngine({ directory: runtime }));
     const carried = async (): Promise<string[]> => {
       const { flows } = await client.call("flows", { ended: true });

@@ -9,7 +9,11 @@ export const registerUi: Register = (program) => {
     .command("ui")
     .description("open the running engine's interface in a browser")
     .addOption(engineOption())
-    .addOption(new Option("--print", "print its address instead; it holds the token, so keep it to yourself"))
+    .addOption(
+      new Option("--print", "print its address instead; it holds the token, so keep it to yourself").env(
+        "SOCKEYE_PRINT",
+      ),
+    )
     .addHelpText("after", "\nThe engine serves it where it was started with: sockeye run --ui")
     .action(async (options: { engine?: string; print?: boolean }) => {
       const { findEngine, NoEngineError } = await import("@sockeye/engine/control/client");

@@ -6,7 +6,8 @@ export function describeUsage(error: CommanderError): string {
   if (error.code === "commander.invalidArgument") return describeValue(plain);
   const [sentence = "", suggestion] = plain.split("\n");
   const asked = /^\(Did you mean (.*)\?\)$/.exec(suggestion ?? "");
-  return asked === null ? sentence : `${sentence.replace(/\.$/, "")}; did you mean ${asked[1]}?`;
+  const advice = asked === null ? "--help says what there is" : `did you mean ${asked[1]}?`;
+  return `${sentence.replace(/\.$/, "")}; ${advice}`;
 }
 
 /** Where commander may have found a wrong value; each is followed by what a parser said of it. */

@@ -195,7 +195,49 @@ test("started by the session it stays in the tray; without a tray its window is 
   await until(() => electron.app.calls.includes("gone"), "the end");
   electron = createElectron(electron.app.folder);
   await start({ argv: ["/opt/sockeye", "--hidden"], hasTray: async () => false });
-  assert.equal(StubWindow.made.length, 1);
+  await until(() => StubWindow.made.length === 1, "the window");
+  assert.equal(StubTray.made.length, 0);
+});
+
+test("a panel that comes after the programs of a session is waited for, and the engine runs meanwhile", async () => {
+  const panel = Promise.withResolvers<boolean>();
+  const asked: number[] = [];
+  await start({
+    argv: ["/opt/sockeye", "--hidden"],
+    hasTray: async (waitMs) => {
+      asked.push(waitMs);
+      return waitMs === 0 ? false : panel.promise;
+    },
+  });
+  newest()!.say({ kind: "loaded" });
+  newest()!.say({ kind: "running" });
+  assert.deepEqual([StubTray.made.length, StubWindow.made.length], [0, 0]);
+  panel.resolve(true);
+  await until(() => StubTray.made.length === 1, "the tray");
+  await until(() => tray().toolTip === "Sockeye: Off", "what the engine said");
+  assert.equal(StubWindow.made.length, 0);
+  assert.ok(asked[1]! > 1_000);
+});
+
+test("an app that quits while it waits for the panel opens nothing", async () => {
+  const panel = Promise.withResolvers<boolean>();
+  await start({
+    argv: ["--hidden"],
+    hasTray: (waitMs) => (waitMs === 0 ? Promise.resolve(false) : panel.promise),
+  });
+  electron.app.quit();
+  newest()!.emit("exit", 0);
+  await until(() => electron.app.calls.includes("gone"), "the end");
+  panel.resolve(true);
+  await panel.promise;
+  assert.deepEqual([StubTray.made.length, StubWindow.made.length], [0, 0]);
+});
+
+test("on macOS, where a login item has no arguments, the system says that it was one", async () => {
+  electron.app.isPackaged = true;
+  electron.app.wasOpenedAtLogin = true;
+  await start({ platform: "darwin" });
+  assert.deepEqual([StubTray.made.length, StubWindow.made.length], [1, 0]);
 });
 
 test("the tray connects and disconnects, chooses the upstream and switches TUN mode", async () => {
@@ -227,11 +269,17 @@ test("a switch in the tray that fails says why, and goes back", async () => {
   await until(() => electron.boxes.length > 0, "the words");
   assert.match(electron.boxes[0]!.detail ?? "", /needs a privileged helper/);
   await until(() => tray().menus.length > menus, "the switch as it is");
+  await electron.ask(page().webContents.event(), { kind: "hello" });
+  assert.deepEqual(told("navigate"), [{ page: "settings" }], "where the helper is told of, and installed");
 });
 
-test("closing goes to the tray, with one hint ever", async () => {
+test("closing goes to the tray, with one hint ever, once it can be shown", async () => {
   await start();
   page().emit("ready-to-show");
+  StubNotification.supported = false;
+  page().close();
+  StubNotification.supported = true;
+  electron.app.emit("activate");
   page().close();
   assert.equal(page().visible, false);
   assert.deepEqual(
@@ -267,6 +315,74 @@ test("a second start brings the window, and its link is shown as a preview and n
   assert.deepEqual(told("link"), [{ text: "sockeye://import?url=ssh://evil" }]);
   desktop.openLink("https://example.com");
   assert.equal(told("link").length, 1);
+  assert.deepEqual(engine.asked, []);
+});
+
+test("links at a cold start, by argument, wait for the page; of several the newest is shown", async () => {
+  await start({ argv: ["/opt/sockeye", "--hidden", "sockeye://import?a", "sockeye://import?b"] });
+  assert.equal(StubWindow.made.length, 1, "a link brings the window, even when started out of sight");
+  assert.deepEqual(told("link"), [], "nobody listens yet");
+  await electron.ask(page().webContents.event(), { kind: "hello" });
+  assert.deepEqual(told("link"), [{ text: "sockeye://import?b" }]);
+  assert.deepEqual(engine.asked, []);
+});
+
+test("what comes as a link and is none shows nothing and does nothing, whoever brings it", async () => {
+  const desktop = await start();
+  await run();
+  await electron.ask(page().webContents.event(), { kind: "hello" });
+  const wrong = [
+    "javascript:alert(1)",
+    "sockeye:javascript:alert(1)",
+    "sockeye-app://interface/index.html",
+    "file:///etc/passwd",
+    "--gpu-launcher=/bin/sh sockeye://x",
+    "sockeye://a\u0000b",
+    "sockeye://a\u001b[2Jb",
+    "sockeye://a\u2028b",
+    "sockeye://office\u202egnp.exe",
+    `sockeye://import?${"a".repeat(65_536)}`,
+    "sockeye://[::1",
+  ];
+  for (const link of wrong) desktop.openLink(link);
+  desktop.takeArguments(["/opt/sockeye", ...wrong]);
+  assert.deepEqual(told("link"), []);
+  desktop.openLink("sockeye://import?type=ssh&address=evil&password=x");
+  desktop.openLink("sockeye://user:secret@import/javascript:alert(1)");
+  assert.equal(told("link").length, 2, "what it says is the preview's to judge");
+  assert.deepEqual(engine.asked, []);
+  assert.deepEqual([electron.opened, electron.boxes], [[], []]);
+});
+
+test("nobody who sees the window is notified of what it shows", async () => {
+  await start();
+  page().emit("ready-to-show");
+  newest()!.say({ kind: "loaded" });
+  newest()!.say({ kind: "refused", message: "the configuration has problems" });
+  newest()!.emit("exit", 1);
+  assert.deepEqual(StubNotification.made, []);
+  page().minimized = true;
+  await call("engine.restart", {});
+  newest()!.say({ kind: "loaded" });
+  newest()!.say({ kind: "refused", message: "the configuration has problems" });
+  newest()!.emit("exit", 1);
+  assert.equal(StubNotification.made.length, 1, "a minimised window is not seen");
+  await call("settings.write", { notifications: false });
+  await call("engine.restart", {});
+  newest()!.emit("exit", 1);
+  assert.equal(StubNotification.made.length, 1, "and who wants none gets none");
+});
+
+test("the shortcut, pressed before the engine has said how it is, switches nothing off", async () => {
+  await start();
+  await call("settings.write", { shortcut: "Control+Shift+K" });
+  electron.shortcuts.get("Control+Shift+K")!();
+  await until(() => electron.boxes.length === 1, "the words");
+  assert.match(electron.boxes[0]!.detail ?? "", /the engine is not running/);
+  newest()!.say({ kind: "loaded" });
+  newest()!.say({ kind: "running" });
+  electron.shortcuts.get("Control+Shift+K")!();
+  await until(() => electron.boxes.length === 2, "the words");
   assert.deepEqual(engine.asked, []);
 });
 

@@ -2,6 +2,7 @@ import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { defaultPaths, type Paths } from "@sockeye/engine/config/paths";
 import { readConfigText, writeConfigText } from "@sockeye/engine/control/config-file";
+import { ControlError } from "@sockeye/engine/control/control-error";
 import type { DesktopFacts, DesktopParams, DesktopSettings } from "@sockeye/renderer/desktop/contract";
 import { openText, saveText } from "./documents.ts";
 import { EngineHost } from "./engine-host.ts";
@@ -25,6 +26,9 @@ import { TrayIcon } from "./tray.ts";
 import { Updates, type Updater } from "./updates.ts";
 import { denyPermissions, MainWindow } from "./windows.ts";
 
+/** A session's panel is there by then, or there is none. */
+const PANEL_MS = 10_000;
+
 /** Where the parts of this build are. */
 interface DesktopFolders {
   /** The preload script, the engine's entry, the interface. */
@@ -45,8 +49,8 @@ export interface DesktopOptions {
   readonly argv: readonly string[];
   readonly execPath: string;
   readonly languages: () => readonly string[];
-  /** Whether a tray icon would be seen. */
-  readonly hasTray: () => Promise<boolean>;
+  /** Whether a tray icon would be seen, or will be within so many milliseconds. */
+  readonly hasTray: (waitMs: number) => Promise<boolean>;
   readonly updater: () => Promise<Updater | { readonly reason: string }>;
   readonly elevate: Elevate;
   readonly issuesAddress: string;
@@ -68,6 +72,7 @@ export class Desktop {
   readonly #paths: Paths;
   #updates: Updates;
   #tray: TrayIcon | undefined;
+  #isClosing = false;
   #hasDrained = false;
 
   /** Once the app is ready. */
@@ -79,13 +84,13 @@ export class Desktop {
   }
 
   private constructor(options: DesktopOptions, updater: Updater | { readonly reason: string }) {
-    const { electron, folders, platform, env, execPath } = options;
+    const { electron, folders, platform, env, argv, execPath } = options;
     const folder = electron.app.getPath("userData");
     this.#options = options;
     this.#paths = defaultPaths({ env, home: homedir(), platform });
     this.#settings = new Settings(folder);
     this.#secrets = new Secrets({ safeStorage: electron.safeStorage, folder, platform });
-    this.#loginItem = createLoginItem({ app: electron.app, platform, env, home: homedir(), execPath });
+    this.#loginItem = createLoginItem({ app: electron.app, platform, env, argv, home: homedir(), execPath });
     this.#shortcut = new Shortcut(electron.globalShortcut, () => this.#act(this.#engine.view.toggle()));
     this.#window = new MainWindow({
       electron,
@@ -94,7 +99,9 @@ export class Desktop {
       icon: join(folders.icons, platform === "win32" ? "sockeye.ico" : "sockeye.png"),
       hidesOnClose: () => this.#tray !== undefined && this.#settings.current.closeToTray,
       onHidden: () => {
-        if (this.#settings.firstTime("staysInTray")) this.#notifications.hint();
+        if (!this.#settings.hasTold("staysInTray") && this.#notifications.hint()) {
+          this.#settings.markTold("staysInTray");
+        }
       },
       onShown: () => this.#notifications.close(),
       onGone: (reason) => this.#explain(this.#say("pageGone", { reason })),
@@ -155,13 +162,21 @@ export class Desktop {
     this.#setMenu();
     this.#followApp();
     this.#takeShortcut();
-    if (await hasTray()) this.#tray = this.#makeTray();
+    if (await hasTray(0)) this.#tray = this.#makeTray();
     this.#engine.start();
     this.#updates.start();
     const links = linksIn(argv);
-    // Started by the session it stays out of sight, where it can be found.
-    if (!argv.includes(HIDDEN_FLAG) || this.#tray === undefined || links.length > 0) this.#window.show();
+    if (!this.#loginItem.isUsedNow || links.length > 0) this.#window.show();
+    else if (this.#tray === undefined) void this.#waitForPanel();
     for (const link of links) this.openLink(link);
+  }
+
+  /** Started by the session it stays out of sight, where it can be found. */
+  async #waitForPanel(): Promise<void> {
+    const isThere = await this.#options.hasTray(PANEL_MS);
+    if (this.#isClosing) return;
+    if (isThere) this.#tray = this.#makeTray();
+    else this.#window.show();
   }
 
   /** Another start of the program, which has ended: what it was started with. */
@@ -199,6 +214,7 @@ export class Desktop {
   }
 
   async #close(): Promise<void> {
+    this.#isClosing = true;
     this.#updates.close();
     this.#notifications.close();
     this.#shortcut.use(null);
@@ -249,7 +265,7 @@ export class Desktop {
       quit: () => this.#options.electron.app.quit(),
     };
     const { electron, platform, folders } = this.#options;
-    return new TrayIcon({
+    const tray = new TrayIcon({
       electron,
       platform,
       folder: folders.icons,
@@ -257,6 +273,8 @@ export class Desktop {
       say: () => this.#say,
       isStarting: () => this.#engine.state.state !== "failed",
     });
+    tray.update(this.#engine.view.snapshot);
+    return tray;
   }
 
   #show(snapshot: EngineSnapshot | undefined): void {
@@ -276,7 +294,11 @@ export class Desktop {
 
   /** What is asked for from the tray, the menu or by the shortcut never fails without a word. */
   #act(work: Promise<void>): void {
-    work.catch((error: unknown) => this.#explain(error instanceof Error ? error.message : String(error)));
+    work.catch((error: unknown) => {
+      // The settings say what the helper is, and install it.
+      if (error instanceof ControlError && error.code === "helper") this.#open("settings");
+      this.#explain(error instanceof Error ? error.message : String(error));
+    });
     // The switch in the tray's menu goes back to what is.
     void work.finally(() => this.#tray?.redraw()).catch(() => {});
   }

@@ -22,15 +22,29 @@ export function whyNoUpdates({ packaged, platform, env, resources }: UpdaterPlac
   return undefined;
 }
 
+type UpdaterPart = Pick<
+  AppUpdater,
+  | "allowDowngrade"
+  | "autoDownload"
+  | "autoInstallOnAppQuit"
+  | "channel"
+  | "checkForUpdates"
+  | "logger"
+  | "on"
+  | "quitAndInstall"
+>;
+
 /** electron-updater, in our words. It is loaded where it can work, and nowhere else. */
 export async function createUpdater(place: UpdaterPlace): Promise<Updater | { readonly reason: string }> {
   const reason = whyNoUpdates(place);
   if (reason !== undefined) return { reason };
   const { default: module } = await import("electron-updater");
-  return wrap(module.autoUpdater);
+  // Its own choice goes by a file that a deb or an rpm, made beside the AppImage of one folder, leaves in it.
+  return wrapUpdater(place.platform === "linux" ? new module.AppImageUpdater() : module.autoUpdater);
 }
 
-function wrap(updater: AppUpdater): Updater {
+/** What the updater says and is told, in our words. */
+export function wrapUpdater(updater: UpdaterPart): Updater {
   updater.autoDownload = true;
   updater.autoInstallOnAppQuit = true;
   updater.logger = null;

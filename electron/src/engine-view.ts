@@ -77,7 +77,9 @@ export class EngineView {
 
   /** @throws {Error} with the engine's sentence. */
   async toggle(): Promise<void> {
-    await this.setConnected(this.snapshot?.connection.state === "off");
+    // What is not known yet can't be turned round.
+    if (this.#status === undefined) throw new Error("the engine is not running");
+    await this.setConnected(this.#status.connection.state === "off");
   }
 
   /** Makes an upstream the one for traffic that no rule matches. @throws {Error} with the engine's sentence. */

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
 import type { MessagePortMain } from "electron/main";
+import { desktopCalls } from "@sockeye/renderer/desktop/contract";
+import fc from "fast-check";
 import { StubContents } from "../test/electron-stub.ts";
 import { Page, type DesktopHandlers } from "./ipc.ts";
 import type { IpcEvent } from "./parts.ts";
@@ -118,6 +120,30 @@ test("what is not of the contract is refused before anything is done", async () 
     assert.equal(answer.ok, false, JSON.stringify(message));
   }
   assert.deepEqual(asked, []);
+});
+
+test("whatever a page sends, the answer is a refusal in words, and nothing is done", async () => {
+  const kinds = fc.constantFrom("Call", "hello!", "engine-port ", "event", "__proto__", "");
+  const names = fc.oneof(fc.constantFrom(...Object.keys(desktopCalls)), fc.string());
+  const message = fc.oneof(
+    fc.anything({ withBigInt: true, withMap: true, withTypedArray: true, withNullPrototype: true }),
+    fc.record({ kind: kinds, name: names, params: fc.anything() }, { requiredKeys: [] }),
+    // Of the right form, with one key too many: parameters of no call.
+    fc.record({
+      kind: fc.constant("call"),
+      name: names,
+      params: fc.record({ sockeye: fc.anything() }, { requiredKeys: ["sockeye"] }),
+    }),
+  );
+  await fc.assert(
+    fc.asyncProperty(message, async (sent) => {
+      const answer = (await receive(contents.event(), sent)) as { ok: boolean; message: string };
+      assert.equal(answer.ok, false);
+      assert.ok(answer.message.length > 0 && answer.message.length < 200);
+    }),
+    { numRuns: 500 },
+  );
+  assert.deepEqual([asked, contents.sent], [[], []]);
 });
 
 test("an answer of ours that is not of the contract does not leave", async () => {

@@ -18,6 +18,7 @@ function make(options: Partial<LoginItemOptions> = {}) {
     app,
     platform: "linux" as const,
     env: {},
+    argv: [],
     home,
     execPath: "/opt/Sockeye/sockeye",
     ...options,
@@ -112,6 +113,28 @@ test("macOS and Windows have a call for it, and what the system refuses is told"
     app.takesLoginItem = false;
     assert.throws(() => item.set(false), /did not take the change/);
   }
+});
+
+test("an entry that Windows' Task Manager switched off is off, and setting it switches it on", () => {
+  const { item, app } = make({ platform: "win32" });
+  item.set(true);
+  app.willLaunch = false;
+  assert.equal(item.isOn(), false);
+  app.willLaunch = true;
+  item.set(true);
+  assert.deepEqual(app.loginItem, { path: "/opt/Sockeye/sockeye", args: ["--hidden"], openAtLogin: true });
+});
+
+test("who was started by the session knows it, by the flag or from macOS", () => {
+  assert.equal(make({ argv: ["sockeye", "--hidden"] }).item.isUsedNow, true);
+  assert.equal(make({ argv: ["sockeye"] }).item.isUsedNow, false);
+  assert.equal(make({ argv: ["sockeye", "--hidden"], platform: "win32" }).item.isUsedNow, true);
+  const app = new StubApp(base);
+  app.isPackaged = true;
+  app.wasOpenedAtLogin = true;
+  assert.equal(make({ app, platform: "darwin" }).item.isUsedNow, true);
+  app.wasOpenedAtLogin = false;
+  assert.equal(make({ app, platform: "darwin", argv: ["--hidden"] }).item.isUsedNow, false);
 });
 
 test("a build that is not installed is not started at login", () => {

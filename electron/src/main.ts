@@ -82,7 +82,7 @@ async function start(): Promise<Desktop> {
     argv,
     execPath,
     languages: () => electron.app.getPreferredSystemLanguages(),
-    hasTray: () => hasTray(platform),
+    hasTray: (waitMs) => hasTray(platform, waitMs),
     updater: () =>
       createUpdater({ packaged: app.isPackaged, platform, env, resources: process.resourcesPath }),
     elevate: elevateBy(exec),

@@ -51,9 +51,10 @@ export class Notifications {
     this.#troubleTold = this.#show(say()("troubleTitle"), say()("engineFailed"));
   }
 
-  hint(): void {
+  /** @returns false where it could not be shown. */
+  hint(): boolean {
     const { say } = this.#options;
-    this.#show(say()("hintTitle"), say()("hintBody"));
+    return this.#show(say()("hintTitle"), say()("hintBody"));
   }
 
   close(): void {

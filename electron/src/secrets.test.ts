@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { StubSafeStorage } from "../test/electron-stub.ts";
@@ -33,6 +33,25 @@ test("Electron's stand-in for a keyring on Linux counts as none", async () => {
   safeStorage.backend = "basic_text";
   assert.match(((await secrets.support()) as { reason: string }).reason, /no keyring/);
   await assert.rejects(secrets.write("bastion", "hunter2"), /no keyring/);
+});
+
+test("a keyring that was expected and does not answer counts as none, at whatever moment it goes", async () => {
+  const { secrets, safeStorage, file } = make();
+  safeStorage.tag = "v10";
+  assert.match(((await secrets.support()) as { reason: string }).reason, /no keyring/);
+  await assert.rejects(secrets.write("bastion", "hunter2"), /no keyring/);
+  safeStorage.tag = "v11";
+  const encrypt = safeStorage.encryptStringAsync.bind(safeStorage);
+  safeStorage.encryptStringAsync = async (text) => {
+    const sealed = await encrypt(text);
+    safeStorage.tag = "v10";
+    return sealed;
+  };
+  await assert.rejects(secrets.write("bastion", "hunter2"), /no keyring/);
+  assert.equal(existsSync(file), false, "nothing was written");
+  const mac = make("darwin");
+  mac.safeStorage.tag = "v10";
+  assert.equal(await mac.secrets.support(), true, "there it is the keychain's own");
 });
 
 test("a locked keychain says so", async () => {

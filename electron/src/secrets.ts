@@ -6,6 +6,12 @@ import { StateFile } from "./state-file.ts";
 /** Base64 of what safeStorage made of each secret, by name. */
 const file = z.strictObject({ secrets: z.record(z.string().max(512), z.string()) });
 
+/**
+ * How what Chromium seals on Linux begins where its key is not from a keyring, but from its own source (components/os_crypt,
+ * posix_key_provider.cc). It takes that one without a word where a keyring was expected and does not answer.
+ */
+const SEALED_BY_NOBODY = "v10";
+
 const NO_KEYRING =
   "this desktop has no keyring (GNOME Keyring or KWallet), so a secret would be written readable to anybody with this disk";
 
@@ -36,7 +42,11 @@ export class Secrets {
     if (!(await this.#storage.isAsyncEncryptionAvailable())) {
       return { reason: "the system's keychain is locked or missing" };
     }
-    return true;
+    return this.#isKept(await this.#storage.encryptStringAsync("probe")) ? true : { reason: NO_KEYRING };
+  }
+
+  #isKept(sealed: Buffer): boolean {
+    return this.#platform !== "linux" || sealed.toString("latin1", 0, 3) !== SEALED_BY_NOBODY;
   }
 
   /** @returns undefined where there is none. @throws {Error} with a sentence where it can't be decrypted. */
@@ -68,7 +78,9 @@ export class Secrets {
     let sealed: string | undefined;
     if (value !== undefined) {
       await this.#require();
-      sealed = (await this.#storage.encryptStringAsync(value)).toString("base64");
+      const bytes = await this.#storage.encryptStringAsync(value);
+      if (!this.#isKept(bytes)) throw new Error(NO_KEYRING);
+      sealed = bytes.toString("base64");
     }
     const others = this.#all().filter(([each]) => each !== name);
     const all = sealed === undefined ? others : [...others, [name, sealed]];

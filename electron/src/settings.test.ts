@@ -65,10 +65,11 @@ test("a file of an older version lacks keys: the rest holds", () => {
 test("a hint is given once in a user's life", () => {
   const folder = fresh();
   const settings = new Settings(folder);
-  assert.equal(settings.firstTime("staysInTray"), true);
-  assert.equal(settings.firstTime("staysInTray"), false);
+  assert.equal(settings.hasTold("staysInTray"), false);
+  settings.markTold("staysInTray");
+  assert.equal(settings.hasTold("staysInTray"), true);
   settings.change({ theme: "dark" });
-  assert.equal(new Settings(folder).firstTime("staysInTray"), false);
+  assert.equal(new Settings(folder).hasTold("staysInTray"), true);
 });
 
 test("a change that can't be saved changes nothing and is told to nobody", (t) => {

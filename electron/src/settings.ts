@@ -58,12 +58,19 @@ export class Settings {
     this.#listeners.add(listener);
   }
 
-  /** @returns true the first time that it is asked of this user. */
-  firstTime(hint: keyof z.infer<typeof hints>): boolean {
-    if (this.#hints[hint]) return false;
+  /** Whether this user has had the hint. */
+  hasTold(hint: keyof z.infer<typeof hints>): boolean {
+    return this.#hints[hint];
+  }
+
+  /** Until the app ends it counts as told, even where that can't be written. */
+  markTold(hint: keyof z.infer<typeof hints>): void {
     this.#hints = { ...this.#hints, [hint]: true };
-    this.#file.write({ settings: this.#settings, hints: this.#hints });
-    return true;
+    try {
+      this.#file.write({ settings: this.#settings, hints: this.#hints });
+    } catch {
+      // A full disk costs the same hint at the next start, nothing else.
+    }
   }
 }
 

@@ -20,12 +20,30 @@ const questions: readonly (readonly [program: string, ...args: string[]])[] = [
 
 export type Run = (program: string, args: readonly string[]) => Promise<string>;
 
+const LOOK_AGAIN_MS = 500;
+
 /**
- * Whether a tray icon would be seen. Stock GNOME has no tray, and an icon is lost there without a word. Where nobody can be
- * asked the answer is no: a window that stays is better than an app that can't be found.
+ * Whether a tray icon would be seen, or will be within so many milliseconds: a session starts its panel and its programs side by side.
+ * Stock GNOME has no tray, and an icon is lost there without a word. Where nobody can be asked the answer is no: a window that
+ * stays is better than an app that can't be found.
  */
-export async function hasTray(platform: NodeJS.Platform, run: Run = runProgram): Promise<boolean> {
+export async function hasTray(
+  platform: NodeJS.Platform,
+  waitMs: number,
+  run: Run = runProgram,
+): Promise<boolean> {
   if (platform !== "linux") return true;
+  const deadline = Date.now() + waitMs;
+  for (;;) {
+    const answer = await isWatched(run);
+    const left = deadline - Date.now();
+    if (answer !== false || left <= 0) return answer === true;
+    await new Promise((resolve) => setTimeout(resolve, Math.min(LOOK_AGAIN_MS, left)));
+  }
+}
+
+/** Undefined where nobody can be asked. */
+async function isWatched(run: Run): Promise<boolean | undefined> {
   for (const [program, ...args] of questions) {
     try {
       return /\btrue\b/.test(await run(program, args));
@@ -33,7 +51,7 @@ export async function hasTray(platform: NodeJS.Platform, run: Run = runProgram):
       // Not installed, or no session bus: the next may know.
     }
   }
-  return false;
+  return undefined;
 }
 
 function runProgram(program: string, args: readonly string[]): Promise<string> {

@@ -183,16 +183,24 @@ test("macOS gets template pictures, Windows icons and a click", () => {
 });
 
 test("stock GNOME has no tray: the session bus knows, and where nobody knows there is none", async () => {
-  const answer = (text: string) => hasTray("linux", async () => text);
+  const answer = (text: string) => hasTray("linux", 0, async () => text);
   assert.equal(await answer("(true,)"), true);
   assert.equal(await answer("(false,)"), false);
   assert.equal(await answer("   boolean true"), true);
   const programs: string[] = [];
-  const none = await hasTray("linux", (program) => {
+  const none = await hasTray("linux", 60_000, (program) => {
     programs.push(program);
     return Promise.reject(new Error("not installed"));
   });
   assert.equal(none, false);
   assert.deepEqual(programs, ["gdbus", "dbus-send"]);
-  assert.equal(await hasTray("darwin", () => assert.fail("nobody is asked")), true);
+  assert.equal(await hasTray("darwin", 0, () => assert.fail("nobody is asked")), true);
+});
+
+test("a panel that is still to come is asked for again, for a while", async () => {
+  let asked = 0;
+  const late = async (): Promise<string> => (++asked < 3 ? "(false,)" : "(true,)");
+  assert.equal(await hasTray("linux", 20_000, late), true);
+  assert.equal(asked, 3);
+  assert.equal(await hasTray("linux", 10, async () => "(false,)"), false);
 });

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
+import { EventEmitter } from "node:events";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { UpdateState } from "@sockeye/renderer/desktop/contract";
 import { temporaryFolder } from "../test/folder.ts";
-import { whyNoUpdates } from "./electron-updater.ts";
+import { whyNoUpdates, wrapUpdater } from "./electron-updater.ts";
 import { Updates, type UpdaterEvent } from "./updates.ts";
 
 const base = temporaryFolder();
@@ -72,6 +73,52 @@ test("a build that can't update itself says why, to whoever asks it to", async (
   await assert.rejects(updates.check(), /development build/);
   assert.throws(() => updates.install(), /development build/);
   updates.start();
+});
+
+test("electron-updater is told the channel, never goes back to an older version, and is understood", async () => {
+  const checks: unknown[] = [];
+  /** As electron-updater has it: to choose a channel allows to go back. */
+  class Stub extends EventEmitter {
+    autoDownload = false;
+    autoInstallOnAppQuit = false;
+    logger = null;
+    allowDowngrade = false;
+    #channel: string | null = null;
+    get channel(): string | null {
+      return this.#channel;
+    }
+    set channel(value: string | null) {
+      this.#channel = value;
+      this.allowDowngrade = true;
+    }
+    async checkForUpdates(): Promise<null> {
+      checks.push([this.channel, this.allowDowngrade, this.autoDownload]);
+      return null;
+    }
+    quitAndInstall(): void {
+      checks.push("install");
+    }
+  }
+  const stub = new Stub();
+  const heard: UpdaterEvent[] = [];
+  const updater = wrapUpdater(stub as unknown as Parameters<typeof wrapUpdater>[0]);
+  updater.onEvent((event) => heard.push(event));
+  await updater.check("beta");
+  await updater.check("stable");
+  updater.install();
+  assert.deepEqual(checks, [["beta", false, true], ["latest", false, true], "install"]);
+  stub.emit("update-available", { version: "2.0.0" });
+  stub.emit("download-progress", { percent: 50 });
+  stub.emit("update-downloaded", { version: "2.0.0" });
+  stub.emit("update-not-available", {});
+  stub.emit("error", new Error("no network"));
+  assert.deepEqual(heard, [
+    { kind: "found", version: "2.0.0" },
+    { kind: "progress", percent: 50 },
+    { kind: "downloaded", version: "2.0.0" },
+    { kind: "none" },
+    { kind: "error", message: "no network" },
+  ]);
 });
 
 test("only an installed build with a place for updates has any; Linux packages have a package manager", () => {

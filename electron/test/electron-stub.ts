@@ -47,6 +47,10 @@ export class StubApp extends EventEmitter implements AppPart {
   readonly folder: string;
   isPackaged = false;
   openAtLogin = false;
+  /** macOS: the session started it. */
+  wasOpenedAtLogin: boolean | undefined;
+  /** Windows: false where the entry is switched off in the Task Manager. */
+  willLaunch = true;
   /** Whether the system takes a change of the login item. */
   takesLoginItem = true;
   loginItem: object = {};
@@ -86,7 +90,11 @@ export class StubApp extends EventEmitter implements AppPart {
     return true;
   }
   getLoginItemSettings(): ReturnType<AppPart["getLoginItemSettings"]> {
-    return opaque({ openAtLogin: this.openAtLogin });
+    return opaque({
+      openAtLogin: this.openAtLogin,
+      wasOpenedAtLogin: this.wasOpenedAtLogin,
+      executableWillLaunchAtLogin: this.willLaunch,
+    });
   }
   setLoginItemSettings(settings: Parameters<AppPart["setLoginItemSettings"]>[0]): void {
     this.loginItem = settings;
@@ -336,13 +344,17 @@ export class StubSafeStorage implements SafeStoragePart {
   getSelectedStorageBackend(): ReturnType<SafeStoragePart["getSelectedStorageBackend"]> {
     return this.backend;
   }
+  /** Where the key is from, as Chromium writes it before what it sealed: "v11" is a keyring, "v10" the program itself. */
+  tag = "v11";
+
   async encryptStringAsync(text: string): Promise<Buffer> {
-    return Buffer.from(`v10${text}`).map((byte) => byte ^ this.key) as Buffer;
+    const sealed = Buffer.from(`sealed${text}`).map((byte) => byte ^ this.key);
+    return Buffer.concat([Buffer.from(this.tag), sealed]);
   }
   async decryptStringAsync(sealed: Buffer): Promise<{ result: string; shouldReEncrypt: boolean }> {
-    const text = Buffer.from(sealed.map((byte) => byte ^ this.key)).toString();
-    if (!text.startsWith("v10")) throw new Error("Error while decrypting the ciphertext");
-    return { result: text.slice(3), shouldReEncrypt: this.rotated };
+    const text = Buffer.from(sealed.subarray(3).map((byte) => byte ^ this.key)).toString();
+    if (!text.startsWith("sealed")) throw new Error("Error while decrypting the ciphertext");
+    return { result: text.slice(6), shouldReEncrypt: this.rotated };
   }
 }
 

@@ -9,12 +9,11 @@ describe("a queue of deadlines", () => {
     const expired: string[] = [];
     const queue = new DeadlineQueue<{ name: string }>(60, ({ name }) => expired.push(name));
     queue.add({ name: "first" });
-    const takenOut = { name: "taken out" };
-    queue.add(takenOut);
+    const lifted = queue.add({ name: "taken out" });
     await sleep(30);
     queue.add({ name: "second" });
-    assert.equal(queue.delete(takenOut), true);
-    assert.equal(queue.delete(takenOut), false);
+    assert.equal(queue.lift(lifted), true);
+    assert.equal(queue.lift(lifted), false);
     await until("the first is due", () => expired.length === 1);
     assert.deepEqual(expired, ["first"]);
     await until("the second is due", () => expired.length === 2);

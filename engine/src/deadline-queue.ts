@@ -1,11 +1,20 @@
-import { Roster } from "@sockeye/wire/roster";
+import { Place, Row } from "@sockeye/wire/row";
+
+/** One item's deadline, kept by whoever set it. */
+export class Deadline<T> extends Place<T> {
+  /** On the monotonic clock. */
+  readonly at: number;
+
+  constructor(item: T, at: number) {
+    super(item);
+    this.at = at;
+  }
+}
 
 /** Deadlines of one length: one timer, however many wait. It keeps no process alive. */
-export class DeadlineQueue<T extends object> {
+export class DeadlineQueue<T> {
   /** In the order of their deadlines, but after a change to a shorter time. */
-  readonly #waiting = new Roster<T>();
-  /** The property that is an item's deadline. */
-  readonly #at = Symbol("deadline");
+  readonly #waiting = new Row<T, Deadline<T>>();
   #lengthMs: number;
   readonly #expire: (item: T) => void;
   #timer: NodeJS.Timeout | undefined;
@@ -29,17 +38,17 @@ export class DeadlineQueue<T extends object> {
     this.#lengthMs = lengthMs;
   }
 
-  add(item: T): void {
+  /** @returns what lifts the deadline again. */
+  add(item: T): Deadline<T> {
     const now = performance.now();
     const at = now + this.#lengthMs;
-    this.#waiting.add(item);
-    (item as Record<symbol, number>)[this.#at] = at;
     if (this.#timer === undefined || at < this.#timerAt) this.#wake(at, now);
+    return this.#waiting.enter(new Deadline(item, at));
   }
 
   /** @returns whether it still waited. */
-  delete(item: T): boolean {
-    return this.#waiting.delete(item);
+  lift(deadline: Deadline<T>): boolean {
+    return this.#waiting.leave(deadline);
   }
 
   /** Expires every item now. */
@@ -66,29 +75,25 @@ export class DeadlineQueue<T extends object> {
   #expireUntil(now: number): void {
     const isOrdered = this.#unorderedUntil <= performance.now();
     if (!isOrdered) {
-      for (const item of this.#waiting) if (this.#atOf(item) <= now) this.#expireOne(item);
+      for (const waiting of this.#waiting) if (waiting.at <= now) this.#expireOne(waiting);
       return;
     }
-    for (let item = this.#waiting.first; item !== undefined; item = this.#waiting.first) {
-      if (this.#atOf(item) > now) return;
-      this.#expireOne(item);
+    for (let next = this.#waiting.first; next !== undefined; next = this.#waiting.first) {
+      if (next.at > now) return;
+      this.#expireOne(next);
     }
   }
 
-  #expireOne(item: T): void {
-    if (this.#waiting.delete(item)) this.#expire(item);
+  #expireOne(deadline: Deadline<T>): void {
+    if (this.#waiting.leave(deadline)) this.#expire(deadline.item);
   }
 
   /** When the next is due; Infinity where nothing waits. */
   #next(now: number): number {
     const { first } = this.#waiting;
     if (first === undefined) return Infinity;
-    let next = this.#atOf(first);
-    if (this.#unorderedUntil > now) for (const item of this.#waiting) next = Math.min(next, this.#atOf(item));
+    let next = first.at;
+    if (this.#unorderedUntil > now) for (const { at } of this.#waiting) next = Math.min(next, at);
     return next;
-  }
-
-  #atOf(item: T): number {
-    return (item as Readonly<Record<symbol, number>>)[this.#at]!;
   }
 }

@@ -1,3 +1,5 @@
+import type { CancelSignal } from "./cancel.ts";
+
 /** Why a dial, or the flow after it, ended. A closed list: codes, not sentences, cross process borders. */
 export type DialErrorCode =
   | "refused" // the host answered that nothing listens there
@@ -52,7 +54,7 @@ export class DialError extends Error {
 }
 
 /** The reason a signal was aborted with, as a DialError: its own if it is one, `cancelled` otherwise. */
-export function abortReason(signal: AbortSignal): DialError {
+export function abortReason(signal: CancelSignal): DialError {
   const reason: unknown = signal.reason;
   return reason instanceof DialError
     ? reason

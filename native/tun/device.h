@@ -80,7 +80,7 @@ class Device {
   virtual unsigned mtu() const = 0;
   /** Whether the system completes checksums of packets that are written. */
   virtual bool completesChecksums() const = 0;
-  /** Whether the system joins TCP segments that are read, and cuts those that are written. */
+  /** Whether the system cuts TCP segments that are written, and is asked to join those that are read. */
   virtual bool segments() const = 0;
 
   /** Reads the next packet into `room`, which has at least kHeadroom + kMaxPacket bytes. Never waits. */

@@ -1,5 +1,5 @@
+import type { RefusalCode } from "@sockeye/link/messages";
 import type { PublicAddress } from "./names/registry.ts";
-import type { RequestTrace } from "./trace/tracer.ts";
 
 /** Why a request or a connection was not served as asked. Labels of metrics: the list is closed. */
 export type ErrorKind =
@@ -22,8 +22,20 @@ export type ErrorKind =
 /** Where connections come in. */
 export type ListenerName = "control" | "data" | "http" | "https" | "tcp";
 
-/** Why a connection was not let in: a limit's key, or words about its PROXY header. */
-export type ConnectionRefusal = { readonly limit: string } | { readonly header: string };
+/** Why a connection was not let in: a limit's key, or words about its PROXY header, or about its TLS handshake. */
+export type ConnectionRefusal =
+  { readonly limit: string } | { readonly header: string } | { readonly tls: string };
+
+/** The span of one request or connection of the public. */
+export interface RequestTrace {
+  /** 32 hexadecimal digits; for logs. */
+  readonly traceId: string;
+  /** What whoever answers is to see as `traceparent` (W3C Trace Context §3.2). */
+  readonly traceparent: string;
+  /** The public's `traceparent` was read, and its `tracestate` belongs to this trace. */
+  readonly continued: boolean;
+  end(served: ServedEnd): void;
+}
 
 /** A request or a connection of the public that is being served. */
 export interface ServedStart {
@@ -73,15 +85,39 @@ export interface CertificateInForce {
   readonly validUntil: Date;
 }
 
+/** Why a connection became no client. It holds no secret. */
+export interface ClientRefusal {
+  /** As the client was told. */
+  readonly code: RefusalCode;
+  readonly reason: string;
+  /** What the client was not told. */
+  readonly detail?: string | undefined;
+  /** What its credential goes by, where that is known: a token's id. */
+  readonly credential?: string | undefined;
+}
+
+/** Why a client did not get a name or port. */
+export interface ShareRefusal {
+  readonly code: RefusalCode;
+  readonly reason: string;
+  /** As it was asked for; undefined where the relay was to choose. */
+  readonly wanted: string | undefined;
+}
+
 /** What the relay tells of itself. Each call is cheap and may not throw. */
 export interface RelayObserver {
   /** `client`: the session's id; `source`: its address. */
   clientConnected(client: string, identity: string, source: string): void;
   clientDisconnected(client: string, reason: string): void;
-  /** A connection that was not let in, before anything of it was read but a PROXY header; the limit is its key. */
+  /**
+   * A connection that was not let in, before anything of it was read but a PROXY header and a TLS handshake; the limit is its
+   * key. Of handshakes of the public, which anyone may break off, nothing is told.
+   */
   connectionRefused(listener: ListenerName, source: string, why: ConnectionRefusal): void;
-  /** A connection on the control or data listener that became no client; `code` as it was told. */
-  clientRefused(source: string, code: string): void;
+  /** A connection on the control or data listener that became no client. */
+  clientRefused(source: string, refusal: ClientRefusal): void;
+  /** A name or port that a client asked for and did not get. */
+  shareRefused(client: string, refusal: ShareRefusal): void;
   shared(client: string, address: PublicAddress): void;
   unshared(client: string, address: PublicAddress): void;
   connectionOpened(listener: "http" | "https" | "tcp"): void;

@@ -12,7 +12,8 @@ export function joined(observers: readonly RelayObserver[]): RelayObserver {
     clientDisconnected: (client, reason) => all((each) => each.clientDisconnected(client, reason)),
     connectionRefused: (listener, source, reason) =>
       all((each) => each.connectionRefused(listener, source, reason)),
-    clientRefused: (source, code) => all((each) => each.clientRefused(source, code)),
+    clientRefused: (source, refusal) => all((each) => each.clientRefused(source, refusal)),
+    shareRefused: (client, refusal) => all((each) => each.shareRefused(client, refusal)),
     shared: (client, address) => all((each) => each.shared(client, address)),
     unshared: (client, address) => all((each) => each.unshared(client, address)),
     connectionOpened: (listener) => all((each) => each.connectionOpened(listener)),
@@ -35,6 +36,7 @@ export function observing(methods: Partial<RelayObserver>): RelayObserver {
     clientDisconnected: deaf,
     connectionRefused: deaf,
     clientRefused: deaf,
+    shareRefused: deaf,
     shared: deaf,
     unshared: deaf,
     connectionOpened: deaf,

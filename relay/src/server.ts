@@ -1,5 +1,5 @@
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { formatEndpoint, parseEndpoint, type Endpoint } from "@sockeye/config-kit/endpoint";
+import { parseEndpoint, type Endpoint } from "@sockeye/config-kit/endpoint";
 import { WindowBudget } from "@sockeye/wire/mux";
 import type { AdminSide } from "./admin/admin-side.ts";
 import type { AdminServer } from "./admin/server.ts";
@@ -11,14 +11,15 @@ import { Entrance } from "./edge/entrance.ts";
 import { type ClientPeer, ClientDoor } from "./link/client-door.ts";
 import { DataDoor } from "./link/data-door.ts";
 import { ShareDesk } from "./link/share-desk.ts";
-import type { Lease, NameRegistry } from "./names/registry.ts";
+import type { NameRegistry } from "./names/registry.ts";
 import type { ListenerName, RelayObserver } from "./observer.ts";
 import type { RelayTracer } from "./trace/tracer.ts";
+import { publicAddresses } from "./public-addresses.ts";
 import { TrustedProxies } from "./public/forwarded.ts";
 import { HttpDoor } from "./public/http-door.ts";
 import type { PublicContext } from "./public/public-context.ts";
 import { TlsContexts, type TlsServerOptions } from "./tls/contexts.ts";
-import { type SecureGuest, TlsGate } from "./tls/gate.ts";
+import { TlsGate, type TlsGateHooks } from "./tls/gate.ts";
 import { TcpPorts } from "./public/tcp-ports.ts";
 
 /** What the relay is put together from. */
@@ -141,7 +142,8 @@ class RelayServer implements Relay {
       observer,
       dispatch: this.#dispatch,
       ports: this.#ports,
-      addressesOf: (lease) => this.#addressesOf(lease, domains),
+      addressesOf: ({ address }) =>
+        publicAddresses(address, config, { http: this.#httpAddress?.port, https: this.#httpsAddress?.port }),
     });
     const door = { config, authoriser, limits, budget: new WindowBudget(WINDOW_BUDGET), observer };
     this.#data = new DataDoor(door);
@@ -225,7 +227,7 @@ class RelayServer implements Relay {
         "public_https",
         public_https,
         { allowHalfOpen: true, alpn: ["http/1.1"] },
-        (guest) => this.#http.accept(guest, true),
+        { arrived: (guest) => this.#http.accept(guest, true) },
       );
       const entrance = this.#entrance("https", public_https);
       this.#httpsAddress = await this.#listen(public_https.address, createServer(PUBLIC_SOCKETS), (socket) =>
@@ -305,8 +307,15 @@ class RelayServer implements Relay {
       return this.#listen(listener.address, sockets, (socket) =>
         entrance.accept(socket, ({ source, slot }) => accept(socket, { source: source.host, slot })),
       );
-    const gate = await this.#gate(name, listener, {}, ({ socket, source, slot, certificate }) =>
-      accept(socket, { source: source.host, slot, certificate }),
+    const gate = await this.#gate(
+      name,
+      listener,
+      {},
+      {
+        arrived: ({ socket, source, slot, certificate }) =>
+          accept(socket, { source: source.host, slot, certificate }),
+        failed: (source, tls) => this.#parts.observer.connectionRefused(name, source, { tls }),
+      },
     );
     return this.#listen(listener.address, sockets, (socket) =>
       entrance.accept(socket, (guest) => gate.enter(guest)),
@@ -333,11 +342,11 @@ class RelayServer implements Relay {
     name: string,
     files: TlsKeys,
     options: Omit<TlsServerOptions, "handshakeTimeoutMs">,
-    arrived: (guest: SecureGuest) => void,
+    hooks: TlsGateHooks,
   ): Promise<TlsGate> {
     const contexts = await this.#contexts(name, files);
     const handshakeTimeoutMs = this.#parts.config.limits.handshake_timeout * 1000;
-    const gate = new TlsGate(contexts, { handshakeTimeoutMs, ...options }, arrived);
+    const gate = new TlsGate(contexts, { handshakeTimeoutMs, ...options }, hooks);
     this.#entrances.push(gate);
     return gate;
   }
@@ -368,17 +377,5 @@ class RelayServer implements Relay {
       });
     });
     return { host, port: (server.address() as AddressInfo).port };
-  }
-
-  #addressesOf(lease: Lease, domains: readonly string[]): string[] {
-    const { address } = lease;
-    if (address.kind === "tcp") return [formatEndpoint({ host: domains[0]!, port: address.port })];
-    const urls = (scheme: string, usual: number, at: Endpoint | undefined) =>
-      at === undefined
-        ? []
-        : domains.map(
-            (domain) => `${scheme}://${address.name}.${domain}${at.port === usual ? "" : `:${at.port}`}`,
-          );
-    return [...urls("https", 443, this.#httpsAddress), ...urls("http", 80, this.#httpAddress)];
   }
 }

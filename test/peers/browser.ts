@@ -36,12 +36,18 @@ export interface TestBrowser extends AsyncDisposable {
   open(on: Served, options?: PageOptions): Promise<Page>;
 }
 
-export async function launchChromium(): Promise<Browser> {
-  const args = Chromium.args.filter((arg) => arg !== "--single-process" && arg !== "--no-zygote");
+/** Flags of the package's that are for other places than this: a single process, and OpenGL emulated by the processor, at four times the cost of drawing without. */
+const UNWANTED =
+  /^--(single-process|no-zygote|in-process-gpu|ignore-gpu-blocklist|use-gl|use-angle|enable-unsafe-swiftshader)/;
+
+/** @param proxy all it does goes through there, what is on loopback too: `socks5://HOST:PORT` or `http://HOST:PORT`. */
+export async function launchChromium(proxy?: string): Promise<Browser> {
+  const args = Chromium.args.filter((arg) => !UNWANTED.test(arg));
   return chromium.launch({
     executablePath: await Chromium.executablePath(),
-    args: [...args, "--no-sandbox"],
+    args: [...args, "--disable-gpu", "--no-sandbox"],
     headless: true,
+    ...(proxy !== undefined && { proxy: { server: proxy, bypass: "<-loopback>" } }),
   });
 }
 

@@ -142,6 +142,9 @@ export function createTestHost(): TestHost {
       tun: { enabled: false, captured: "no", reason: "no network of tun.cidrs holds it" },
       chain: ["corp-proxy", "production"],
     }),
+    testRelay: async ({ name }) => {
+      throw new ControlError("bad-request", `there is no relay "${name}"`);
+    },
     testUpstream: async ({ name, config }, { signal, onStep }) => {
       host.onTest(signal);
       if (config !== undefined && "wrong" in config) {

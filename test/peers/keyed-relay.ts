@@ -109,7 +109,7 @@ function observerTo(told: string[]): RelayObserver {
     clientDisconnected: (_client, reason) => told.push(`gone: ${reason}`),
     connectionRefused: (listener, _source, why) =>
       told.push(`refused ${listener}: ${Object.values(why).join()}`),
-    clientRefused: (_source, code) => told.push(`client refused: ${code}`),
+    clientRefused: (_source, { code }) => told.push(`client refused: ${code}`),
     requestEnded: ({ error, source }) => told.push(`ended ${source} ${error ?? "well"}`),
     problem: (what, error) => told.push(`problem ${what}: ${error.message}`),
   });

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 
-/** A connection between client and relay that can be cut, made deaf or slow. */
+/** Connections to a server that can be cut, made deaf or slow on their way. */
 export class Line implements AsyncDisposable {
   readonly #server = createServer();
   readonly #pairs = new Set<readonly [Socket, Socket]>();
@@ -43,6 +43,14 @@ export class Line implements AsyncDisposable {
     for (const [near, far] of which?.map((at) => pairs[at]!) ?? pairs) {
       near.destroy();
       far.destroy();
+    }
+  }
+
+  /** As a machine that dies does: both ends hear that it is over, and not in good order. */
+  reset(): void {
+    for (const [near, far] of this.#pairs) {
+      near.resetAndDestroy();
+      far.resetAndDestroy();
     }
   }
 

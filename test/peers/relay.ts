@@ -14,7 +14,8 @@ import {
   type Socket,
 } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { ShareClient, type ShareClientOptions, type ShareSpec } from "@sockeye/engine/share/client";
+import { ShareClient } from "@sockeye/engine/share/client";
+import type { ShareClientOptions, ShareSpec } from "@sockeye/engine/share/share";
 import { AuthError, type Authoriser, type Grant } from "@sockeye/relay/auth/authoriser";
 import { relaySchema } from "@sockeye/relay/config/schema";
 import { startConfiguredRelay } from "@sockeye/relay/configured";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { validate } from "dockerfile-utils";
 import { parse, parseAllDocuments } from "yaml";
 import { parseRelayConfig } from "@sockeye/relay/config/load";
 import type { RelayConfig } from "@sockeye/relay/config/schema";
+import { publicAddresses } from "@sockeye/relay/public-addresses";
 import { DOCKERFILE, lastOf, makeImage } from "../peers/image.ts";
 import { findProgram, freePort } from "../peers/peer-process.ts";
 import { until } from "../peers/relay.ts";
@@ -88,6 +89,7 @@ describe("the relay's image", () => {
 });
 
 interface Values {
+  readonly services: { readonly public: { readonly httpsPort: number } };
   readonly config: Record<string, unknown> & { readonly drain_timeout: number };
   readonly preStopSeconds: number;
   readonly secrets: readonly { readonly name: string; readonly mountPath: string }[];
@@ -107,6 +109,31 @@ function configOf(text: string): RelayConfig {
   return result.config;
 }
 
+describe("the relay on a host of one's own", () => {
+  const ROOT = join(import.meta.dirname, "..", "..");
+  const quickstart = readFileSync(join(ROOT, "docs", "relay-quickstart.md"), "utf8");
+  const unit = readFileSync(join(ROOT, "deploy", "systemd", "showoff.service"), "utf8");
+
+  test("the configuration that its page has people write is one that the relay takes", () => {
+    const text = /relay\.yaml <<'END'\n(.*?)\nEND\n/s.exec(quickstart)![1]!;
+    const config = configOf(text);
+    assert.match(config.auth.tokens_file!, /\/tokens\.yaml$/);
+    assert.equal(
+      new URL(publicAddresses({ kind: "http", name: "a" }, config, { http: 80, https: 443 })[0]!).port,
+      "",
+    );
+  });
+
+  test("its unit starts what is there, with the file that the page writes, and waits for longer than the drain", () => {
+    const command = /^ExecStart=(.*)$/m.exec(unit)![1]!.split(" ");
+    assert.deepEqual(command.slice(-3), ["serve", "--config", "/etc/showoff/relay.yaml"]);
+    for (const file of command.slice(0, 2)) assert.ok(existsSync(file.replace("/opt/showoff", ROOT)), file);
+    const stop = Number(/^TimeoutStopSec=(\d+)$/m.exec(unit)![1]);
+    assert.ok(stop > configOf("domains: [a.example]\ninsecure_no_auth: true\n").drain_timeout);
+    assert.ok(quickstart.includes("cp deploy/systemd/showoff.service /etc/systemd/system/"));
+  });
+});
+
 describe("the relay's chart", () => {
   test("its configuration is one that the relay takes, and files that it names are in secrets that are mounted", () => {
     const config = configOf(JSON.stringify(values.config));
@@ -123,6 +150,14 @@ describe("the relay's chart", () => {
         values.secrets.some(({ mountPath }) => file?.startsWith(`${mountPath}/`)),
         `${file} is in no secret`,
       );
+  });
+
+  test("clients are told where the Service is, not where the container listens", () => {
+    const config = configOf(JSON.stringify(values.config));
+    assert.equal(values.services.public.httpsPort, 443);
+    const ports = { http: 8080, https: 8443 };
+    const told = publicAddresses({ kind: "http", name: "demo" }, config, ports);
+    assert.deepEqual(told, ["https://demo.relay.example.com"]);
   });
 
   test("a number and a range of TCP ports, as the chart's Service takes them, are ports for the relay as well", () => {

@@ -164,22 +164,37 @@ describe("the desktop app's bundles", () => {
     }
   });
 
-  it("the main process starts, shows the interface that it carries, and asks for the engine", () => {
+  /** What the main process did, against the stub of Electron. */
+  function runMain(env: Record<string, string> = {}): Record<string, unknown> {
+    const places = { SOCKEYE_TEST_USER_DATA: join(folder, "user"), XDG_CONFIG_HOME: folder };
     const main = spawnSync(
       process.execPath,
       ["--import", join(root, "electron/test/electron-hooks.ts"), join(app, "main.mjs")],
-      {
-        encoding: "utf8",
-        cwd: folder,
-        env: { ...process.env, SOCKEYE_TEST_USER_DATA: join(folder, "user"), XDG_CONFIG_HOME: folder },
-        timeout: 60_000,
-      },
+      { encoding: "utf8", cwd: folder, env: { ...process.env, ...places, ...env }, timeout: 60_000 },
     );
     assert.equal(main.status, 0, main.stderr);
-    const seen = JSON.parse(main.stdout) as Record<string, unknown>;
+    return JSON.parse(main.stdout) as Record<string, unknown>;
+  }
+
+  it("a second instance ends at once: it opens no window and starts no engine", () => {
+    assert.deepEqual(runMain({ SOCKEYE_TEST_SECOND: "yes" }), {
+      calls: ["enableSandbox", "setAppUserModelId", "quit", "gone"],
+      windows: 0,
+      engines: 0,
+    });
+  });
+
+  it("a link that opens the app is kept until there is a page to show it", () => {
+    const { linked } = runMain({ SOCKEYE_TEST_LINK: "sockeye://import?a" });
+    assert.deepEqual(linked, [{ text: "sockeye://import?a" }]);
+  });
+
+  it("the main process starts, shows the interface that it carries, and asks for the engine", () => {
+    const seen = runMain();
     assert.deepEqual(seen["calls"], ["enableSandbox", "setAppUserModelId"]);
     assert.equal(seen["url"], "sockeye-app://interface/index.html");
     assert.equal(seen["status"], 200);
+    assert.equal(seen["guards"], 1, "every page is confined");
     assert.match(String(seen["page"]), /<script type="module"/);
     for (const part of ["preload", "engine"]) assert.ok(existsSync(String(seen[part])), part);
     assert.deepEqual(seen["menu"], ["Sockeye", "Bearbeiten", "Ansicht", "Fenster", "Hilfe"]);

@@ -12,6 +12,8 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Electron's program, where it was downloaded. */
 function electronProgram(): string | undefined {
+  const named = process.env["ELECTRON_OVERRIDE_DIST_PATH"];
+  if (named && process.platform === "linux") return join(named, "electron");
   const folder = dirname(createRequire(import.meta.url).resolve("electron/package.json"));
   const pathFile = join(folder, "path.txt");
   if (!existsSync(pathFile)) return undefined;
@@ -58,6 +60,47 @@ describe("the desktop app in Electron", { skip: reason ?? false }, () => {
     assert.equal(facts.packaged, false);
     await assert.rejects(page.evaluate("fetch('https://example.com')"));
     await assert.rejects(page.evaluate("fetch('file:///etc/passwd')"));
+  });
+
+  it("leads nowhere else: no other page, no window, no frame, no permission", async () => {
+    const page = await app!.firstWindow();
+    const before = page.url();
+    for (const away of [
+      "https://example.com/",
+      "file:///etc/passwd",
+      "sockeye-app://elsewhere/",
+      "data:text/html,x",
+    ])
+      await page.evaluate(`location.href = ${JSON.stringify(away)}`);
+    assert.equal(await page.evaluate("window.open('https://example.com') === null"), true);
+    await page.evaluate(
+      "document.body.append(Object.assign(document.createElement('iframe'), { src: 'https://example.com' }))",
+    );
+    const permission = await page.evaluate(
+      "navigator.permissions.query({ name: 'geolocation' }).then((one) => one.state)",
+    );
+    assert.equal(permission, "denied");
+    assert.equal(page.url(), before);
+    assert.equal(app!.windows().length, 1);
+    const frames = page.frames().map((frame) => frame.url());
+    assert.deepEqual(
+      frames.filter((url) => url.startsWith("http")),
+      [],
+    );
+  });
+
+  it("lets no second instance run beside it, and takes its link as a preview", async () => {
+    const page = await app!.firstWindow();
+    await page.evaluate(
+      `window.links = []; window.sockeye.on("link", ({ text }) => window.links.push(text));`,
+    );
+    const link = "sockeye://import?type=ssh&address=bastion.example";
+    const second = spawnSync(program!, [root, `--user-data-dir=${join(home, "data")}`, link], {
+      timeout: 30_000,
+    });
+    assert.equal(second.status, 0);
+    await page.waitForFunction("window.links.length === 1", undefined, { timeout: 30_000 });
+    assert.equal(app!.windows().length, 1);
   });
 
   it("hands the page a port to a running engine", async () => {

@@ -1,21 +1,13 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { spawnSync } from "node:child_process";
-import {
-  chmodSync,
-  existsSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { asCommand, installScript, removeScript } from "../../electron/src/helper-script.ts";
 import { skipWithoutRoot } from "../peers/peer-process.ts";
+import { onMachine, TESTER } from "../peers/throwaway-machine.ts";
 
 const read = (path: string) => readFileSync(fileURLToPath(new URL(`../../${path}`, import.meta.url)), "utf8");
 const folder = mkdtempSync(join(tmpdir(), "sockeye-install-"));
@@ -24,47 +16,6 @@ after(() => rmSync(folder, { recursive: true, force: true }));
 /** What the helper's program is here: it says what it was asked for. */
 const PROGRAM = `#!/bin/sh\necho "helper $*" >> ${folder}/calls\n`;
 const sha256 = createHash("sha256").update(PROGRAM).digest("hex");
-
-/**
- * A machine in mount namespaces of its own: /etc, /usr/lib, /run and /var/lib are copies that go with it, and systemctl is a
- * script that says what it was asked for.
- */
-const MACHINE = `
-set -eu
-mount --make-rprivate /
-mkdir -p ${folder}/layers
-mount -t tmpfs tmpfs ${folder}/layers
-for place in etc usr/lib; do
-  name=$(echo $place | tr / -)
-  mkdir -p ${folder}/layers/$name/upper ${folder}/layers/$name/work
-  mount -t overlay overlay -o lowerdir=/$place,upperdir=${folder}/layers/$name/upper,workdir=${folder}/layers/$name/work /$place
-done
-mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /var/lib
-mkdir -p /run/systemd/system
-mount --bind ${folder}/systemctl "$(readlink -f "$(command -v systemctl)")"
-grep -q '^tester:' /etc/passwd || echo 'tester:x:54321:54321::/:/bin/sh' >> /etc/passwd
-`;
-
-interface Run {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-  readonly calls: string;
-}
-
-/** Runs commands on a fresh machine, as root. */
-function onMachine(...commands: readonly string[]): Run {
-  writeFileSync(join(folder, "systemctl"), `#!/bin/sh\necho "systemctl $*" >> ${folder}/calls\n`);
-  chmodSync(join(folder, "systemctl"), 0o755);
-  writeFileSync(join(folder, "calls"), "");
-  const { status, stdout, stderr } = spawnSync(
-    "unshare",
-    ["--mount", "sh", "-c", [MACHINE, ...commands].join("\n")],
-    { encoding: "utf8", timeout: 50_000 },
-  );
-  return { status, stdout, stderr, calls: readFileSync(join(folder, "calls"), "utf8") };
-}
 
 function stage(content = PROGRAM): string {
   const staged = join(folder, "staged");
@@ -78,7 +29,7 @@ function install(staged = stage()): string {
     installScript("linux", {
       sha256,
       staged,
-      user: 54_321,
+      user: TESTER.id,
       service: read("build/systemd/sockeye-helper.service"),
       socket: read("build/systemd/sockeye-helper.socket"),
       daemon: "",
@@ -99,7 +50,7 @@ describe(
   { skip: skipWithoutRoot() || noSystemctl },
   () => {
     it("lays the program and its units where only root writes, and lets the user ask", () => {
-      const { status, stdout, stderr, calls } = onMachine(install(), LOOK);
+      const { status, stdout, stderr, calls } = onMachine(folder, install(), LOOK);
       assert.equal(status, 0, stderr);
       assert.match(
         stdout,
@@ -111,7 +62,7 @@ describe(
     it("what lies there are the files of this build", () => {
       const show =
         "cat /etc/systemd/system/sockeye-helper.service /etc/systemd/system/sockeye-helper.socket /usr/lib/sockeye/sockeye-helper";
-      const { stdout } = onMachine(install(), show);
+      const { stdout } = onMachine(folder, install(), show);
       const wanted = [
         read("build/systemd/sockeye-helper.service"),
         read("build/systemd/sockeye-helper.socket"),
@@ -121,7 +72,7 @@ describe(
     });
 
     it("a second installation takes the place of the first", () => {
-      const { status, stdout, stderr } = onMachine(install(), install(), LOOK);
+      const { status, stdout, stderr } = onMachine(folder, install(), install(), LOOK);
       assert.equal(status, 0, stderr);
       assert.match(stdout, /sockeye:x:\d+:tester$/m);
     });
@@ -151,6 +102,7 @@ describe(
     for (const [what, path] of wrong) {
       it(`${what} in the program's place is not installed, and nothing is started`, () => {
         const { stdout, stderr, calls } = onMachine(
+          folder,
           `${install(path())} || true`,
           "find /usr/lib/sockeye -type f",
           LOOK,
@@ -164,6 +116,7 @@ describe(
 
     it("removing undoes what the helper had set, and leaves nothing", () => {
       const { status, stdout, stderr, calls } = onMachine(
+        folder,
         install(),
         asCommand(removeScript("linux")),
         "ls -d /usr/lib/sockeye /etc/systemd/system/sockeye-helper.* /var/lib/sockeye 2>/dev/null || true; getent group sockeye || echo no group",
@@ -180,6 +133,7 @@ describe(
       const fails = PROGRAM.replace("echo", "exit 1; echo");
       const put = `mkdir -p /usr/lib/sockeye; cat > /usr/lib/sockeye/sockeye-helper <<'END'\n${fails}END\nchmod 755 /usr/lib/sockeye/sockeye-helper`;
       const { stdout, stderr } = onMachine(
+        folder,
         put,
         `${asCommand(removeScript("linux"))} || echo "status $?"`,
         "ls /usr/lib/sockeye",
@@ -191,6 +145,7 @@ describe(
     it("what a package brought is the package manager's: the user joins, and nothing is removed", () => {
       const brought = "mkdir -p /usr/lib/systemd/system && : > /usr/lib/systemd/system/sockeye-helper.socket";
       const { stdout, stderr, calls } = onMachine(
+        folder,
         brought,
         install(),
         `${asCommand(removeScript("linux"))} || echo "status $?"`,
@@ -202,7 +157,7 @@ describe(
     });
 
     it("without systemd it says that it needs it", () => {
-      const { stdout, stderr } = onMachine("rm -r /run/systemd", `${install()} || echo "status $?"`);
+      const { stdout, stderr } = onMachine(folder, "rm -r /run/systemd", `${install()} || echo "status $?"`);
       assert.match(stdout, /status 70/);
       assert.match(stderr, /was not started by systemd/);
     });

@@ -13,6 +13,7 @@ const UNITS = fileURLToPath(new URL("../../build/systemd", import.meta.url));
 const CALLER = fileURLToPath(new URL("../peers/helper-caller-process.ts", import.meta.url));
 const SOCKET = "sockeye-helper.socket";
 const SERVICE = "sockeye-helper.service";
+const STATE = "/var/lib/sockeye";
 
 if (process.argv[2] === "beside-systemd") besideSystemd();
 else {
@@ -42,7 +43,7 @@ else {
         ] as const;
         const { status, stdout, stderr } = systemd.run(command);
         assert.equal(status, 0, stdout + stderr + systemd.log);
-        assert.match(stdout, /# pass 6/);
+        assert.match(stdout, /# pass 7/);
       } finally {
         await systemd.stop();
       }
@@ -125,6 +126,24 @@ function besideSystemd(): void {
       await restored();
       client.close();
       await until(() => property("ActiveState") === "active", "it is started again");
+      (await connected()).close();
+      await restored();
+    });
+
+    it("takes back at the machine's start what a power cut left, before anybody asks", async () => {
+      const client = await connected();
+      const left = ["/etc/resolv.conf", ...["original", "ours"].map((end) => `${STATE}/resolv.conf.${end}`)];
+      // The disk, as it is at the moment of the cut.
+      run(`mkdir /run/disk; cp --parents -a ${left.join(" ")} /run/disk`);
+      run(`systemctl stop ${SOCKET} ${SERVICE}`);
+      client.close();
+      await restored();
+      run("cp -a /run/disk/. /; rm -r /run/disk /run/sockeye");
+      assert.match(readFileSync("/etc/resolv.conf", "utf8"), /^# Written by sockeye-helper/);
+      run(`systemctl start ${SOCKET}`);
+      assert.equal(property("ActiveState"), "inactive");
+      assert.equal(readFileSync("/etc/resolv.conf", "utf8"), RESOLV_CONF);
+      assert.equal(machineState(), before);
       (await connected()).close();
       await restored();
     });

@@ -6,7 +6,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from "node:ht
 import type { AddressInfo } from "node:net";
 import { after, before, describe, it } from "node:test";
 import { promisify } from "node:util";
+import type { Page } from "playwright-core";
 import { WebSocket, WebSocketServer } from "ws";
+import { launchChromium, skipWithoutChromium } from "../peers/browser.ts";
 import { startTcpServer, type TcpPeer } from "../peers/echo.ts";
 import { connectThrough, type Inbound } from "./client.ts";
 import { type EngineUnderTest, startEngineUnderTest } from "./engine-under-test.ts";
@@ -21,6 +23,13 @@ const chains = [
   ...kinds.flatMap((kind) => kinds.map((via) => ({ name: `${kind}-via-${via}`, kind, via }))),
 ];
 const BODY = Buffer.alloc(3_000_000, "sockeye and its seven cousins; ");
+const digestOf = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
+const PAGE =
+  '<!doctype html><title>through</title><link rel="stylesheet" href="/style.css"><p id="it">plain</p>' +
+  Array.from({ length: 8 }, (_, i) => `<script src="/part${i}.js"></script>`).join("");
+
+const ONE_PART = "globalThis.parts = (globalThis.parts ?? 0) + 1;";
+const contentTypeOf = (url: string) => (url.endsWith(".css") ? "text/css" : "text/javascript");
 
 describe("every inbound through every upstream and every chain of two", { skip: skipWithoutPeers() }, () => {
   let peers: Peers;
@@ -84,11 +93,12 @@ describe("every inbound through every upstream and every chain of two", { skip: 
           { maxBuffer: 1 << 24 },
         );
         posting.child.stdin!.end(BODY);
-        assert.equal((await posting).stdout, createHash("sha256").update(BODY).digest("hex"));
+        assert.equal((await posting).stdout, digestOf(BODY));
       });
 
       it(`${inbound} → ${name}: a WebSocket, and a server that speaks first`, async () => {
         await webSocketEcho(inbound, hostOf(name));
+        if (inbound === "http") await forwardedWebSocketEcho(hostOf(name));
         const socket = await connectThrough(inbound, sut[inbound], {
           host: hostOf(name),
           port: speakFirst.port,
@@ -98,6 +108,22 @@ describe("every inbound through every upstream and every chain of two", { skip: 
         socket.destroy();
       });
     }
+  }
+
+  for (const inbound of inbounds) {
+    it(
+      `${inbound}: a browser gets a page with its parts, uploads, and talks by WebSocket, through each of them`,
+      { skip: skipWithoutChromium() },
+      async () => {
+        const { host, port } = sut[inbound];
+        const browser = await launchChromium(`${inbound}://${host}:${port}`);
+        try {
+          for (const { name } of chains) await visit(await browser.newPage(), hostOf(name), name);
+        } finally {
+          await browser.close();
+        }
+      },
+    );
   }
 
   it("leaves no flow behind", async () => {
@@ -119,9 +145,50 @@ describe("every inbound through every upstream and every chain of two", { skip: 
     await once(client, "close");
   }
 
+  /** As a proxy's client asks that does not tunnel: by absolute form. */
+  async function forwardedWebSocketEcho(host: string): Promise<void> {
+    const authority = `${host}:${webPort}`;
+    const client = new WebSocket(`ws://127.0.0.1:${sut.http.port}/`, {
+      headers: { Host: authority },
+      finishRequest: (request) => {
+        request.path = `http://${authority}/`;
+        request.end();
+      },
+    });
+    await once(client, "open");
+    client.send("hello");
+    const [message] = (await once(client, "message")) as [Buffer];
+    assert.equal(message.toString(), "echo: hello");
+    client.close();
+    await once(client, "close");
+  }
+
+  async function visit(page: Page, host: string, name: string): Promise<void> {
+    page.setDefaultTimeout(20_000);
+    await page.goto(`http://${host}:${webPort}/page`);
+    const parts = "[getComputedStyle(document.getElementById('it')).color, globalThis.parts]";
+    assert.deepEqual(await page.evaluate(parts), ["rgb(1, 2, 3)", 8], name);
+    const upload = `fetch("/digest", { method: "POST", body: new Uint8Array(1_000_000) }).then((answer) => answer.text())`;
+    assert.equal(await page.evaluate(upload), digestOf(new Uint8Array(1_000_000)), name);
+    const talk = `new Promise((resolve, reject) => {
+      const socket = new WebSocket(location.origin.replace("http", "ws"));
+      socket.onopen = () => socket.send("hello");
+      socket.onerror = reject;
+      socket.onmessage = ({ data }) => { socket.close(); resolve(data); };
+    })`;
+    assert.equal(await page.evaluate(talk), "echo: hello", name);
+    await page.close();
+  }
+
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     if (request.url === "/body") {
       response.end(BODY);
+      return;
+    }
+    if (request.method === "GET") {
+      const page = request.url === "/page";
+      response.setHeader("Content-Type", page ? "text/html" : contentTypeOf(request.url!));
+      response.end(page ? PAGE : request.url === "/style.css" ? "#it { color: rgb(1, 2, 3) }" : ONE_PART);
       return;
     }
     const hash = createHash("sha256");

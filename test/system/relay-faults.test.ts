@@ -5,7 +5,7 @@ import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import type { ShareSpec } from "@sockeye/engine/share/client";
+import type { ShareSpec } from "@sockeye/engine/share/share";
 import { Line } from "../peers/line.ts";
 import {
   raw,

@@ -7,7 +7,7 @@ import { enterNamespace } from "../peers/namespace.ts";
 import { skipWithout } from "../peers/peer-process.ts";
 import { PORT } from "../peers/far-services.ts";
 import { connectFailure, exchange, open } from "../peers/tun-client.ts";
-import { program, shell, TARGETS, TunWorld } from "../peers/tun-world.ts";
+import { program, shell, SILENT, TARGETS, TunWorld } from "../peers/tun-world.ts";
 
 const CLI = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
 const METRICS = "127.0.0.1:9464";
@@ -142,4 +142,22 @@ if (await enterNamespace(import.meta.filename)) {
       },
     );
   }
+
+  test(
+    "echo requests are answered by nobody for a target that is not there, nor at all unless that is wanted",
+    {
+      skip: skipWithout("ping"),
+    },
+    async () => {
+      const received = async (host: string) => {
+        const { stdout } = await program(["ping", "-n", "-c", "2", "-i", "0.1", "-W", "2", host]);
+        return Number(/(\d+) received/.exec(stdout)?.[1]);
+      };
+      assert.equal(await received(SILENT), 0);
+      assert.equal(await received(through.socks5), 2);
+      await engine.reconfigure(world.config({ ...settings, tun: { ...settings.tun, ping: undefined } }));
+      assert.equal(await received(through.socks5), 0);
+      assert.equal(await exchange(through.socks5), "hello");
+    },
+  );
 }

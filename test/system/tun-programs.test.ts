@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { enterNamespace } from "../peers/namespace.ts";
 import { findProgram, makePeerFolder, skipWithout } from "../peers/peer-process.ts";
-import { DEEP_NAME, program, shell, TARGETS, TunWorld, UPSTREAM } from "../peers/tun-world.ts";
+import { DEEP_NAME, program, shell, TARGETS, TunWorld, UPSTREAM, UPSTREAM6 } from "../peers/tun-world.ts";
 
 const browser = ["chromium", "chromium-browser", "google-chrome"].find(
   (name) => findProgram(name) !== undefined,
@@ -31,10 +31,19 @@ if (await enterNamespace(import.meta.filename)) {
       routes: [
         { match: "*.corp.internal", to: "ssh" },
         { match: UPSTREAM, to: "socks5" },
+        { match: UPSTREAM6, to: "http" },
       ],
-      tun: { dns: "fake-ip", cidrs: ["10.77.0.0/16", "fd77::/16", `${UPSTREAM}/32`] },
+      tun: {
+        dns: "fake-ip",
+        cidrs: ["10.77.0.0/16", "fd77::/16", `${UPSTREAM}/32`, `${UPSTREAM6}/128`],
+      },
     }),
   );
+
+  /** As an address stands in a URL. */
+  const inUrl = (host: string): string => (host.includes(":") ? `[${host}]` : host);
+  /** A name that only the far end knows, behind SSH, and an address of either family behind the others. */
+  const SITES = [DEEP_NAME, inUrl(TARGETS.socks5[1]), TARGETS.http[0]];
 
   for (const [upstream, hosts] of Object.entries(TARGETS)) {
     test(
@@ -48,7 +57,7 @@ if (await enterNamespace(import.meta.filename)) {
             "-m",
             "10",
             "-g",
-            `http://${host.includes(":") ? `[${host}]` : host}/`,
+            `http://${inUrl(host)}/`,
           ]);
           assert.match(stdout, /hello from far away/, stderr);
         }
@@ -69,18 +78,13 @@ if (await enterNamespace(import.meta.filename)) {
     assert.match(stdout, /hello from far away/, stderr);
   });
 
-  test("git clones over HTTP", { skip: skipWithout("git") }, async () => {
-    const target = join(world.directory, "by-http");
-    const { status, stderr } = await program([
-      "git",
-      "clone",
-      "-q",
-      `http://${DEEP_NAME}/project.git`,
-      target,
-    ]);
-    assert.equal(status, 0, stderr);
-    assert.equal(shell(`cat ${target}/README`), "carried\n");
-  });
+  for (const [i, site] of SITES.entries())
+    test(`git clones over HTTP, from ${site}`, { skip: skipWithout("git") }, async () => {
+      const target = join(world.directory, `by-http-${i}`);
+      const { status, stderr } = await program(["git", "clone", "-q", `http://${site}/project.git`, target]);
+      assert.equal(status, 0, stderr);
+      assert.equal(shell(`cat ${target}/README`), "carried\n");
+    });
 
   const ssh = [
     "-i",
@@ -95,62 +99,65 @@ if (await enterNamespace(import.meta.filename)) {
     "BatchMode=yes",
   ];
 
-  test("ssh logs in and carries what a command prints", { skip: skipWithout("ssh") }, async () => {
-    const from = engine.output.length;
-    const { stdout, stderr } = await program([
-      "ssh",
-      ...ssh,
-      `tester@${UPSTREAM}`,
-      "id -un; head -c 1000000 /dev/zero | wc -c",
-    ]);
-    assert.equal(stdout, "tester\n1000000\n", stderr);
-    await engine.logs(new RegExp(`"target":"${UPSTREAM.replaceAll(".", "\\.")}:2222"`), from);
-  });
-
-  test("git clones over ssh", { skip: skipWithout("git", "ssh") }, async () => {
-    const target = join(world.directory, "by-ssh");
-    const { status, stderr } = await program(
-      ["git", "clone", "-q", `ssh://tester@${UPSTREAM}${files}/project.git`, target],
-      {
-        env: { GIT_SSH_COMMAND: ["ssh", ...ssh].join(" "), GIT_CONFIG_COUNT: "0" },
+  for (const host of [UPSTREAM, UPSTREAM6]) {
+    test(
+      `ssh logs in and carries what a command prints (${host})`,
+      { skip: skipWithout("ssh") },
+      async () => {
+        const from = engine.output.length;
+        const command = "id -un; head -c 1000000 /dev/zero | wc -c";
+        const { stdout, stderr } = await program(["ssh", ...ssh, `tester@${host}`, command]);
+        assert.equal(stdout, "tester\n1000000\n", stderr);
+        const target = `${inUrl(host)}:2222`.replaceAll(/[.[\]]/g, "\\$&");
+        await engine.logs(new RegExp(`"target":"${target}"`), from);
       },
     );
-    assert.equal(status, 0, stderr);
-    assert.equal(shell(`cat ${target}/README`), "carried\n");
-  });
+
+    test(`git clones over ssh (${host})`, { skip: skipWithout("git", "ssh") }, async () => {
+      const target = join(world.directory, `by-ssh-${host}`);
+      const { status, stderr } = await program(
+        ["git", "clone", "-q", `ssh://tester@${inUrl(host)}${files}/project.git`, target],
+        { env: { GIT_SSH_COMMAND: ["ssh", ...ssh].join(" "), GIT_CONFIG_COUNT: "0" } },
+      );
+      assert.equal(status, 0, stderr);
+      assert.equal(shell(`cat '${target}/README'`), "carried\n");
+    });
+  }
 
   const noApt = findProgram("apt-get") === undefined ? "apt-get is Debian's" : false;
-  test("apt reads a repository", { skip: noApt }, async () => {
-    const folder = join(world.directory, "apt");
-    shell(`mkdir -p ${folder}/lists/partial ${folder}/cache/archives/partial; : >${folder}/status`);
-    writeFileSync(`${folder}/sources.list`, `deb [trusted=yes] http://${DEEP_NAME}/ ./\n`);
-    const settings = {
-      "Dir::Etc::sourcelist": `${folder}/sources.list`,
-      "Dir::Etc::sourceparts": "-",
-      "Dir::Etc::main": "/dev/null",
-      "Dir::Etc::parts": "-",
-      "Dir::State::lists": `${folder}/lists`,
-      "Dir::State::status": `${folder}/status`,
-      "Dir::Cache": `${folder}/cache`,
-      "APT::Sandbox::User": "root",
-    };
-    const options = Object.entries(settings).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
-    const update = await program(["apt-get", "update", ...options]);
-    assert.equal(update.status, 0, update.stderr);
-    const { stdout } = await program(["apt-cache", "policy", "carried", ...options]);
-    assert.match(stdout, /Candidate: 1\.0/);
-  });
+  for (const [i, site] of SITES.entries())
+    test(`apt reads a repository of ${site}`, { skip: noApt }, async () => {
+      const folder = join(world.directory, `apt-${i}`);
+      shell(`mkdir -p ${folder}/lists/partial ${folder}/cache/archives/partial; : >${folder}/status`);
+      writeFileSync(`${folder}/sources.list`, `deb [trusted=yes] http://${site}/ ./\n`);
+      const settings = {
+        "Dir::Etc::sourcelist": `${folder}/sources.list`,
+        "Dir::Etc::sourceparts": "-",
+        "Dir::Etc::main": "/dev/null",
+        "Dir::Etc::parts": "-",
+        "Dir::State::lists": `${folder}/lists`,
+        "Dir::State::status": `${folder}/status`,
+        "Dir::Cache": `${folder}/cache`,
+        "APT::Sandbox::User": "root",
+      };
+      const options = Object.entries(settings).flatMap(([key, value]) => ["-o", `${key}=${value}`]);
+      const update = await program(["apt-get", "update", ...options]);
+      assert.equal(update.status, 0, update.stderr);
+      const { stdout } = await program(["apt-cache", "policy", "carried", ...options]);
+      assert.match(stdout, /Candidate: 1\.0/);
+    });
 
   const noBrowser = browser === undefined ? skipWithout("chromium") : false;
-  test("a browser shows a page of a host that only the far end knows", { skip: noBrowser }, async () => {
-    const flags = [
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--dump-dom",
-      `--user-data-dir=${world.directory}/browser`,
-    ];
-    const { stdout, stderr } = await program([browser!, ...flags, `http://${DEEP_NAME}/`]);
-    assert.match(stdout, /hello from far away/, stderr);
-  });
+  for (const [i, site] of SITES.slice(0, 2).entries())
+    test(`a browser shows a page of ${site}`, { skip: noBrowser }, async () => {
+      const flags = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--dump-dom",
+        `--user-data-dir=${world.directory}/browser-${i}`,
+      ];
+      const { stdout, stderr } = await program([browser!, ...flags, `http://${site}/`]);
+      assert.match(stdout, /hello from far away/, stderr);
+    });
 }

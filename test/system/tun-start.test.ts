@@ -36,10 +36,17 @@ interface Sockeye {
 }
 
 /** `sockeye run` as root, as a person starts it. */
-function startSockeye(folder: string, config: string, env: NodeJS.ProcessEnv = {}): Sockeye {
+function startSockeye(
+  folder: string,
+  config: string,
+  env: NodeJS.ProcessEnv = {},
+  as: readonly string[] = [],
+): Sockeye {
   const file = join(folder, "sockeye.yaml");
   writeFileSync(file, config);
-  const child = spawn(process.execPath, [COMMAND, "run", "--config", file, "--log-format", "json"], {
+  const command = [process.execPath, COMMAND, "run", "--config", file, "--log-format", "json"];
+  const [program, ...args] = [...as, ...command];
+  const child = spawn(program!, args, {
     stdio: ["ignore", "ignore", "pipe"],
     env: { PATH: process.env["PATH"], HOME: folder, XDG_RUNTIME_DIR: folder, ...env },
   });
@@ -137,13 +144,44 @@ tun: { enabled: true, cidrs: [203.0.113.0/24], dns: fake-ip }`);
     assert.equal(await first.stop(), 0);
   });
 
+  test("what is captured and used otherwise is told of, network by network, before anything is changed", async () => {
+    const clean = machineState();
+    run(`
+      mount -t sysfs sysfs /sys
+      ip link add docker0 type bridge; ip addr add 172.17.0.1/16 dev docker0; ip link set docker0 up
+      ip tuntap add dev corp mode tun; ip addr add 10.9.0.1/24 dev corp; ip link set corp up`);
+    const before = machineState();
+    const config = "tun: { enabled: true, cidrs: [192.0.0.0/8, 172.16.0.0/12, 10.0.0.0/8, '2001:db8::/32'] }";
+    const told = [
+      /192\.0\.0\.0\/8 also captures the network 192\.0\.2\.0\/24 that this machine is in \(eth0\)/,
+      /172\.16\.0\.0\/12 also captures the container or virtual machine network 172\.17\.0\.0\/16 \(docker0\)/,
+      /10\.0\.0\.0\/8 also captures 10\.9\.0\.0\/24, which another VPN carries \(corp\)/,
+      /2001:db8::\/32 also captures the network 2001:db8:1:(:|0:0:0:0:)0?\/64 that this machine is in \(eth0\)/,
+    ];
+    // Without a helper nobody can change anything, and it is told all the same.
+    const ordinary = startSockeye(folder, config, {}, ["unshare", "--user", "--map-user=54321"]);
+    assert.equal(await ordinary.ended(), 1);
+    assert.match(ordinary.text(), /needs a privileged helper, and there is none/);
+    assert.equal(machineState(), before);
+    const sockeye = start(config);
+    await sockeye.says('"running"');
+    for (const sentence of told) {
+      assert.match(ordinary.text(), sentence);
+      assert.match(sockeye.text().split("TUN mode is on")[0]!, sentence);
+    }
+    assert.equal(await sockeye.stop(), 0);
+    assert.equal(machineState(), before);
+    run("ip link del docker0; ip link del corp; umount /sys");
+    assert.equal(machineState(), clean);
+  });
+
   test("where new devices have IPv6 switched off, IPv6 is captured all the same", async () => {
-    run("sysctl -qw net.ipv6.conf.default.disable_ipv6=1");
+    run("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
     const sockeye = start("tun: { enabled: true, cidrs: [203.0.113.0/24, '2001:db8:7::/48'] }");
     await sockeye.says('"running"');
     assert.equal(routeOf(FAR6), "dev sockeye0 table 5200");
     assert.equal(await sockeye.stop(), 0);
-    run("sysctl -qw net.ipv6.conf.default.disable_ipv6=0");
+    run("echo 0 >/proc/sys/net/ipv6/conf/default/disable_ipv6");
   });
 
   test("a device that somebody deleted is made anew, and limits that a reload changes hold for it", async () => {
@@ -188,7 +226,7 @@ tun: { enabled: true, cidrs: [203.0.113.0/24], dns: fake-ip }`);
   });
 
   test("where every interface has IPv6 switched off, IPv4 is captured", async () => {
-    run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1");
+    run("echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6");
     const sockeye = start("tun: { enabled: true, cidrs: [0.0.0.0/0, '::/0'] }");
     await sockeye.says('"running"');
     assert.equal(routeOf(FAR), "dev sockeye0 table 5200");

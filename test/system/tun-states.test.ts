@@ -7,6 +7,7 @@ import { after, test } from "node:test";
 import { createTun, openTunDevice, type TunDevice } from "@sockeye/engine/device/tun-device";
 import type { PacketBurst, PacketDevice } from "@sockeye/engine/netstack/device";
 import { StackDriver } from "@sockeye/engine/netstack/driver";
+import type { TcpAttempt } from "@sockeye/engine/netstack/handler";
 import { enterNamespace } from "../peers/namespace.ts";
 import { until } from "../peers/tun-client.ts";
 
@@ -93,10 +94,16 @@ if (await enterNamespace(import.meta.filename)) {
   ip(`addr add ${FAMILIES.IPv6.kernel}/64 dev states0 nodad`);
   const device = new HeldDevice(native);
   let accepted = Promise.withResolvers<Talk["stream"]>();
+  /** Where set, an attempt is not answered at once. */
+  let asked: PromiseWithResolvers<TcpAttempt> | undefined;
   const driver = new StackDriver({
     device,
     handler: {
       tcp: (attempt) => {
+        if (asked) {
+          asked.resolve(attempt);
+          return;
+        }
         const stream: Talk["stream"] = attempt.accept();
         stream.on("error", (error) => (stream.failure = error));
         stream.resume();
@@ -119,12 +126,7 @@ if (await enterNamespace(import.meta.filename)) {
     return {
       application,
       stream: await accepted.promise,
-      state: () => {
-        const text = execFileSync("ss", ["-H", "-t", "-a", "-n", `sport = :${localPort}`], {
-          encoding: "utf8",
-        });
-        return text.split(/\s+/)[0] || undefined;
-      },
+      state: () => kernelState(`sport = :${localPort}`).split(/\s+/)[0] || undefined,
     };
   }
 
@@ -182,6 +184,24 @@ if (await enterNamespace(import.meta.filename)) {
       await reaches(talk, "CLOSING");
       return talk;
     },
+    "LAST-ACK, with ours in FIN-WAIT-2": async (host) => {
+      const talk = await open(host);
+      talk.stream.end();
+      await reaches(talk, "CLOSE-WAIT");
+      device.holds = true;
+      talk.application.end();
+      await reaches(talk, "LAST-ACK");
+      return talk;
+    },
+    "TIME-WAIT, with ours in LAST-ACK": async (host) => {
+      const talk = await open(host);
+      await once(talk.application.end(), "finish");
+      await reaches(talk, "FIN-WAIT-2");
+      device.holds = true;
+      talk.stream.end();
+      await reaches(talk, "TIME-WAIT");
+      return talk;
+    },
   };
 
   for (const [family, { ours }] of Object.entries(FAMILIES)) {
@@ -195,6 +215,18 @@ if (await enterNamespace(import.meta.filename)) {
       assert.equal(talk.stream.failure, undefined);
     });
 
+    test(`a RST of ours refuses the kernel's side in SYN-SENT (${family})`, async () => {
+      device.letGo();
+      asked = Promise.withResolvers();
+      const application = connect({ host: ours, port: PORT });
+      const failed = new Promise<NodeJS.ErrnoException>((resolve) => application.once("error", resolve));
+      const attempt = await asked.promise;
+      asked = undefined;
+      assert.match(kernelState(`dst [${ours}]:${PORT}`), /^SYN-SENT/m);
+      attempt.refuse("refused");
+      assert.equal((await failed).code, "ECONNREFUSED");
+    });
+
     for (const [name, reach] of Object.entries(STATES)) {
       test(`a RST of ours ends the kernel's side in ${name} (${family})`, async () => {
         const talk = await reach(ours);
@@ -206,7 +238,7 @@ if (await enterNamespace(import.meta.filename)) {
       });
 
       // A kernel sends no RST any more once both directions have ended.
-      if (name.startsWith("CLOSING")) continue;
+      if (/^(CLOSING|LAST-ACK|TIME-WAIT)/.test(name)) continue;
       test(`a RST of the kernel's side in ${name} ends ours (${family})`, async () => {
         const talk = await reach(ours);
         talk.application.resetAndDestroy();
@@ -222,6 +254,11 @@ if (await enterNamespace(import.meta.filename)) {
     driver.reset();
     await until(() => driver.stats.tcp === 0, "nothing is left");
   });
+}
+
+/** Of the kernel's connections, as ss(8) has them. */
+function kernelState(filter: string): string {
+  return execFileSync("ss", ["-H", "-t", "-a", "-n", filter], { encoding: "utf8" });
 }
 
 function ip(command: string): void {

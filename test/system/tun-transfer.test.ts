@@ -90,6 +90,21 @@ if (await enterNamespace(import.meta.filename)) {
     },
   );
 
+  test("a kernel that asks for explicit congestion notification gets its bytes through, both ways", async () => {
+    const ecn = (value: number) => shell(`echo ${value} >/proc/sys/net/ipv4/tcp_ecn`);
+    const before = Number(readFileSync("/proc/sys/net/ipv4/tcp_ecn", "utf8"));
+    ecn(1);
+    try {
+      const bytes = 16 * MEGABYTE;
+      for (const host of [FAR, FAR6]) {
+        assert.equal(await upload(host, bytes), patternChecksum(bytes));
+        assert.equal(await download(host, bytes), patternChecksum(bytes));
+      }
+    } finally {
+      ecn(before);
+    }
+  });
+
   for (const mtu of [1280, 9000, 65_535, 1500]) {
     test(`with an MTU of ${mtu} everything arrives, and datagrams that need fragments do`, async () => {
       await engine.reconfigure(world.config(world.everyWay({ tun: { mtu } })));

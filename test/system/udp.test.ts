@@ -8,7 +8,9 @@ import type { Endpoint } from "@sockeye/engine";
 import { startDante } from "../peers/dante.ts";
 import { startUdpEcho } from "../peers/echo.ts";
 import { skipWithout } from "../peers/peer-process.ts";
+import { skipWithoutSshd, startSshd } from "../peers/sshd.ts";
 import { type EngineUnderTest, startEngineUnderTest } from "./engine-under-test.ts";
+import { sshUpstream } from "./peers.ts";
 
 const opened: (() => Promise<void>)[] = [];
 afterEach(async () => {
@@ -130,6 +132,42 @@ describe("datagrams through SOCKS5", () => {
       assert.equal(await client.ask(far, "around"), "around");
       assert.equal(await client.ask(near, "straight"), "straight");
       assert.deepEqual([...sut.engine.flows()].map((flow) => flow.upstream).sort(), ["dante", "direct"]);
+    },
+  );
+
+  it(
+    "go through two Dantes, one reached through the other, and not through SSH, which has no UDP",
+    { skip: skipWithout("danted") || skipWithoutSshd() },
+    async () => {
+      const far = await startUdpEcho();
+      const [near, beyond, sshd] = await Promise.all([startDante(), startDante(), startSshd()]);
+      opened.push(
+        () => far.stop(),
+        () => near.stop(),
+        () => beyond.stop(),
+        () => sshd.stop(),
+      );
+      const beyondVia = (via: string) => ({ type: "socks5", address: `127.0.0.1:${beyond.port}`, via });
+      const config = {
+        upstreams: {
+          near: { type: "socks5", address: `127.0.0.1:${near.port}` },
+          chain: beyondVia("near"),
+          bastion: sshUpstream(sshd),
+          tunnelled: beyondVia("bastion"),
+        },
+        default: "chain",
+      };
+      const sut = await engineWith(config);
+      const client = await clientOf(sut);
+      assert.equal(await client.ask(far, "around two corners"), "around two corners");
+      assert.deepEqual(
+        [...sut.engine.flows()].map(({ upstream, up, down }) => ({ upstream, up, down })),
+        [{ upstream: "chain", up: 18, down: 18 }],
+      );
+      await sut.reconfigure({ ...config, default: "tunnelled" });
+      const other = await clientOf(sut);
+      assert.equal(await other.ask(far, "lost", 300), undefined);
+      assert.ok(![...sut.engine.flows()].some(({ upstream }) => upstream === "tunnelled"));
     },
   );
 

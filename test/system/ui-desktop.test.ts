@@ -10,12 +10,37 @@ import {
   type TestBrowser,
   violationsOf,
 } from "../peers/browser.ts";
+import { HelperError, type HelperClient } from "../../engine/src/helper/client.ts";
 import { standInForShell } from "../peers/desktop-page.ts";
 import { eventually, goTo } from "../peers/interface-page.ts";
 
 /** Pictures for people; kept out of the repository. */
 const SCREENSHOTS = join(import.meta.dirname, "..", "..", ".cache", "screenshots");
 const upstreams = { first: { type: "socks5", address: "127.0.0.1:9" } };
+
+/** Of the engines of these tests. */
+const VERSION = "0.0.0-test";
+
+/** A helper of some version, or none, that opens no device. */
+class StandInHelper {
+  build: string | undefined;
+  opened = 0;
+
+  async session(): Promise<HelperClient> {
+    if (this.build === undefined) throw new HelperError("missing", "TUN mode needs a privileged helper");
+    const client = {
+      build: this.build,
+      onClose: () => {},
+      close: () => {},
+      open: () => {
+        this.opened += 1;
+        return Promise.reject(new Error("no device in this test"));
+      },
+    };
+    return client as unknown as HelperClient;
+  }
+  done(): void {}
+}
 
 /** The interface as the desktop app has it: a stand-in for the shell around it, and a real engine at the other end of its port. */
 describe("the interface in the desktop app", { skip: skipWithoutChromium() }, () => {
@@ -45,10 +70,91 @@ describe("the interface in the desktop app", { skip: skipWithoutChromium() }, ()
     const dialog = page.getByRole("dialog", { name: "Import upstreams" });
     await dialog.getByText("bastion.example").first().waitFor();
     assert.equal(await readFile(on.sut.configFile, "utf8"), before);
+    await shell.tell("link", { text: "sockeye://import?type=socks5&address=proxy.example:1080" });
+    await dialog.getByText("Another link was opened").waitFor();
+    assert.equal(await dialog.getByText("proxy.example").count(), 0, "what is looked at stays");
     await dialog.getByRole("button", { name: "Import 1 upstream" }).click();
     await page.getByText("1 upstream is imported").waitFor();
-    assert.match(await readFile(on.sut.configFile, "utf8"), /bastion\.example/);
+    await dialog.getByText("proxy.example").first().waitFor();
+    await dialog.getByRole("button", { name: "Cancel" }).click();
+    await dialog.waitFor({ state: "detached" });
+    const after = await readFile(on.sut.configFile, "utf8");
+    assert.match(after, /bastion\.example/);
+    assert.doesNotMatch(after, /proxy\.example/);
     assert.deepEqual(on.failures, []);
+  });
+
+  it("the first TUN connect says what the helper is, asks once, and goes on; afterwards nobody is asked", async () => {
+    const helper = new StandInHelper();
+    await using on = await serveInterface(
+      { upstreams, tun: { enabled: true, cidrs: ["203.0.113.0/24"] } },
+      { helper, connected: false },
+    );
+    const page = await browser.open(on);
+    const outcomes: unknown[] = [{ ok: false, declined: true, message: "Permission was not given." }];
+    const shell = await standInForShell(page, on.address, {
+      "helper.install": () => {
+        const declined = outcomes.shift();
+        if (declined === undefined) helper.build = VERSION;
+        return declined ?? { ok: true };
+      },
+    });
+    const asked = (): number => shell.asked.filter(({ name }) => name === "helper.install").length;
+    await enter(page);
+    await page.getByRole("switch", { name: "Connect" }).click();
+    const dialog = page.getByRole("dialog", { name: "TUN mode needs the helper" });
+    for (const words of [
+      "What it may do",
+      "What it never does",
+      "How it goes away",
+      "Afterwards there is no prompt",
+    ])
+      await dialog.getByText(words).waitFor();
+    assert.equal(asked(), 0, "the page comes first");
+    assert.deepEqual(await violationsOf(page), []);
+    await dialog.getByRole("button", { name: "Install the helper" }).click();
+    await dialog.getByText("the system’s prompt was declined").waitFor();
+    await dialog.getByRole("button", { name: "Install the helper" }).click();
+    await page.getByText("no device in this test").first().waitFor();
+    assert.equal(await dialog.count(), 0);
+    assert.equal(asked(), 2);
+    assert.equal(helper.opened, 1, "what was wanted in the first place is done");
+    await page.getByRole("switch", { name: "Connect" }).click();
+    await eventually("it is tried again", () => helper.opened === 2);
+    assert.deepEqual([asked(), await dialog.count()], [2, 0]);
+  });
+
+  it("a helper of another version is offered an update, and the settings remove it", async () => {
+    const helper = new StandInHelper();
+    helper.build = "0.0.1";
+    await using on = await serveInterface({ upstreams }, { helper });
+    const page = await browser.open(on);
+    const shell = await standInForShell(page, on.address, {
+      "helper.install": () => {
+        helper.build = VERSION;
+        return { ok: true };
+      },
+      "helper.remove": () => {
+        helper.build = undefined;
+        return { ok: true };
+      },
+    });
+    await enter(page);
+    await goTo(page, "#/settings");
+    await page.getByText("Another version is installed: 0.0.1").waitFor();
+    await page.getByRole("button", { name: "Update the helper" }).click();
+    const dialog = page.getByRole("dialog", { name: "The helper is of another version" });
+    await dialog.getByRole("button", { name: "Update the helper" }).click();
+    await page.getByText(`Installed and running, version ${VERSION}`).waitFor();
+    await page.getByRole("button", { name: "Remove the helper" }).click();
+    await page.getByText("Not installed", { exact: true }).waitFor();
+    const calls = shell.asked
+      .map(({ name, params }) => [name, params])
+      .filter(([name]) => String(name).startsWith("helper"));
+    assert.deepEqual(calls, [
+      ["helper.install", {}],
+      ["helper.remove", {}],
+    ]);
   });
 
   it("an engine that is started again is told of, and one that was given up shows its log and is started by a person", async () => {

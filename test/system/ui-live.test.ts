@@ -62,6 +62,31 @@ describe("live pages of the interface", { skip: skipWithoutChromium() }, () => {
       return (await targets(page)).join() === wanted.join();
     });
 
+  it("home: graph, figures and the default's latency follow the traffic", async () => {
+    await using on = await serveInterface({ upstreams });
+    const page = await browser.open(on);
+    const figure = (term: string) =>
+      page
+        .locator("dl > div")
+        .filter({ has: page.locator("dt", { hasText: term }) })
+        .locator("dd")
+        .innerText();
+    await eventually("none is open", async () => (await figure("Open connections")) === "0");
+    assert.match(await figure("Connected for"), /^\d+ s$/);
+    const [socket, ...others] = await openFlows(on);
+    await eventually("three are open", async () => (await figure("Open connections")) === "3");
+    const traffic = setInterval(() => socket!.write(Buffer.alloc(20_000)), 50);
+    try {
+      await page.getByRole("img", { name: /[kM]B\/s/ }).waitFor();
+      await eventually("totals grow", async () => /[kM]B ↓ .*[kM]B ↑/.test(await figure("Since the start")));
+    } finally {
+      clearInterval(traffic);
+    }
+    for (const one of [socket!, ...others]) one.destroy();
+    await eventually("none is open again", async () => (await figure("Open connections")) === "0");
+    assert.deepEqual(on.failures, []);
+  });
+
   describe("connections", () => {
     it("a flow appears with its rate, is found, sorted, closed and kept for a while", async () => {
       await using on = await serveInterface({ upstreams });
@@ -117,6 +142,8 @@ describe("live pages of the interface", { skip: skipWithoutChromium() }, () => {
       await page.keyboard.press("Enter");
       const details = page.getByRole("dialog", { name: `127.0.0.1:${echoes[0]!.port}` });
       await details.getByText("SOCKS5").waitFor();
+      // The program is this one: the system tells whose socket it is, a moment after the flow began.
+      await details.getByText(`(${process.pid})`).waitFor();
       await page.keyboard.press("Escape");
       await details.waitFor({ state: "detached" });
       await eventually("the row has the focus back", () => hasFocus(last));

@@ -88,7 +88,7 @@ describe("how the interface looks", { skip: skipWithoutChromium() }, () => {
         for (const size of sizes.toReversed()) {
           await page.setViewportSize(size);
           await settle(page);
-          assert.ok(await fits(page), `${name} is wider than ${size.width}`);
+          assert.ok(await fits(page), `${name} does not fit a window of ${size.width}`);
           if (name === "metrics")
             assert.ok(await isWholeTable(page), `figures are out of sight at ${size.width}`);
           await page.screenshot({ path: join(SCREENSHOTS, `${name}-${theme}-${size.width}.png`) });
@@ -169,7 +169,11 @@ async function isWholeTable(page: Page): Promise<boolean> {
     document.querySelector("main table").parentElement)`);
 }
 
+/** Neither more nor less than the window. */
 async function fits(page: Page): Promise<boolean> {
-  return page.evaluate<boolean>(`document.documentElement.scrollWidth <= window.innerWidth
+  return page.evaluate<boolean>(`["nav", "main"].every((one) => {
+      const { top, bottom } = document.querySelector(one).getBoundingClientRect();
+      return top === 0 && bottom === innerHeight;
+    }) && document.documentElement.scrollWidth <= window.innerWidth
     && document.querySelector("main").scrollWidth <= document.querySelector("main").clientWidth`);
 }

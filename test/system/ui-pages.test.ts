@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { connect, createServer, type AddressInfo } from "node:net";
+import { networkInterfaces } from "node:os";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "playwright-core";
 import { startEcho, type TcpPeer } from "../peers/echo.ts";
@@ -122,7 +123,7 @@ describe("pages of the interface", { skip: skipWithoutChromium() }, () => {
     const routes = ["a.example", "b.example", "c.example"].map((match) => ({ match, to: "first" }));
     const inOrder = (page: Page, ...wanted: string[]) =>
       eventually(`the order is ${wanted.join(", ")}`, async () => {
-        const shown = await page.getByRole("row").locator("span[title]").allInnerTexts();
+        const shown = await page.getByRole("row").locator("span[title]:nth-child(3)").allInnerTexts();
         return shown.join() === wanted.join();
       });
 
@@ -189,6 +190,60 @@ describe("pages of the interface", { skip: skipWithoutChromium() }, () => {
       await page.mouse.up();
       await page.getByText("c.example is now rule 1 of 3").waitFor();
       await inOrder(page, "c.example", "a.example", "b.example");
+    });
+
+    it("a rule is dragged to where it was out of sight: the list scrolls at its edge, and Escape lets go", async () => {
+      const many = Array.from({ length: 40 }, (_, index) => ({ match: `n${index}.example`, to: "first" }));
+      await using on = await serveInterface({ upstreams, routes: many });
+      const page = await browser.open(on);
+      await goTo(page, "#/routes");
+      const handle = page.getByRole("button", { name: /^Move n0\.example/ });
+      const list = (await page.getByRole("rowgroup").boundingBox())!;
+      const grip = (await handle.boundingBox())!;
+      const [x, y] = [grip.x + 5, list.y + list.height - 6];
+      const hold = async () => {
+        await handle.hover();
+        await page.mouse.down();
+        await page.mouse.move(x, y, { steps: 6 });
+      };
+      await hold();
+      await page.locator("[data-dragging]").waitFor();
+      await page.keyboard.press("Escape");
+      await page.locator("[data-dragging]").waitFor({ state: "detached" });
+      await page.mouse.up();
+      await page.getByRole("rowgroup").evaluate("(list) => list.scrollTo(0, 0)");
+
+      await hold();
+      await page.getByText("n39.example", { exact: true }).waitFor();
+      await page.mouse.up();
+      await eventually("it is written far down", async () => {
+        const text = await readFile(on.sut.configFile, "utf8");
+        return text.indexOf("n0.example") > text.indexOf("n30.example");
+      });
+      assert.deepEqual(on.failures, []);
+    });
+
+    it("captured networks that this machine is in itself are warned of before they are saved", async (test) => {
+      const own = Object.values(networkInterfaces())
+        .flat()
+        .find((one) => one?.family === "IPv4" && !one.internal);
+      if (!own) {
+        test.skip("this machine is in no network");
+        return;
+      }
+      await using on = await serveInterface({ upstreams });
+      const page = await browser.open(on);
+      await goTo(page, "#/routes");
+      const field = page.getByLabel("Capture", { exact: true });
+      await field.fill(`${own.address}/32\n203.0.113.0/24`);
+      const warning = page.getByText("These networks are in use already");
+      await warning.waitFor();
+      await field.fill("203.0.113.0/24");
+      await warning.waitFor({ state: "detached" });
+      await page.getByRole("button", { name: "Save networks" }).click();
+      await page.getByText("Saved", { exact: true }).waitFor();
+      assert.match(await readFile(on.sut.configFile, "utf8"), /203\.0\.113\.0\/24/);
+      assert.deepEqual(on.failures, []);
     });
 
     it("a connection counts at the rule that decided it", async () => {

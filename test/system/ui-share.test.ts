@@ -152,6 +152,52 @@ describe("the Share page", { skip: skipWithoutChromium() }, () => {
     assert.deepEqual(on.failures, []);
   });
 
+  it("a relay is added and changed, tested before it is saved with the step that fails, and its token is no text of the file", async () => {
+    await using on = await serveInterface({ upstreams }, quiet);
+    const page = await browser.open(on);
+    await goTo(page, "#/share");
+    await page.getByRole("button", { name: "Add relay" }).click();
+    const added = page.getByRole("dialog", { name: "New relay" });
+    assert.equal(await added.getByLabel("Name", { exact: true }).inputValue(), "home");
+    await added.getByRole("button", { name: "Test" }).click();
+    await added.getByText("Say where it is").waitFor();
+    await added.getByLabel("Address").fill("127.0.0.1:1");
+    await added.getByRole("button", { name: "Test" }).click();
+    await added.getByText("It failed at: Connect").waitFor();
+    await added.getByLabel("Address").fill(homeRelay().address);
+    await added.getByLabel("Token", { exact: true }).fill("planted-token");
+    await added.getByRole("button", { name: "Test" }).click();
+    await added.getByText("It failed at: Log in").waitFor();
+    await added.getByText("Look at the token").waitFor();
+    await added.getByLabel("Token", { exact: true }).fill("token-ada");
+    await added.getByRole("button", { name: "Test" }).click();
+    await added.getByText("the relay lets this machine in").waitFor();
+    assert.deepEqual(await violationsOf(page), []);
+    // A test writes nothing.
+    assert.doesNotMatch(on.sut.engine.configText, /relays/);
+    await added.getByRole("button", { name: "Save" }).click();
+    await added.waitFor({ state: "detached" });
+    const relays = page.getByRole("region", { name: "Relays" });
+    await relays.getByText("Not in use").waitFor();
+    assert.match(on.sut.engine.configText, /home:/);
+    assert.doesNotMatch(on.sut.engine.configText, /token-ada|planted/);
+
+    await relays.getByRole("link", { name: "home" }).click();
+    const dialog = page.getByRole("dialog", { name: "home" });
+    // The token that is kept is the one that is tested.
+    await dialog.getByRole("button", { name: "Test" }).click();
+    await dialog.getByText("the relay lets this machine in").waitFor();
+    await dialog.getByLabel("Address").fill(`localhost:${relay.control.port}`);
+    await dialog.getByRole("button", { name: "Test" }).click();
+    await dialog.getByText("the relay lets this machine in").waitFor();
+    await dialog.getByText("Resolve the name").waitFor();
+    await dialog.getByRole("button", { name: "Save" }).click();
+    await relays.getByText(`localhost:${relay.control.port}`).waitFor();
+    await relays.getByRole("button", { name: "Delete the relay home" }).click();
+    await relays.getByRole("link", { name: "home" }).waitFor({ state: "detached" });
+    assert.deepEqual(on.failures, []);
+  });
+
   it("rows of requests are moved through by keyboard", async () => {
     await using on = await startWithRequests();
     const page = await browser.open(on, { width: 1180 });

@@ -56,6 +56,12 @@ const ENOUGH_WAITING = 65_536;
  */
 const ENOUGH_FLOWING = 262_144;
 
+/**
+ * A window that can't grow is told back in so many parts, for what was consumed and not yet told is missing on the way. One that
+ * can is told in halves, by which it learns whether it is what limits the sender.
+ */
+const PARTS_OF_LARGEST = 8;
+
 const NOBODY: StreamReceiver = { data: () => {}, end: () => {}, reset: () => {}, drain: () => {} };
 
 /** One stream of a `Mux`. */
@@ -129,9 +135,10 @@ export class MuxStream implements TunnelStream {
     if (this.#closed || this.#remoteEnded) return;
     this.#unread -= bytes;
     this.#owed += bytes;
-    if (this.#owed < this.#window / 2) return;
+    const mayGrow = this.#window * 2 <= this.#limits.largestWindow;
+    if (this.#owed < this.#window / (mayGrow ? 2 : PARTS_OF_LARGEST)) return;
     let credit = this.#owed;
-    if (this.#window * 2 <= this.#limits.largestWindow && this.#ends.grow(this, this.#window)) {
+    if (mayGrow && this.#ends.grow(this, this.#window)) {
       credit += this.#window;
       this.#window *= 2;
     }

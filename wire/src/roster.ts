@@ -1,9 +1,4 @@
-/** Where an object stands in a roster. */
-interface Place<T> {
-  readonly item: T;
-  before: Place<T> | undefined;
-  after: Place<T> | undefined;
-}
+import { Place, Row } from "./row.ts";
 
 /**
  * A set, in the order of coming, of objects that come and go by the thousand a second.
@@ -17,17 +12,15 @@ interface Place<T> {
 export class Roster<T extends object> implements Iterable<T> {
   /** The property by which an object knows its place in this roster. */
   readonly #place = Symbol("place");
-  #first: Place<T> | undefined;
-  #last: Place<T> | undefined;
-  #size = 0;
+  readonly #row = new Row<T>();
 
   get size(): number {
-    return this.#size;
+    return this.#row.size;
   }
 
   /** The one who came first of those who are there. */
   get first(): T | undefined {
-    return this.#first?.item;
+    return this.#row.first?.item;
   }
 
   has(item: T): boolean {
@@ -36,36 +29,21 @@ export class Roster<T extends object> implements Iterable<T> {
 
   /** Goes to the end; who is there already stays where it is. */
   add(item: T): void {
-    if (this.has(item)) return;
-    const place: Place<T> = { item, before: this.#last, after: undefined };
-    if (this.#last === undefined) this.#first = place;
-    else this.#last.after = place;
-    this.#last = place;
-    this.#size++;
-    this.#setPlace(item, place);
+    if (!this.has(item)) this.#setPlace(item, this.#row.enter(new Place(item)));
   }
 
   /** @returns whether it was there. */
   delete(item: T): boolean {
     const place = this.#placeOf(item);
     if (place === undefined) return false;
-    const { before, after } = place;
-    if (before === undefined) this.#first = after;
-    else before.after = after;
-    if (after === undefined) this.#last = before;
-    else after.before = before;
-    place.before = undefined;
-    place.after = undefined;
-    this.#size--;
+    this.#row.leave(place);
     this.#setPlace(item, undefined);
     return true;
   }
 
   /** Those who are there now, in the order of their coming, whoever comes or goes meanwhile. */
   [Symbol.iterator](): ArrayIterator<T> {
-    const items: T[] = [];
-    for (let place = this.#first; place !== undefined; place = place.after) items.push(place.item);
-    return items.values();
+    return Array.from(this.#row, ({ item }) => item).values();
   }
 
   #placeOf(item: T): Place<T> | undefined {

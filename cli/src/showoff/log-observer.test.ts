@@ -15,7 +15,7 @@ test("whoever is refused without end gets so many lines, and a count of the othe
   mock.timers.tick(10_001);
   assert.equal(lines.length, 21);
   assert.equal(lines[20]!["count"], 980);
-  for (let i = 0; i < 1000; i++) observer.clientRefused("192.0.2.1", "auth");
+  for (let i = 0; i < 1000; i++) observer.clientRefused("192.0.2.1", { code: "auth", reason: "no" });
   assert.equal(lines.length, 41);
   mock.timers.reset();
 });

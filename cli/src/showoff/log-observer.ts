@@ -2,10 +2,12 @@ import type { LogFields, Logger } from "@sockeye/engine/observe/log";
 import { type PublicAddress, shownAddress } from "@sockeye/relay/names/registry";
 import type {
   CertificateInForce,
+  ClientRefusal,
   ConnectionRefusal,
   ListenerName,
   RelayObserver,
   ServedEnd,
+  ShareRefusal,
 } from "@sockeye/relay/observer";
 
 /**
@@ -39,8 +41,13 @@ export class LogObserver implements RelayObserver {
     this.#logger.sparingly("warn", { listener, source, ...why }, "a connection was refused");
   }
 
-  clientRefused(source: string, code: string): void {
-    this.#logger.sparingly("warn", { source, code }, "a client was refused");
+  clientRefused(source: string, { code, reason, detail, credential }: ClientRefusal): void {
+    this.#logger.sparingly("warn", { source, code, reason, detail, credential }, "a client was refused");
+  }
+
+  shareRefused(client: string, { code, reason, wanted }: ShareRefusal): void {
+    const identity = this.#clients.get(client)?.identity;
+    this.#logger.sparingly("warn", { share: wanted, client, identity, code, reason }, "a share was refused");
   }
 
   shared(client: string, address: PublicAddress): void {

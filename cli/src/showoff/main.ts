@@ -3,12 +3,13 @@ import "@sockeye/engine/short-lives";
 import { Command, CommanderError } from "commander";
 import { VERSION } from "../context.ts";
 import { CommandFailure, ExitCode } from "../exit-codes.ts";
-import { complainAs } from "../output.ts";
+import { complainAs, quietOnClosedPipe } from "../output.ts";
 import { describeUsage } from "../usage.ts";
 import { registerToken } from "../showoff-token.ts";
 import { registerDemo } from "./demo.ts";
 import { registerServe } from "./serve.ts";
 
+quietOnClosedPipe(() => ExitCode.ok);
 const program = new Command("showoff")
   .description("A public relay: services on machines that nobody can reach get a name here.")
   .version(VERSION, "-V, --version")

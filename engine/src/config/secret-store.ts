@@ -1,5 +1,4 @@
 import { execFile } from "node:child_process";
-import { KEYCHAIN_SERVICE } from "./secrets.ts";
 
 /** Where a machine keeps secrets by name: the system's keychain, or what a desktop app has. */
 export interface SecretStore {
@@ -12,6 +11,9 @@ export interface SecretStore {
   /** No entry of that name is no error. @throws {Error} with a sentence. */
   remove(name: string): Promise<void>;
 }
+
+/** The service that keychain entries of ours are filed under. */
+export const KEYCHAIN_SERVICE = "sockeye";
 
 /** A keychain that is locked asks its owner, who needs a moment. */
 const DEADLINE_MS = 60_000;

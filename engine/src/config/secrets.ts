@@ -2,14 +2,12 @@ import { execFile } from "node:child_process";
 import { open } from "node:fs/promises";
 import { DialError, abortReason } from "../errors.ts";
 import type { Secret } from "./config.ts";
-import type { SecretStore } from "./secret-store.ts";
+import { KEYCHAIN_SERVICE, type SecretStore } from "./secret-store.ts";
 
 /** A secret in a file or a keychain has at most this many bytes. */
 export const MAX_SECRET_BYTES = 64 * 1024;
 /** A keychain may ask its owner to unlock it, who needs a moment. */
 const KEYCHAIN_DEADLINE_MS = 60_000;
-/** The service that keychain entries of ours are filed under. */
-export const KEYCHAIN_SERVICE = "sockeye";
 
 export interface ReadSecretOptions {
   readonly signal?: AbortSignal;

@@ -1,6 +1,7 @@
 import { value } from "@sockeye/config-kit/value";
 import { z } from "zod";
 import { isNetwork, MAX_ALLOWED_NETWORKS } from "@sockeye/link/guard";
+import { faultOfName } from "@sockeye/link/public-name";
 import { isHost, parseEndpoint } from "../endpoint.ts";
 import { defaultPorts } from "./defaults.ts";
 import { auth, boolean, connectTo, oneOf, optional, path, secret, text, whole } from "./schema-values.ts";
@@ -32,9 +33,6 @@ const target = value("a port or host:port, such as 3000 or localhost:3000", (inp
   return address;
 });
 
-/** RFC 1123 §2.1: what stands before the relay's domain. */
-const PUBLIC_NAME = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
-
 const allow = value("a list of networks and addresses, such as [10.0.0.0/8, 192.0.2.7]", (input) => {
   const list: unknown[] = Array.isArray(input) ? input : [input];
   if (list.length === 0) throw new SyntaxError("an empty list lets nobody in; leave allow out to let all in");
@@ -50,7 +48,10 @@ export const shareSchema = z.strictObject({
   target,
   relay: optional(text("the name of a relay")),
   name: optional(
-    text("a name of letters a to z, digits and hyphens, at most 63", (name) => PUBLIC_NAME.test(name)),
+    text(
+      "a name of letters a to z, digits and hyphens, at most 63",
+      (name) => faultOfName(name) === undefined && name === name.toLowerCase(),
+    ),
   ),
   port: optional(whole(1, 65_535)),
   host_header: optional(text("a host, or host:port", (host) => /^[\w.:[\]-]{1,261}$/.test(host))),

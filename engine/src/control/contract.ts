@@ -18,6 +18,7 @@ import {
 import { logRecord } from "./contract/log.ts";
 import { pendingPrompt } from "./contract/prompt.ts";
 import {
+  relayTestParams,
   replayParams,
   requestDetail,
   requestRow,
@@ -280,6 +281,8 @@ export const streams = {
   },
   /** Each step as it begins, then `done`; then the stream ends. */
   "upstream.test": { params: testParams, event: testEvent },
+  /** The same for a relay: nothing is shared through it. */
+  "relay.test": { params: relayTestParams, event: testEvent },
 } as const;
 
 export type Calls = typeof calls;

@@ -4,7 +4,7 @@ import type { EditMapping } from "../config/edit.ts";
 import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
 import type { NetworkEvent } from "../network-watch.ts";
 import type { HistoryAnswer, HistoryQuery } from "../observe/history-rows.ts";
-import type { LogDestination } from "../observe/log.ts";
+import type { LogDestination, LogSource } from "../observe/log.ts";
 import type { HelperSource } from "../helper/source.ts";
 import type { Port } from "./message-port.ts";
 import type { Prompter } from "../upstream/prompter.ts";
@@ -19,7 +19,6 @@ import type {
   EngineStatus,
   FlowInfo,
   HelperStatus,
-  LogRecord,
   UpstreamInfo,
   UpstreamNumbers,
 } from "./contract.ts";
@@ -48,6 +47,15 @@ export interface ControlHost {
    * @throws {ControlError} unknown-upstream; invalid-config with the problems of `config`.
    */
   testUpstream(
+    which: { readonly name: string; readonly config?: Readonly<Record<string, unknown>> | undefined },
+    options: TestOptions,
+  ): Promise<UpstreamTestResult>;
+
+  /**
+   * Tests a configured relay or, with `config`, one that is not saved, under that name.
+   * @throws {ControlError} bad-request where there is none; invalid-config with the problems of `config`.
+   */
+  testRelay(
     which: { readonly name: string; readonly config?: Readonly<Record<string, unknown>> | undefined },
     options: TestOptions,
   ): Promise<UpstreamTestResult>;
@@ -103,14 +111,6 @@ export interface ConfigCheck {
   readonly warnings: readonly ConfigProblem[];
   /** The checked configuration, for showing: the server masks its secrets. Absent where there are problems. */
   readonly config?: object | undefined;
-}
-
-/** The remembered log records, and those to come. createLogger() in observe/log.ts makes one. */
-export interface LogSource {
-  /** Oldest first, of at least this level. */
-  recent(level: LogRecord["level"]): LogRecord[];
-  /** @returns the way to stop. */
-  subscribe(level: LogRecord["level"], callback: (record: LogRecord) => void): () => void;
 }
 
 /** An upstream of each kind that a host started, with its secrets in files for their owner alone. */

@@ -1,4 +1,4 @@
-import type { Secret, UpstreamConfig } from "../config/config.ts";
+import type { RelayConfig, Secret, UpstreamConfig } from "../config/config.ts";
 import { MASK } from "./mask.ts";
 
 /**
@@ -17,6 +17,11 @@ export function withKeptSecrets(unsaved: UpstreamConfig, saved: UpstreamConfig |
   if (!unsaved.auth) return unsaved;
   const before = saved?.type === "ssh" ? undefined : saved?.auth?.password;
   return { ...unsaved, auth: { ...unsaved.auth, password: kept(unsaved.auth.password, before) } };
+}
+
+/** The same for a relay and its token. */
+export function withKeptToken(unsaved: RelayConfig, saved: RelayConfig | undefined): RelayConfig {
+  return unsaved.token === undefined ? unsaved : { ...unsaved, token: kept(unsaved.token, saved?.token) };
 }
 
 function kept(given: Secret, saved: Secret | undefined): Secret {

@@ -125,6 +125,29 @@ test("a client that asks on without reading is cut off", async () => {
   assert.equal(await bye, "the answers are not being read");
 });
 
+test("the 33rd client is let go with a word, those before it stay, and there is room again when one leaves", async () => {
+  const raws: MessagePort[] = [];
+  const join = (): MessagePort => {
+    const { port1, port2 } = new MessageChannel();
+    server.serve(port1);
+    raws.push(port2);
+    return port2;
+  };
+  const said = (port: MessagePort): Promise<string> =>
+    new Promise((resolve) => {
+      port.on("message", (data: { kind: string; reason?: string }) => {
+        if (data.kind === "bye") resolve(data.reason!);
+      });
+    });
+  const first = connectPort(join());
+  for (let i = 2; i <= 32; i++) join();
+  assert.match(await said(join()), /as many clients as it takes/);
+  assert.equal((await first.call("status", {})).version, "1.2.3");
+  raws[1]!.postMessage({ kind: "bye", reason: "done" });
+  await once(raws[1]!, "close");
+  assert.equal((await connectPort(join()).call("status", {})).version, "1.2.3");
+});
+
 test("what is no message of the protocol ends the connection or is answered, and never throws", async () => {
   const junk: unknown[] = [
     null,

@@ -12,6 +12,8 @@ import { ServerSession, type ServerMessage, type Service } from "./protocol.ts";
 
 /** The longest message that a client may send, in UTF-16 units: a configuration file and some. */
 const MAX_CLIENT_MESSAGE = 1024 * 1024;
+/** A page has one port, and the tray one. A page that is loaded anew may have its next before its last is gone. */
+const MAX_CLIENTS = 32;
 
 const parcel = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("text"), text: z.string() }),
@@ -30,7 +32,7 @@ export interface Port {
   on?(type: "message" | "close", listener: (event: object) => void): unknown;
 }
 
-/** Serves clients at ports, one each. A port is closed when either side has had enough. */
+/** Serves clients at ports, one each. A port is closed when either side has had enough, or when there are too many. */
 export class PortServer {
   readonly #service: Service;
   readonly #clients = new Set<PortEnds>();
@@ -42,6 +44,11 @@ export class PortServer {
   /** @returns the way to end it. */
   serve(port: Port): () => void {
     const ends = new PortEnds(port);
+    if (this.#clients.size >= MAX_CLIENTS) {
+      ends.open({ onText: () => {}, onClose: () => {} });
+      ends.close("the engine has as many clients as it takes");
+      return () => {};
+    }
     const channel = {
       send: (message: ServerMessage) => ends.send(JSON.stringify(message)),
       get bufferedBytes() {

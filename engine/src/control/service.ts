@@ -30,7 +30,8 @@ import {
   routesSource,
   sharesSource,
   stateSource,
-  testSource,
+  relayTestSource,
+  upstreamTestSource,
 } from "./sources.ts";
 import { describeRequest, describeShares, windowOf } from "./describe-share.ts";
 import { keptRequest, switchShare, unknownShare } from "./shares.ts";
@@ -176,7 +177,9 @@ function openSource(host: ControlHost, rates: FlowRates, name: StreamName, param
       check(streams.metrics.params, name, params);
       return metricsSource(host);
     case "upstream.test":
-      return testSource(host, check(streams["upstream.test"].params, name, params));
+      return upstreamTestSource(host, check(streams["upstream.test"].params, name, params));
+    case "relay.test":
+      return relayTestSource(host, check(streams["relay.test"].params, name, params));
   }
 }
 

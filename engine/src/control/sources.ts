@@ -1,5 +1,6 @@
 import type { DialStep } from "../errors.ts";
 import { Deadline } from "../upstream/deadline.ts";
+import type { TestOptions, UpstreamTestResult } from "../upstream/upstream.ts";
 import type {
   EngineStatus,
   FlowFilter,
@@ -244,26 +245,36 @@ export function metricsSource(host: ControlHost): Source {
 
 const DEFAULT_TEST_TIMEOUT_MS = 30_000;
 
+/** The test of an upstream. */
+export function upstreamTestSource(
+  host: ControlHost,
+  { name, config, target, timeoutMs }: TestParams,
+): Source {
+  return testSource(timeoutMs, (options) =>
+    host.testUpstream({ name, config }, { ...options, ...(target === undefined ? {} : { target }) }),
+  );
+}
+
+/** The test of a relay. */
+export function relayTestSource(
+  host: ControlHost,
+  { name, config, timeoutMs }: StreamParams<"relay.test">,
+): Source {
+  return testSource(timeoutMs, (options) => host.testRelay({ name, config }, options));
+}
+
 /** A test's steps as they begin, then its outcome. Closing the stream ends the test. */
-export function testSource(host: ControlHost, params: TestParams): Source {
+function testSource(
+  timeoutMs: number = DEFAULT_TEST_TIMEOUT_MS,
+  run: (options: TestOptions) => Promise<UpstreamTestResult>,
+): Source {
   const waiting: TestEvent[] = [];
   let ended = false;
   let failure: unknown;
   const abort = new AbortController();
-  const timeoutMs = params.timeoutMs ?? DEFAULT_TEST_TIMEOUT_MS;
   const deadline = new Deadline(abort.signal, timeoutMs, () => `no success within ${timeoutMs / 1000} s`);
-  const { name, config, target } = params;
   const onStep = (step: DialStep) => waiting.push({ kind: "started", step });
-  host
-    .testUpstream(
-      { name, config },
-      {
-        signal: deadline.signal,
-        onStep,
-        onPrompt: deadline.pause,
-        ...(target === undefined ? {} : { target }),
-      },
-    )
+  run({ signal: deadline.signal, onStep, onPrompt: deadline.pause })
     .then(
       ({ ok, steps, failure: failed, notes }) => {
         waiting.push({

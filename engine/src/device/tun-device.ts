@@ -18,7 +18,10 @@ export interface TunOptions {
 }
 
 export interface TunDevice extends PacketDevice {
-  /** Whether the kernel cuts and joins TCP segments; where it does not, our native code cuts, and nobody joins. */
+  /**
+   * Whether the kernel is given TCP segments to cut; what it does not cut, our native code does. It joins those that it hands
+   * over where it can.
+   */
   readonly offloaded: boolean;
   /** Packets so far that the kernel did not take, or that were not right. */
   readonly lost: number;

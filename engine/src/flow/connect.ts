@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import { Cancel } from "../cancel.ts";
 import { formatEndpoint } from "../endpoint.ts";
 import { abortReason, DialError, type DialStep } from "../errors.ts";
 import type { ConnectRequest } from "../inbound/request.ts";
@@ -6,7 +7,7 @@ import type { LogFields, Logger } from "../observe/log.ts";
 import type { Observer } from "../observe/observer.ts";
 import type { RouteHits } from "../router/hits.ts";
 import type { Decision, Router } from "../router/route.ts";
-import { DeadlineQueue } from "../deadline-queue.ts";
+import { type Deadline, DeadlineQueue } from "../deadline-queue.ts";
 import type { Dialer } from "../upstream/dialer.ts";
 import { Flow, type FlowOrigin } from "./flow.ts";
 import type { FlowTable } from "./table.ts";
@@ -25,8 +26,12 @@ export interface FlowContext {
   requestId(flow: number): string;
 }
 
+interface TimedDial {
+  timedOut(): void;
+}
+
 /** The deadlines of all dials under way: at thousands a second a timer for each would show. */
-export class DialDeadlines extends DeadlineQueue<{ timedOut(): void }> {
+export class DialDeadlines extends DeadlineQueue<TimedDial> {
   constructor() {
     super(0, (dial) => dial.timedOut());
   }
@@ -79,19 +84,20 @@ function ruleName(decision: Decision): string {
 class Connecting {
   readonly #context: FlowContext;
   readonly #request: ConnectRequest;
-  readonly #abort = new AbortController();
+  readonly #cancel = new Cancel();
   readonly #flow: Flow;
+  readonly #deadline: Deadline<TimedDial>;
   #step: DialStep | undefined;
 
   constructor(context: FlowContext, request: ConnectRequest, decision: Decision) {
     this.#context = context;
     this.#request = request;
-    const end = (error: DialError): void => this.#abort.abort(error);
+    const end = (error: DialError): void => this.#cancel.abort(error);
     this.#flow = new Flow(context.table.nextId(), originOf(request), decision, end);
     context.table.add(this.#flow);
     context.dialDeadlines.setLength(context.dialTimeoutMs());
-    context.dialDeadlines.add(this);
-    request.onCancel(() => this.#abort.abort(new DialError("cancelled", "the application went away")));
+    this.#deadline = context.dialDeadlines.add(this);
+    request.onCancel(() => this.#cancel.abort(new DialError("cancelled", "the application went away")));
   }
 
   async run(dialer: Dialer): Promise<void> {
@@ -99,7 +105,7 @@ class Connecting {
     let stream: Duplex;
     try {
       stream = await dialer.dial(this.#request.target, {
-        signal: this.#abort.signal,
+        signal: this.#cancel,
         flow: this.#flow.id,
         source: this.#request.source.host,
         onStep: (step) => {
@@ -107,7 +113,7 @@ class Connecting {
         },
       });
     } catch (error) {
-      this.#context.dialDeadlines.delete(this);
+      this.#context.dialDeadlines.lift(this.#deadline);
       const failure = asDialError(error);
       this.#context.table.remove(this.#flow, failure);
       this.#context.observer.dialed(upstream, this.#flow.ageMs, failure.code);
@@ -115,11 +121,11 @@ class Connecting {
       this.#request.reject(failure);
       return;
     }
-    this.#context.dialDeadlines.delete(this);
-    if (this.#abort.signal.aborted) {
+    this.#context.dialDeadlines.lift(this.#deadline);
+    if (this.#cancel.aborted) {
       // The application went away, or the flow was closed, in the moment between the dial's end and here.
       stream.on("error", () => {}).destroy();
-      const reason = abortReason(this.#abort.signal);
+      const reason = abortReason(this.#cancel);
       this.#context.table.remove(this.#flow, reason);
       this.#request.reject(reason);
       return;
@@ -135,7 +141,7 @@ class Connecting {
     const where = this.#step === undefined ? "" : ` at the step "${this.#step}"`;
     const sentence = `no connection to ${formatEndpoint(this.#request.target)} within ${seconds} s${where}`;
     const scope = this.#step === undefined || this.#step === "dial" ? "target" : "upstream";
-    this.#abort.abort(new DialError("timeout", sentence, { step: this.#step, scope }));
+    this.#cancel.abort(new DialError("timeout", sentence, { step: this.#step, scope }));
   }
 
   #done(error: Error | undefined): void {

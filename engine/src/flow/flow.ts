@@ -2,11 +2,18 @@ import type { Duplex } from "node:stream";
 import { type Endpoint, formatEndpoint } from "../endpoint.ts";
 import { DialError, type DialErrorCode } from "../errors.ts";
 import type { InboundKind } from "../inbound/request.ts";
+import type { Place } from "@sockeye/wire/row";
 import type { Decision } from "../router/route.ts";
-import type { FlowProcess } from "./processes.ts";
 import { Splice } from "./splice.ts";
 
 export type FlowState = "dialing" | "open" | "half-closed" | "ended";
+
+/** A program on this machine. */
+export interface FlowProcess {
+  readonly pid: number;
+  /** Of its executable file. */
+  readonly name: string;
+}
 
 export interface FlowOrigin {
   readonly inbound: InboundKind;
@@ -53,6 +60,9 @@ export class Flow {
 
   /** The program that opened it; null where it was looked for and not found, undefined before. */
   process: FlowProcess | null | undefined;
+
+  /** In the table of live flows; undefined until it is there. */
+  place: Place<Flow> | undefined;
 
   /** For the sweep: since when nothing has happened (monotonic milliseconds), and the bytes already in the metrics. */
   quietSince = performance.now();

@@ -3,14 +3,7 @@ import { readFile } from "node:fs/promises";
 import { basename } from "node:path";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { type AddressWords, parseAddress } from "../router/address.ts";
-import type { Flow } from "./flow.ts";
-
-/** A program on this machine. */
-export interface FlowProcess {
-  readonly pid: number;
-  /** Of its executable file. */
-  readonly name: string;
-}
+import type { Flow, FlowProcess } from "./flow.ts";
 
 /** Between two scans; where a scan was long, so many times as long as it was. */
 const PAUSE_MS = { least: 1_000, most: 5_000, times: 20 } as const;

@@ -1,6 +1,7 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { DialError } from "../errors.ts";
+import { keeper } from "../keeper.ts";
 import { TAKES_CHUNKS, writeAndRelease } from "../release.ts";
 
 /**
@@ -84,13 +85,12 @@ class Leg {
   }
 }
 
-const leg = Symbol("leg");
 interface Spliced extends Duplex {
-  [leg]: Leg;
+  [keeper]: Leg;
 }
 
 function attach(stream: Spliced, reading: Leg): void {
-  stream[leg] = reading;
+  stream[keeper] = reading;
   stream.on("error", onError);
   stream.on("close", onClose);
   stream.on("end", onEnd);
@@ -104,19 +104,19 @@ function attach(stream: Spliced, reading: Leg): void {
 }
 
 function onData(this: Spliced, chunk: Buffer): void {
-  const reading = this[leg];
+  const reading = this[keeper];
   reading.bytes += chunk.length;
   const more = reading.ownsChunks ? writeAndRelease(reading.to, chunk) : reading.to.write(chunk);
   if (!more) this.pause();
 }
 
 function onDrain(this: Spliced): void {
-  const reading = this[leg];
+  const reading = this[keeper];
   reading.splice.opposite(reading).from.resume();
 }
 
 function onEnd(this: Spliced): void {
-  const reading = this[leg];
+  const reading = this[keeper];
   reading.ended = true;
   endWriting(reading.to);
 }
@@ -130,11 +130,11 @@ function endWriting(stream: Duplex): void {
 }
 
 function onError(this: Spliced, error: Error): void {
-  this[leg].splice.abort(error);
+  this[keeper].splice.abort(error);
 }
 
 function onClose(this: Spliced): void {
-  const reading = this[leg];
+  const reading = this[keeper];
   this.off("close", onClose);
   reading.splice.closed(reading);
 }

@@ -1,6 +1,6 @@
 import { DialError } from "../errors.ts";
 import type { Observer } from "../observe/observer.ts";
-import { Roster } from "@sockeye/wire/roster";
+import { Place, Row } from "@sockeye/wire/row";
 import type { Flow } from "./flow.ts";
 
 /** Seconds, as in the configuration; 0 means for ever. */
@@ -20,7 +20,7 @@ const MAX_ENDED_FLOWS = 500;
  * metrics, so that a flow has no timer of its own and a byte costs one addition.
  */
 export class FlowTable {
-  readonly #flows = new Roster<Flow>();
+  readonly #flows = new Row<Flow>();
   /** A ring: the oldest is at #endedCount modulo its size, once it is full. */
   readonly #ended: Flow[] = [];
   #endedCount = 0;
@@ -65,13 +65,13 @@ export class FlowTable {
   }
 
   add(flow: Flow): void {
-    this.#flows.add(flow);
+    flow.place = this.#flows.enter(new Place(flow));
     this.#observer.flowOpened(flow.decision.to);
   }
 
   /** The flow is over: its last bytes are counted, and it is among the ended ones. */
   remove(flow: Flow, error?: Error): void {
-    if (!this.#flows.delete(flow)) return;
+    if (flow.place === undefined || !this.#flows.leave(flow.place)) return;
     if (flow.state === "dialing") this.#failed++;
     flow.finish(error);
     this.#report(flow);
@@ -82,7 +82,7 @@ export class FlowTable {
 
   /** Those that live now, oldest first. */
   [Symbol.iterator](): IterableIterator<Flow> {
-    return this.#flows[Symbol.iterator]();
+    return Array.from(this.#flows, ({ item }) => item).values();
   }
 
   /**
@@ -99,7 +99,7 @@ export class FlowTable {
       clearTimeout(timer);
     }
     const cut = this.#flows.size;
-    for (const flow of this.#flows) flow.close(new DialError("closed", why));
+    for (const flow of this) flow.close(new DialError("closed", why));
     return cut;
   }
 
@@ -109,7 +109,7 @@ export class FlowTable {
 
   #sweep(): void {
     const now = performance.now();
-    for (const flow of this.#flows) {
+    for (const flow of this) {
       this.#report(flow);
       if (flow.hasStirred()) {
         flow.quietSince = now;

@@ -37,7 +37,7 @@ test("each way not to have one is told in its own words", async () => {
   for (const [code, state] of [
     ["missing", "absent"],
     ["version", "foreign"],
-    ["busy", "running"],
+    ["busy", "busy"],
     ["forbidden", "running"],
     ["unsupported", "unsupported"],
   ] as const) {

@@ -46,8 +46,9 @@ function stateOf({ code }: HelperError): HelperStatus["state"] {
       return "absent";
     case "unsupported":
       return "unsupported";
-    // It is there, and serves somebody else or has not let us in.
     case "busy":
+      return "busy";
+    // It is there, and has not let us in.
     case "forbidden":
     case "state":
     case "system":

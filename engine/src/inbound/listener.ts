@@ -112,12 +112,8 @@ export function endWith(socket: Socket, answer: Buffer | string | undefined): vo
   if (answer === undefined) socket.end();
   else socket.end(answer);
   socket.resume();
-  lingering.add(socket);
-  socket.once("close", forgetLingering);
-}
-
-function forgetLingering(this: Socket): void {
-  lingering.delete(this);
+  const deadline = lingering.add(socket);
+  socket.once("close", () => lingering.lift(deadline));
 }
 
 /** Stands guard wherever a socket would have no `error` listener of its owner's; the `close` that follows does the work. */

@@ -10,9 +10,10 @@ import {
   type SocksVersion,
 } from "@sockeye/wire/socks5-server";
 import { Method, Reply, type SocksAddress } from "@sockeye/wire/socks5";
-import { DeadlineQueue } from "../deadline-queue.ts";
+import { type Deadline, DeadlineQueue } from "../deadline-queue.ts";
 import type { Endpoint } from "../endpoint.ts";
 import type { DialError } from "../errors.ts";
+import { keeper } from "../keeper.ts";
 import { CredentialCheck } from "./credentials.ts";
 import { endWith, ignoreError, socketOptions, sourceOf, startListening, stopListening } from "./listener.ts";
 import type { ConnectRequest, InboundLimits, Inbound, InboundHandler, ListenOptions } from "./request.ts";
@@ -75,12 +76,8 @@ class Socks5Inbound implements Inbound {
   }
 }
 
-/** The client that a socket belongs to, so that one function serves as listener for all sockets. */
-const client = Symbol("client");
-declare module "node:net" {
-  interface Socket {
-    [client]?: SocksClient | undefined;
-  }
+interface ClientSocket extends Socket {
+  [keeper]?: SocksClient | undefined;
 }
 
 const METHOD_NONE = methodReply(Method.none);
@@ -95,7 +92,8 @@ const CONNECTED = {
 class SocksClient implements ConnectRequest {
   readonly inbound = "socks5";
   readonly #owner: Socks5Inbound;
-  readonly #socket: Socket;
+  readonly #socket: ClientSocket;
+  readonly #deadline: Deadline<SocksClient>;
   #phase: "handshake" | "unanswered" | "answered" | "gone" = "handshake";
   /** Dropped once it is done. */
   #parser: SocksServerParser | undefined;
@@ -104,12 +102,12 @@ class SocksClient implements ConnectRequest {
   #source: Endpoint | undefined;
   #cancel: (() => void) | undefined;
 
-  constructor(owner: Socks5Inbound, socket: Socket) {
+  constructor(owner: Socks5Inbound, socket: ClientSocket) {
     this.#owner = owner;
     this.#socket = socket;
     this.#parser = new SocksServerParser(owner.credentials !== undefined);
-    socket[client] = this;
-    owner.handshakes.add(this);
+    socket[keeper] = this;
+    this.#deadline = owner.handshakes.add(this);
     socket.on("error", ignoreError);
     socket.on("close", onClose);
     socket.on("end", onEnd);
@@ -221,14 +219,14 @@ class SocksClient implements ConnectRequest {
   #leaveHandshake(next: "unanswered" | "answered"): void {
     this.#phase = next;
     this.#parser = undefined;
-    this.#owner.handshakes.delete(this);
+    this.#owner.handshakes.lift(this.#deadline);
     this.#socket.off("data", onData);
     this.#socket.off("end", onEnd);
   }
 
   /** Lets go of the socket. `ignoreError` stays: it holds nothing, and no moment is left without an error listener. */
   #release(): void {
-    this.#socket[client] = undefined;
+    this.#socket[keeper] = undefined;
     this.#socket.off("close", onClose);
     this.#cancel = undefined;
   }
@@ -240,7 +238,7 @@ class SocksClient implements ConnectRequest {
 
   closed(): void {
     const callback = this.#cancel;
-    if (this.#phase === "handshake") this.#owner.handshakes.delete(this);
+    if (this.#phase === "handshake") this.#owner.handshakes.lift(this.#deadline);
     else this.#owner.unanswered--;
     this.#phase = "gone";
     this.#parser = undefined;
@@ -249,16 +247,16 @@ class SocksClient implements ConnectRequest {
   }
 }
 
-function onData(this: Socket, chunk: Buffer): void {
-  this[client]?.push(chunk);
+function onData(this: ClientSocket, chunk: Buffer): void {
+  this[keeper]?.push(chunk);
 }
 
-function onEnd(this: Socket): void {
-  this[client]?.cut();
+function onEnd(this: ClientSocket): void {
+  this[keeper]?.cut();
 }
 
-function onClose(this: Socket): void {
-  this[client]?.closed();
+function onClose(this: ClientSocket): void {
+  this[keeper]?.closed();
 }
 
 function rejection(version: SocksVersion, error: DialError): Buffer {

@@ -2,7 +2,6 @@ import pino from "pino";
 import { prettyFactory } from "pino-pretty";
 import type { LogLevel } from "../config/config.ts";
 import type { LogRecord } from "../control/contract.ts";
-import type { LogSource } from "../control/host.ts";
 import { Brake } from "./brake.ts";
 import { redact, scrub } from "./redact.ts";
 import { LEVEL_VALUES, LogRing, type RecordLevel } from "./ring.ts";
@@ -42,6 +41,14 @@ const MAX_UNWRITTEN_BYTES = 4 * 1024 * 1024;
 /** A logger writing JSON lines, or lines for people, and remembering the last records for the control contract. */
 export function createLogger(options: LoggerOptions): Logger {
   return new Logger(new Sink(options), undefined);
+}
+
+/** The remembered log records, and those to come. */
+export interface LogSource {
+  /** Oldest first, of at least this level. */
+  recent(level: LogRecord["level"]): LogRecord[];
+  /** @returns the way to stop. */
+  subscribe(level: LogRecord["level"], callback: (record: LogRecord) => void): () => void;
 }
 
 /**

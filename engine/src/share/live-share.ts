@@ -3,12 +3,12 @@ import { parseEndpoint } from "@sockeye/config-kit/endpoint";
 import { type Guard, hashBasicAuth, MAX_OFFLINE_PAGE_BYTES } from "@sockeye/link/guard";
 import type { RefusalCode } from "@sockeye/link/messages";
 import type { Secret, ShareConfig } from "../config/config.ts";
-import type { ShareSpec } from "./client.ts";
+import type { ShareSpec } from "./share.ts";
 import { HttpTap } from "./inspect/http-tap.ts";
 import type { KeptRequest } from "./inspect/kept-request.ts";
 import { MAX_REPLAYS, replay, whyNoReplay } from "./inspect/replay.ts";
 import { RequestRing } from "./inspect/request-ring.ts";
-import type { LocalFailure } from "./local-target.ts";
+import type { LocalFailure } from "./local-failure.ts";
 import type { StreamTap } from "./tapped-carry.ts";
 import { TargetHealth, type TargetState } from "./target-health.ts";
 

@@ -2,6 +2,7 @@ import { connect, type LookupFunction, type Socket } from "node:net";
 import type { Carry, CarryEnd } from "@sockeye/link/carry";
 import type { ResetReason } from "@sockeye/wire/mux-frames";
 import type { TunnelStream } from "@sockeye/wire/mux-stream";
+import { type LocalFailure, localFailureOf } from "./local-failure.ts";
 import { type StreamTap, TappedCarry } from "./tapped-carry.ts";
 import type { Endpoint } from "@sockeye/config-kit/endpoint";
 
@@ -62,39 +63,6 @@ export function carryToLocal(
   });
 }
 
-/** Why the local service could not be reached. */
-export interface LocalFailure {
-  readonly reason: ResetReason;
-  readonly message: string;
-}
-
-/** A system's error of a connection, in words for whoever runs the local service. */
-export function localFailureOf(error: NodeJS.ErrnoException): LocalFailure {
-  return { reason: reasonOf(error), message: messageOf(error) };
-}
-
 function isConnectError(error: NodeJS.ErrnoException): boolean {
   return error.syscall === "connect" || error.syscall === "getaddrinfo" || error instanceof AggregateError;
-}
-
-function reasonOf(error: NodeJS.ErrnoException): ResetReason {
-  switch (error.code) {
-    case "ECONNREFUSED":
-      return "refused";
-    case "ETIMEDOUT":
-      return "timeout";
-    default:
-      return "unreachable";
-  }
-}
-
-function messageOf(error: NodeJS.ErrnoException): string {
-  switch (error.code) {
-    case "ECONNREFUSED":
-      return "it refused the connection";
-    case "ENOTFOUND":
-      return "its name can't be resolved";
-    default:
-      return error.message;
-  }
 }

@@ -1,10 +1,9 @@
-import { readFile } from "node:fs/promises";
-import type { ConnectionOptions } from "node:tls";
-import { parseEndpoint } from "@sockeye/config-kit/endpoint";
 import type { RefusalCode } from "@sockeye/link/messages";
 import type { RelayConfig, Secret } from "../config/config.ts";
 import { REDACTED } from "../observe/redact.ts";
-import { type Share, ShareClient, type ShareSpec } from "./client.ts";
+import { ShareClient } from "./client.ts";
+import type { Share, ShareSpec } from "./share.ts";
+import { clientOptionsOf } from "./client-options.ts";
 import type { LiveShare } from "./live-share.ts";
 
 export type RelayState =
@@ -120,8 +119,9 @@ export class RelayLink {
     this.#opening = true;
     this.#setState({ state: "connecting" });
     try {
-      const options = await this.#options();
+      const options = await clientOptionsOf(this.config, this.#context.readSecret);
       if (this.#isClosed()) return;
+      this.#token = options.token;
       const client = new ShareClient({
         ...options,
         tap: (share) => this.#published.get(share)?.tap(),
@@ -136,28 +136,6 @@ export class RelayLink {
     } finally {
       this.#opening = false;
     }
-  }
-
-  async #options() {
-    const { address, token, tls, links, one_connection_per_tunnel } = this.config;
-    this.#token = token === undefined ? undefined : await this.#context.readSecret(token);
-    return {
-      relay: parseEndpoint(address),
-      links,
-      apart: one_connection_per_tunnel,
-      token: this.#token,
-      tls: tls ? await this.#tlsOptions() : undefined,
-    };
-  }
-
-  async #tlsOptions(): Promise<ConnectionOptions> {
-    const { tls_ca_file, tls_server_name, tls_cert_file, tls_key_file } = this.config;
-    return {
-      ...(tls_ca_file !== undefined && { ca: await readPem(tls_ca_file) }),
-      ...(tls_server_name !== undefined && { servername: tls_server_name }),
-      ...(tls_cert_file !== undefined && { cert: await readPem(tls_cert_file) }),
-      ...(tls_key_file !== undefined && { key: await readPem(tls_key_file) }),
-    };
   }
 
   #observer(): NonNullable<ConstructorParameters<typeof ShareClient>[0]["observer"]> {
@@ -238,13 +216,5 @@ export class RelayLink {
   #setState(state: RelayState): void {
     this.#state = state;
     this.#context.onState(state);
-  }
-}
-
-async function readPem(path: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new Error(`${path} can't be read: ${(error as Error).message}`, { cause: error });
   }
 }

@@ -1,5 +1,3 @@
-import { connect as connectTcp, isIP, type Socket } from "node:net";
-import { connect as connectTls } from "node:tls";
 import { type LinkEnd, LinkConnection } from "@sockeye/link/link-connection";
 import {
   type ClientMessage,
@@ -12,7 +10,8 @@ import {
 import type { WindowBudget } from "@sockeye/wire/mux";
 import type { StreamReceiver, TunnelStream } from "@sockeye/wire/mux-stream";
 import { ApartStreams } from "./apart.ts";
-import type { Share, ShareClientOptions } from "./client.ts";
+import { dialRelay, inWords } from "./dial-relay.ts";
+import type { Share, ShareClientOptions } from "./share.ts";
 
 /** How long the relay has to take a connection and welcome us. */
 const WELCOME_MS = 10_000;
@@ -59,7 +58,7 @@ export class Session {
       (message) => this.#onMessage(message),
       (end) => this.#onEnd(end),
     );
-    this.#deadline = setTimeout(() => this.#first.close("the relay did not answer in time"), WELCOME_MS);
+    this.#deadline = setTimeout(() => this.#first.close("it did not answer in time"), WELCOME_MS);
     this.#greet(this.#first);
   }
 
@@ -116,7 +115,7 @@ export class Session {
 
   #open(onMessage: (message: RelayMessage) => void, onEnd: (end: LinkEnd) => void): LinkConnection {
     const { heartbeat } = this.#options;
-    return new LinkConnection(this.#dial(), {
+    return new LinkConnection(dialRelay(this.#options), {
       role: "client",
       budget: this.#hooks.budget,
       handler: {
@@ -126,17 +125,6 @@ export class Session {
       },
       ...(heartbeat === undefined ? {} : { heartbeat }),
     });
-  }
-
-  /** @param port another one than that of the control listener. */
-  #dial(port?: number): Socket {
-    const { relay, tls } = this.#options;
-    const address = { host: relay.host, port: port ?? relay.port };
-    if (tls === undefined) return connectTcp({ ...address, noDelay: true });
-    const named = isIP(relay.host) === 0 ? { servername: relay.host } : {};
-    const socket = connectTls({ ...named, ...tls, ...address });
-    socket.setNoDelay(true);
-    return socket;
   }
 
   #onMessage(message: RelayMessage): void {
@@ -168,7 +156,7 @@ export class Session {
       this.#apart = new ApartStreams({
         budget: this.#hooks.budget,
         heartbeat,
-        dial: () => this.#dial(dataPort),
+        dial: () => dialRelay(this.#options, dataPort),
         opened: (stream, header) => this.#hooks.opened(stream, header),
         say: (message) => this.#send(message),
       });
@@ -203,18 +191,7 @@ export class Session {
     clearTimeout(this.#rejoin);
     for (const link of [...this.#further]) link.close();
     this.#apart?.close();
-    const message = isStranger ? "what answers at the relay's address is no relay" : inWords(end.message);
+    const message = isStranger ? "what answers there is no relay" : inWords(end.message);
     this.#hooks.ended(this.#refusal ?? { code: undefined, message });
   }
-}
-
-/** What the system says of a connection that could not be made is of little use to a person. */
-function inWords(reason: string): string {
-  if (reason.includes("ECONNREFUSED")) return "nothing answers at the relay's address";
-  if (reason.includes("ENOTFOUND") || reason.includes("EAI_AGAIN"))
-    return "the relay's name can't be resolved";
-  if (/ENETUNREACH|EHOSTUNREACH/.test(reason)) return "there is no way to the relay from this network";
-  if (reason.includes("EPROTO")) return "what answers at the relay's address does not speak TLS";
-  if (/certificate|altnames/.test(reason)) return `the relay's certificate is not accepted: ${reason}`;
-  return reason;
 }

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { Carry, type CarryEnd } from "@sockeye/link/carry";
 import type { TunnelStream } from "@sockeye/wire/mux-stream";
-import type { LocalFailure } from "./local-target.ts";
+import type { LocalFailure } from "./local-failure.ts";
 
 /**
  * Sees what a stream carries, as it passes: it may look at the bytes, and keeps copies of those that it wants to keep. No

@@ -1,5 +1,6 @@
 import type { Endpoint } from "@sockeye/config-kit/endpoint";
-import { dialLocal, localFailureOf } from "./local-target.ts";
+import { dialLocal } from "./local-target.ts";
+import { localFailureOf } from "./local-failure.ts";
 
 /** Between two looks at a local service; one that is down is looked at more often, as somebody is about to start it. */
 const UP_INTERVAL_MS = 10_000;

@@ -1,9 +1,10 @@
-import { DeadlineQueue } from "../deadline-queue.ts";
+import { Cancel, type CancelSignal } from "../cancel.ts";
+import { type Deadline, DeadlineQueue } from "../deadline-queue.ts";
 import { abortReason, DialError } from "../errors.ts";
 
 /** One attempt to connect. End it when it is over, however it ended. */
 export interface Attempt {
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
   end(): void;
 }
 
@@ -14,7 +15,9 @@ export class ConnectDeadlines {
 
   constructor(timeoutMs: number) {
     this.#attempts = new DeadlineQueue(timeoutMs, (attempt) => {
-      attempt.abort(this.#reason ?? new DialError("timeout", "no answer in time", { scope: "upstream" }));
+      attempt.signal.abort(
+        this.#reason ?? new DialError("timeout", "no answer in time", { scope: "upstream" }),
+      );
     });
   }
 
@@ -24,7 +27,7 @@ export class ConnectDeadlines {
   }
 
   /** @param parent the signal of whoever waits for this attempt; its reason is passed on. */
-  begin(parent?: AbortSignal): Attempt {
+  begin(parent?: CancelSignal): Attempt {
     return new TimedAttempt(this.#attempts, parent);
   }
 
@@ -36,33 +39,26 @@ export class ConnectDeadlines {
 }
 
 class TimedAttempt implements Attempt {
-  readonly #parent: AbortSignal | undefined;
+  readonly signal = new Cancel();
+  readonly #parent: CancelSignal | undefined;
   readonly #owner: DeadlineQueue<TimedAttempt>;
-  readonly #controller = new AbortController();
+  readonly #deadline: Deadline<TimedAttempt>;
 
-  constructor(owner: DeadlineQueue<TimedAttempt>, parent: AbortSignal | undefined) {
+  constructor(owner: DeadlineQueue<TimedAttempt>, parent: CancelSignal | undefined) {
     this.#parent = parent;
     this.#owner = owner;
-    owner.add(this);
-    if (parent?.aborted) this.abort(abortReason(parent));
+    this.#deadline = owner.add(this);
+    if (parent?.aborted) this.handleEvent();
     else parent?.addEventListener("abort", this);
-  }
-
-  get signal(): AbortSignal {
-    return this.#controller.signal;
-  }
-
-  abort(reason: DialError): void {
-    this.#controller.abort(reason);
   }
 
   /** The parent's signal fired. (An object as listener costs no closure.) */
   handleEvent(): void {
-    this.abort(abortReason(this.#parent!));
+    this.signal.abort(abortReason(this.#parent!));
   }
 
   end(): void {
     this.#parent?.removeEventListener("abort", this);
-    this.#owner.delete(this);
+    this.#owner.lift(this.#deadline);
   }
 }

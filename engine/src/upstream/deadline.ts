@@ -1,9 +1,10 @@
+import type { CancelSignal } from "../cancel.ts";
 import { abortReason, DialError, type DialStep } from "../errors.ts";
 
 /** A time limit that stands still while a person is being asked, joined with a signal from outside. */
 export class Deadline {
   readonly #controller = new AbortController();
-  readonly #outer: AbortSignal;
+  readonly #outer: CancelSignal;
   readonly #describe: (step: DialStep | undefined) => string;
   #remainingMs: number;
   #startedAt = 0;
@@ -13,12 +14,12 @@ export class Deadline {
   step: DialStep | undefined;
 
   /** @param describe names what took too long, when it did. */
-  constructor(outer: AbortSignal, limitMs: number, describe: (step: DialStep | undefined) => string) {
+  constructor(outer: CancelSignal, limitMs: number, describe: (step: DialStep | undefined) => string) {
     this.#outer = outer;
     this.#remainingMs = limitMs;
     this.#describe = describe;
     if (outer.aborted) this.#onOuterAbort();
-    else outer.addEventListener("abort", this.#onOuterAbort, { once: true });
+    else outer.addEventListener("abort", this.#onOuterAbort);
     this.#start();
   }
 

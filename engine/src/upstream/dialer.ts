@@ -1,11 +1,12 @@
 import type { OnReadOpts } from "node:net";
 import type { Duplex } from "node:stream";
+import type { CancelSignal } from "../cancel.ts";
 import type { Endpoint } from "../endpoint.ts";
 import type { DialStep } from "../errors.ts";
 
 export interface DialOptions {
   /** Ends the dial; its reason is the DialError to reject with (see abortReason). The deadline is in it: whoever asks sets one. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
   /** The flow that is dialled for, for logs. */
   readonly flow?: number;
   /** The host of the application that is dialled for, so that one's dials don't crowd out another's; absent for our own. */

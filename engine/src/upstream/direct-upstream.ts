@@ -24,21 +24,27 @@ class DirectUpstream implements Upstream {
     this.udp = this.#dialer.udp;
   }
 
-  async dial(target: Endpoint, options: DialOptions): Promise<Duplex> {
-    if (this.#given.closing) throw new DialError("closed", "the direct upstream is closed");
-    this.#given.begin();
-    try {
-      const socket = await this.#dialer.dial(target, options);
-      if (this.#cut.signal.aborted) {
-        socket.destroy();
-        throw abortReason(this.#cut.signal);
-      }
-      this.#given.add(socket);
-      return socket;
-    } finally {
-      this.#given.end();
+  dial(target: Endpoint, options: DialOptions): Promise<Duplex> {
+    if (this.#given.closing) {
+      return Promise.reject(new DialError("closed", "the direct upstream is closed"));
     }
+    this.#given.begin();
+    return this.#dialer.dial(target, options).then(this.#give, this.#giveNothing);
   }
+
+  readonly #give = (socket: Duplex): Duplex => {
+    const cut = this.#cut.signal;
+    if (cut.aborted) socket.destroy();
+    else this.#given.add(socket);
+    this.#given.end();
+    if (cut.aborted) throw abortReason(cut);
+    return socket;
+  };
+
+  readonly #giveNothing = (error: unknown): never => {
+    this.#given.end();
+    throw error;
+  };
 
   status(): UpstreamStatus {
     const active = this.#given.size;

@@ -2,6 +2,7 @@ import type { LookupAddress } from "node:dns";
 import { isIP, connect, type Socket } from "node:net";
 import type { Endpoint } from "../endpoint.ts";
 import { abortReason, DialError } from "../errors.ts";
+import { unkept } from "../keeper.ts";
 import type { Dialer, DialOptions, UdpDialer } from "./dialer.ts";
 import { DirectUdpDialer } from "./direct-udp.ts";
 import { connectFrom, Egress, ignoreError, type SocketSource } from "./egress.ts";
@@ -47,6 +48,7 @@ export class DirectDialer implements Dialer {
         allowHalfOpen: true,
         ...(options.onread && { onread: options.onread }),
       });
+      unkept(socket);
       // Until somebody reads, nothing is read; and this way a stream is handed over in the same state by every dialer.
       socket.pause();
       // The event also tells of a name that did not resolve.
@@ -94,7 +96,7 @@ export class DirectDialer implements Dialer {
     const { signal } = options;
     return new Promise((resolve, reject) => {
       const onAbort = (): void => reject(abortReason(signal));
-      signal.addEventListener("abort", onAbort, { once: true });
+      signal.addEventListener("abort", onAbort);
       this.#resolver.lookupFor(options)(name, { all: true }, (error, addresses) => {
         signal.removeEventListener("abort", onAbort);
         if (error) reject(error);

@@ -1,6 +1,7 @@
 import { closeSync } from "node:fs";
 import { isIP, Socket, type SocketConstructorOpts } from "node:net";
 import { abortReason, DialError } from "../errors.ts";
+import { unkept } from "../keeper.ts";
 import type { DialOptions } from "./dialer.ts";
 
 /** Between the starts of two attempts (RFC 8305 §5). */
@@ -137,7 +138,7 @@ async function connectOne(
     allowHalfOpen: true,
     manualStart: true,
   };
-  const socket = new Socket(options);
+  const socket = unkept(new Socket(options));
   socket.setNoDelay(true);
   socket.pause();
   return new Promise((resolve, reject) => {

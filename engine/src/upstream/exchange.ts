@@ -1,5 +1,7 @@
 import type { Duplex } from "node:stream";
+import type { CancelSignal } from "../cancel.ts";
 import { abortReason, DialError, type DialStep } from "../errors.ts";
+import { keeper } from "../keeper.ts";
 import { ignoreError } from "./egress.ts";
 
 /** One side of a handshake without I/O: it takes the peer's bytes and says what to do. */
@@ -27,7 +29,7 @@ export class NoAnswerError extends DialError {}
 export function exchange<Result>(
   stream: Duplex,
   conversation: Conversation<Result>,
-  options: { readonly signal: AbortSignal; readonly step: DialStep },
+  options: { readonly signal: CancelSignal; readonly step: DialStep },
 ): Promise<Result> {
   const { promise, resolve, reject } = Promise.withResolvers<Result>();
   const { signal, step } = options;
@@ -47,16 +49,15 @@ export function exchange<Result>(
 interface ExchangeParts<Result> {
   readonly stream: Duplex;
   readonly conversation: Conversation<Result>;
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
   readonly step: DialStep;
   readonly resolve: (result: Result) => void;
   readonly reject: (error: Error) => void;
 }
 
 /** The exchange that a stream is in, so that the listeners are shared functions: thousands of dials a second make no closures. */
-const talking = Symbol("talking");
 interface Talker extends Duplex {
-  [talking]?: Talk | undefined;
+  [keeper]?: Talk | undefined;
 }
 
 interface Talk {
@@ -75,7 +76,7 @@ class Exchange<Result> implements Talk {
   begin(): void {
     const { signal, conversation } = this.#parts;
     const stream: Talker = this.#parts.stream;
-    stream[talking] = this;
+    stream[keeper] = this;
     signal.addEventListener("abort", this);
     stream.on("data", onData);
     stream.on("end", onEnd);
@@ -123,7 +124,7 @@ class Exchange<Result> implements Talk {
 
   #stop(): void {
     const stream: Talker = this.#parts.stream;
-    stream[talking] = undefined;
+    stream[keeper] = undefined;
     this.#parts.signal.removeEventListener("abort", this);
     stream.removeListener("data", onData);
     stream.removeListener("end", onEnd);
@@ -134,15 +135,15 @@ class Exchange<Result> implements Talk {
 }
 
 function onData(this: Talker, chunk: Buffer): void {
-  this[talking]?.took(chunk);
+  this[keeper]?.took(chunk);
 }
 
 function onEnd(this: Talker): void {
-  this[talking]?.lost();
+  this[keeper]?.lost();
 }
 
 function onError(this: Talker, error: Error): void {
-  this[talking]?.lost(error);
+  this[keeper]?.lost(error);
 }
 
 function lostError(step: DialStep, heard: boolean, cause?: Error): DialError {

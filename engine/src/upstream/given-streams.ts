@@ -1,24 +1,12 @@
 import type { Duplex } from "node:stream";
-import { Roster } from "@sockeye/wire/roster";
+import { Place, Row } from "@sockeye/wire/row";
 
 /** The streams that an upstream has given out and that have not ended, so that it can be drained. */
 export class GivenStreams {
-  readonly #open = new Roster<Duplex>();
+  readonly #open = new Row<Duplex>();
   #closing = false;
   #pending = 0;
   #empty: (() => void) | undefined;
-  readonly #onClose: (this: Duplex) => void;
-
-  constructor() {
-    const forget = (stream: Duplex) => {
-      this.#open.delete(stream);
-      this.#settle();
-    };
-    // One function for all streams: nothing is allocated for each.
-    this.#onClose = function () {
-      forget(this);
-    };
-  }
 
   /** True from the call of drain() on. */
   get closing(): boolean {
@@ -42,8 +30,11 @@ export class GivenStreams {
 
   add(stream: Duplex): void {
     if (stream.closed) return;
-    this.#open.add(stream);
-    stream.on("close", this.#onClose);
+    const place = this.#open.enter(new Place(stream));
+    stream.on("close", () => {
+      this.#open.leave(place);
+      this.#settle();
+    });
   }
 
   /** Resolves when the last stream has ended and the last dial is over, or after `ms`. Cuts nothing. */
@@ -61,7 +52,7 @@ export class GivenStreams {
 
   /** Ends all that is still open. */
   cut(): void {
-    for (const stream of this.#open) stream.destroy();
+    for (const { item } of this.#open) item.destroy();
   }
 
   #isEmpty(): boolean {

@@ -1,5 +1,6 @@
 import type { Duplex } from "node:stream";
 import { HeadReader, headerValue, HttpHeadError, type ResponseHead } from "@sockeye/wire/http-head";
+import type { CancelSignal } from "../cancel.ts";
 import type { HttpUpstreamConfig } from "../config/config.ts";
 import { formatEndpoint, parseEndpoint, type Endpoint } from "../endpoint.ts";
 import { DialError, type DialErrorCode, type DialStep } from "../errors.ts";
@@ -48,7 +49,7 @@ class HttpProtocol implements ProxyProtocol {
 
   async prepare(stream: Duplex, options: DialOptions): Promise<Duplex> {
     try {
-      await this.#credentials();
+      if (this.#authorization === undefined) await this.#readCredentials();
     } catch (error) {
       stream.destroy();
       throw error;
@@ -56,11 +57,11 @@ class HttpProtocol implements ProxyProtocol {
     return this.#tls ? this.#tls.connect(stream, options) : stream;
   }
 
-  async connect(stream: Duplex, target: Endpoint, options: DialOptions): Promise<void> {
+  async connect(stream: Duplex, target: Endpoint, options: DialOptions): Promise<Duplex> {
     options.onStep?.("dial");
     const step = { signal: options.signal, step: "dial" } as const;
     const head = await this.#ask(stream, step, () => formatEndpoint(proxyTarget(target)));
-    if (head.status < 300) return;
+    if (head.status < 300) return stream;
     // The words of a refusal's body are not waited for.
     stream.destroy();
     throw refusal(head);
@@ -87,13 +88,13 @@ class HttpProtocol implements ProxyProtocol {
   /** Sends CONNECT and reads the head of the answer. Destroys the stream when it throws. */
   async #ask(
     stream: Duplex,
-    { signal, step }: { readonly signal: AbortSignal; readonly step: DialStep },
+    { signal, step }: { readonly signal: CancelSignal; readonly step: DialStep },
     authorityOf: () => string,
   ): Promise<ResponseHead> {
     let answer: ConnectConversation | undefined;
     try {
       const authority = authorityOf();
-      const authorization = await this.#credentials();
+      const authorization = this.#authorization ?? (await this.#readCredentials());
       const request = `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n${authorization}\r\n`;
       answer = new ConnectConversation(Buffer.from(request, "latin1"));
       const head = await exchange(stream, answer, { signal, step });
@@ -111,8 +112,7 @@ class HttpProtocol implements ProxyProtocol {
     }
   }
 
-  async #credentials(): Promise<string> {
-    if (this.#authorization !== undefined) return this.#authorization;
+  async #readCredentials(): Promise<string> {
     const { auth } = this.#options.config;
     if (!auth) return (this.#authorization = "");
     try {

@@ -54,10 +54,10 @@ export interface ProxyProtocol {
    */
   check(stream: Duplex, options: DialOptions, note: (text: string) => void): Promise<void>;
   /**
-   * Asks for a connection to `target` on a ready one.
+   * Asks for a connection to `target` on a ready one, which it returns.
    * @throws {DialError} and has destroyed the stream then; NoAnswerError where the proxy had gone before.
    */
-  connect(stream: Duplex, target: Endpoint, options: DialOptions): Promise<unknown>;
+  connect(stream: Duplex, target: Endpoint, options: DialOptions): Promise<Duplex>;
 }
 
 /** Attaches what a request asked for to a ready connection. Destroys the connection when it throws. */
@@ -113,10 +113,7 @@ export class ProxyUpstream implements Upstream {
   }
 
   dial(target: Endpoint, options: DialOptions): Promise<Duplex> {
-    return this.request(async (stream) => {
-      await this.#protocol.connect(stream, target, options);
-      return stream;
-    }, options);
+    return this.request((stream) => this.#protocol.connect(stream, target, options), options);
   }
 
   /**
@@ -131,17 +128,19 @@ export class ProxyUpstream implements Upstream {
     try {
       const warm = this.#pool.take();
       if (warm) {
+        // From here it is cut when the upstream is closed, request or not.
+        this.#given.add(warm);
         try {
-          return await this.#askOn(warm, ask);
+          const result = await ask(warm);
+          this.#noteAnswer();
+          return result;
         } catch (error) {
+          this.#noteRefusal(error);
           if (!(error instanceof NoAnswerError) || this.#isClosing()) throw error;
           this.#log.debug({ upstream: this.name }, "a warm connection was dead; dialling afresh");
         }
       }
-      const wasGood = this.#health === "good";
-      const fresh = await this.#openFor(options);
-      if (warm && wasGood) this.#events.onReconnect(this.name);
-      return await this.#askOn(fresh, ask);
+      return await this.#askAfresh(ask, options, warm !== undefined);
     } catch (error) {
       throw namedFailure(error, this.name, options.signal);
     } finally {
@@ -149,21 +148,27 @@ export class ProxyUpstream implements Upstream {
     }
   }
 
-  async #askOn<Result>(stream: Duplex, ask: Ask<Result>): Promise<Result> {
-    // From here it is cut when the upstream is closed, request or not.
+  async #askAfresh<Result>(ask: Ask<Result>, options: DialOptions, again: boolean): Promise<Result> {
+    const wasGood = this.#health === "good";
+    const stream = await this.#openFor(options);
+    if (again && wasGood) this.#events.onReconnect(this.name);
     this.#given.add(stream);
     try {
       const result = await ask(stream);
       this.#noteAnswer();
       return result;
     } catch (error) {
-      if (error instanceof DialError && error.scope === "upstream") {
-        this.#unproven = true;
-        this.#noteFailure(error);
-      } else if (isVerdict(error)) {
-        this.#noteAnswer();
-      }
+      this.#noteRefusal(error);
       throw error;
+    }
+  }
+
+  #noteRefusal(error: unknown): void {
+    if (error instanceof DialError && error.scope === "upstream") {
+      this.#unproven = true;
+      this.#noteFailure(error);
+    } else if (isVerdict(error)) {
+      this.#noteAnswer();
     }
   }
 
@@ -199,16 +204,19 @@ export class ProxyUpstream implements Upstream {
   }
 
   /** Connects as far as "ready", and takes note of how it went. */
-  async #reachProxy(options: DialOptions): Promise<Duplex> {
-    try {
-      const stream = await this.#connectProxy(options);
-      if (this.#unproven) this.#pool.proxyReached();
-      else this.#noteSuccess();
-      return stream;
-    } catch (error) {
-      throw this.#noteFailure(error);
-    }
+  #reachProxy(options: DialOptions): Promise<Duplex> {
+    return this.#connectProxy(options).then(this.#reached, this.#notReached);
   }
+
+  readonly #reached = (stream: Duplex): Duplex => {
+    if (this.#unproven) this.#pool.proxyReached();
+    else this.#noteSuccess();
+    return stream;
+  };
+
+  readonly #notReached = (error: unknown): never => {
+    throw this.#noteFailure(error);
+  };
 
   async #connectProxy(options: DialOptions): Promise<Duplex> {
     const started = performance.now();

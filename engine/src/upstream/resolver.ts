@@ -148,7 +148,7 @@ export class Resolver {
         if (leave) signal.removeEventListener("abort", leave);
         tell(answer);
       });
-      if (leave) signal.addEventListener("abort", leave, { once: true });
+      if (leave) signal.addEventListener("abort", leave);
       else process.nextTick(tell, tooMany(name));
     };
   }

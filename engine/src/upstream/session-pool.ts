@@ -149,7 +149,7 @@ export class SessionPool {
     const waiter: Waiter = { resolve, reject, onStep: options.onStep };
     const onAbort = (): void => reject(abortReason(options.signal));
     this.#waiters.add(waiter);
-    options.signal.addEventListener("abort", onAbort, { once: true });
+    options.signal.addEventListener("abort", onAbort);
     try {
       return await promise;
     } finally {

@@ -4,6 +4,7 @@ import {
   Socks5ClientError,
   Socks5Greeting,
   Socks5Request,
+  type GreetingStep,
 } from "@sockeye/wire/socks5-client";
 import { Reply, Socks5Error, type SocksAddress } from "@sockeye/wire/socks5";
 import type { Socks5UpstreamConfig } from "../config/config.ts";
@@ -40,7 +41,12 @@ class Socks5Upstream extends ProxyUpstream implements UdpDialer {
     const viaUdp = this.via.udp;
     if (!viaUdp) return Promise.reject(new DialError("unsupported", `upstream ${this.name} has no UDP`));
     return this.request(async (control) => {
-      const bound = await sendRequest(control, "associate", { host: "0.0.0.0", port: 0 }, options);
+      const target = { host: "0.0.0.0", port: 0 };
+      const bound = await sendRequest(
+        control,
+        { command: "associate", target, resultOf: (address) => address },
+        options,
+      );
       return openSocks5Association(
         { control, bound, proxyHost: this.address.host, receiver },
         viaUdp,
@@ -64,26 +70,36 @@ class Socks5Protocol implements ProxyProtocol {
     this.prepareRoundTrips = options.config.auth ? 2 : 1;
   }
 
-  async prepare(stream: Duplex, options: DialOptions): Promise<Duplex> {
+  prepare(stream: Duplex, options: DialOptions): Promise<Duplex> {
     options.onStep?.("handshake");
-    if (this.#options.config.auth && !this.#credentials) {
-      try {
-        this.#credentials = await this.#readCredentials();
-      } catch (error) {
-        stream.destroy();
-        throw error;
-      }
-    }
-    const greeting = new GreetingConversation(this.#credentials, options);
+    const lacksCredentials = this.#options.config.auth && !this.#credentials;
+    return lacksCredentials ? this.#readAndGreet(stream, options) : this.#greet(stream, options);
+  }
+
+  async #readAndGreet(stream: Duplex, options: DialOptions): Promise<Duplex> {
     try {
-      await exchange(stream, greeting, { signal: options.signal, step: greeting.step });
+      this.#credentials = await this.#readCredentials();
     } catch (error) {
-      const failed = greetingError(error, greeting.step);
-      // A password that was changed in the meantime is taken up with the next connection.
-      if (failed instanceof DialError && failed.code === "auth") this.#credentials = undefined;
-      throw failed;
+      stream.destroy();
+      throw error;
     }
-    return stream;
+    return this.#greet(stream, options);
+  }
+
+  #greet(stream: Duplex, options: DialOptions): Promise<Duplex> {
+    const greeting = new GreetingConversation(stream, this.#credentials, options.onStep);
+    const greeted = exchange(stream, greeting, { signal: options.signal, step: "handshake" });
+    return this.#credentials ? this.#judged(greeted) : greeted;
+  }
+
+  /** A password that was changed in the meantime is taken up with the next connection. */
+  async #judged(greeted: Promise<Duplex>): Promise<Duplex> {
+    try {
+      return await greeted;
+    } catch (error) {
+      if (error instanceof DialError && error.code === "auth") this.#credentials = undefined;
+      throw error;
+    }
   }
 
   /** The greeting has shown all that a proxy shows without a target. */
@@ -91,8 +107,8 @@ class Socks5Protocol implements ProxyProtocol {
     stream.destroy();
   }
 
-  connect(stream: Duplex, target: Endpoint, options: DialOptions): Promise<SocksAddress> {
-    return sendRequest(stream, "connect", target, options);
+  connect(stream: Duplex, target: Endpoint, options: DialOptions): Promise<Duplex> {
+    return sendRequest(stream, { command: "connect", target, resultOf: () => stream }, options);
   }
 
   async #readCredentials(): Promise<Buffer> {
@@ -106,57 +122,84 @@ class Socks5Protocol implements ProxyProtocol {
   }
 }
 
-/** The greeting as a conversation; it ends when the proxy is ready for a request. */
-class GreetingConversation implements Conversation<undefined> {
+/** The greeting as a conversation; it ends when the proxy is ready for a request, with the stream. */
+class GreetingConversation implements Conversation<Duplex> {
   readonly opening: Buffer;
-  step: DialStep = "handshake";
   readonly #greeting: Socks5Greeting;
-  readonly #options: DialOptions;
+  readonly #stream: Duplex;
+  readonly #onStep: DialOptions["onStep"];
+  #step: DialStep = "handshake";
 
-  constructor(credentials: Buffer | undefined, options: DialOptions) {
+  constructor(stream: Duplex, credentials: Buffer | undefined, onStep: DialOptions["onStep"]) {
     this.#greeting = new Socks5Greeting(credentials);
-    this.#options = options;
+    this.#stream = stream;
+    this.#onStep = onStep;
     this.opening = this.#greeting.opening;
   }
 
-  push(chunk: Buffer): ExchangeStep<undefined> {
-    const next = this.#greeting.push(chunk);
+  push(chunk: Buffer): ExchangeStep<Duplex> {
+    let next: GreetingStep;
+    try {
+      next = this.#greeting.push(chunk);
+    } catch (error) {
+      throw greetingError(error, this.#step);
+    }
     if (next === "wait") return undefined;
-    if (next === "ready") return READY;
-    this.step = "auth";
-    this.#options.onStep?.("auth");
+    if (next === "ready") return { result: this.#stream, rest: NOTHING };
+    this.#step = "auth";
+    this.#onStep?.("auth");
     return next;
   }
 }
 
-const READY = { result: undefined, rest: Buffer.alloc(0) };
+const NOTHING = Buffer.alloc(0);
 
-/** Asks for `target` on a ready connection. @returns the address that the proxy bound. */
-async function sendRequest(
+interface RequestParts<Result> {
+  readonly command: "connect" | "associate";
+  readonly target: Endpoint;
+  /** What comes of it, with the address that the proxy bound. */
+  readonly resultOf: (bound: SocksAddress) => Result;
+}
+
+/** Asks on a ready connection. */
+function sendRequest<Result>(
   stream: Duplex,
-  command: "connect" | "associate",
-  target: Endpoint,
-  options: DialOptions,
-): Promise<SocksAddress> {
-  options.onStep?.("dial");
+  parts: RequestParts<Result>,
+  { signal, onStep }: DialOptions,
+): Promise<Result> {
+  onStep?.("dial");
   try {
-    const request = new Socks5Request(command, proxyTarget(target));
-    const conversation = {
-      opening: request.opening,
-      push(chunk: Buffer): ExchangeStep<SocksAddress> {
-        const read = request.push(chunk);
-        return read && { result: read.bound, rest: read.rest };
-      },
-    };
-    return await exchange(stream, conversation, { signal: options.signal, step: "dial" });
+    return exchange(stream, new RequestConversation(parts), { signal, step: "dial" });
   } catch (error) {
     stream.destroy();
-    throw requestError(error);
+    return Promise.reject(requestError(error));
   }
 }
 
-function greetingError(error: unknown, step: DialStep): unknown {
-  if (!(error instanceof Socks5ClientError)) return error;
+class RequestConversation<Result> implements Conversation<Result> {
+  readonly opening: Buffer;
+  readonly #request: Socks5Request;
+  readonly #resultOf: (bound: SocksAddress) => Result;
+
+  /** @throws {DialError | Socks5Error} where the target can't be told to a proxy. */
+  constructor({ command, target, resultOf }: RequestParts<Result>) {
+    this.#request = new Socks5Request(command, proxyTarget(target));
+    this.#resultOf = resultOf;
+    this.opening = this.#request.opening;
+  }
+
+  push(chunk: Buffer): ExchangeStep<Result> {
+    try {
+      const read = this.#request.push(chunk);
+      return read && { result: this.#resultOf(read.bound), rest: read.rest };
+    } catch (error) {
+      throw requestError(error);
+    }
+  }
+}
+
+function greetingError(error: unknown, step: DialStep): Error {
+  if (!(error instanceof Socks5ClientError)) return asError(error);
   const code = error.code === "no-method" || error.code === "auth-refused" ? "auth" : "protocol";
   return new DialError(code, error.message, {
     cause: error,
@@ -165,14 +208,18 @@ function greetingError(error: unknown, step: DialStep): unknown {
   });
 }
 
-function requestError(error: unknown): unknown {
+function requestError(error: unknown): Error {
   if (error instanceof Socks5ClientError && error.reply !== undefined) {
     const words = `the proxy answered: ${error.message}`;
     return new DialError(replyCode(error.reply), words, { cause: error, step: "dial" });
   }
   if (error instanceof Socks5ClientError || error instanceof Socks5Error)
     return new DialError("protocol", error.message, { cause: error, step: "dial", scope: "upstream" });
-  return error;
+  return asError(error);
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
 }
 
 /** Proxies answer with the general failure mostly when they can't connect, so it is read as that. */

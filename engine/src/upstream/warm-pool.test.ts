@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, it } from "node:test";
 import { setTimeout as delay } from "node:timers/promises";
 import { startEcho, type TcpPeer } from "../../../test/peers/echo.ts";
 import { until } from "../../../test/peers/exercise.ts";
+import type { CancelSignal } from "../cancel.ts";
 import { DirectDialer } from "./direct.ts";
 import { WarmPool, type WarmPoolOptions } from "./warm-pool.ts";
 
@@ -25,7 +26,7 @@ describe("WarmPool", () => {
   });
 
   function makePool(options: Partial<WarmPoolOptions> = {}): WarmPool {
-    const open = (signal: AbortSignal): Promise<Duplex> => {
+    const open = (signal: CancelSignal): Promise<Duplex> => {
       opened++;
       return dialer.dial(echo, { signal });
     };
@@ -64,7 +65,7 @@ describe("WarmPool", () => {
 
   it("grows with the rate of dials up to its cap, and shrinks when they cease", async () => {
     // 20 ms to open and 1000 dials a second: 30 are wanted, 10 allowed.
-    const open = async (signal: AbortSignal) => {
+    const open = async (signal: CancelSignal) => {
       await delay(20);
       return dialer.dial(echo, { signal });
     };

@@ -2,6 +2,7 @@ import type { Duplex } from "node:stream";
 import { Backoff } from "./backoff.ts";
 import { ConnectDeadlines } from "./connect-deadlines.ts";
 import { ignoreError } from "./egress.ts";
+import type { CancelSignal } from "../cancel.ts";
 import { DialError } from "../errors.ts";
 import { needsPerson } from "./links.ts";
 
@@ -9,7 +10,7 @@ export interface WarmPoolOptions {
   /** Connections kept ready while there is traffic. 0: none, ever. */
   readonly size: number;
   /** Makes one connection that is ready for a request. */
-  readonly open: (signal: AbortSignal) => Promise<Duplex>;
+  readonly open: (signal: CancelSignal) => Promise<Duplex>;
   readonly connectTimeoutMs: number;
   /** The most kept ready under load. */
   readonly cap?: number;

@@ -100,7 +100,8 @@ function metricsOf(metrics: RelayMetrics): Partial<RelayObserver> {
     clientConnected: (client, identity) => metrics.clientConnected(client, identity),
     clientDisconnected: (client) => metrics.clientDisconnected(client),
     connectionRefused: (_listener, _source, why) => metrics.connectionRefused(why),
-    clientRefused: (source, code) => metrics.clientRefused(source, code),
+    clientRefused: (_source, { code }) => metrics.clientRefused(code),
+    shareRefused: (_client, { code }) => metrics.shareRefused(code),
     carried: (carried) => metrics.carried(carried),
     requestEnded: (end) => metrics.requestEnded(end),
   };

@@ -17,7 +17,8 @@ test("what is there now, what was served, how long it took and what went wrong a
   metrics.requestEnded({ ...served, error: "lost" });
   metrics.requestEnded({ ...served, identity: undefined, error: "unknown-name" });
   metrics.requestEnded({ ...served, identity: undefined, error: "limit", limit: "limits.max_tunnels" });
-  metrics.clientRefused("192.0.2.1", "revoked");
+  metrics.clientRefused("auth");
+  metrics.shareRefused("name-taken");
   metrics.connectionRefused({ limit: "limits.max_connections" });
   metrics.connectionRefused({ header: "it is no trusted proxy" });
   const expected: [series: string, value: number][] = [
@@ -27,7 +28,8 @@ test("what is there now, what was served, how long it took and what went wrong a
     ["showoff_public_connections", 5],
     ['showoff_build_info{version="1.2.3"}', 1],
     ["showoff_client_connections_total", 1],
-    ['showoff_clients_refused_total{code="revoked"}', 1],
+    ['showoff_clients_refused_total{code="auth"}', 1],
+    ['showoff_shares_refused_total{code="name-taken"}', 1],
     ['showoff_errors_total{kind="lost"}', 1],
     ['showoff_errors_total{kind="unknown-name"}', 1],
     ['showoff_limit_refusals_total{limit="limits.max_tunnels"}', 1],

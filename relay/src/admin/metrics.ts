@@ -44,6 +44,7 @@ export class RelayMetrics {
   readonly #errors = new Map<string, number>();
   readonly #limits = new Map<string, number>();
   readonly #refusedClients = new Map<string, number>();
+  readonly #refusedShares = new Map<string, number>();
   readonly #duration: Histogram;
   #connectedTotal = 0;
 
@@ -80,8 +81,13 @@ export class RelayMetrics {
   }
 
   /** @param code of a closed list. */
-  clientRefused(_source: string, code: string): void {
+  clientRefused(code: string): void {
     add(this.#refusedClients, code);
+  }
+
+  /** @param code of a closed list. */
+  shareRefused(code: string): void {
+    add(this.#refusedShares, code);
   }
 
   /** Where it was a limit's doing, it counts as that limit's. */
@@ -157,7 +163,17 @@ export class RelayMetrics {
 
   #registerCounters(): void {
     const registers = [this.#registry];
-    const [errors, refused, limits] = [this.#errors, this.#refusedClients, this.#limits];
+    const counted = (name: string, help: string, label: string, counts: ReadonlyMap<string, number>) =>
+      new Counter({
+        name,
+        help,
+        labelNames: [label],
+        registers,
+        collect() {
+          this.reset();
+          for (const [key, count] of counts) this.inc({ [label]: key }, count);
+        },
+      });
     const connected = () => this.#connectedTotal;
     new Counter({
       name: "showoff_client_connections_total",
@@ -168,36 +184,30 @@ export class RelayMetrics {
         this.inc(connected());
       },
     });
-    new Counter({
-      name: "showoff_clients_refused_total",
-      help: "Clients that were refused, by reason.",
-      labelNames: ["code"],
-      registers,
-      collect() {
-        this.reset();
-        for (const [code, count] of refused) this.inc({ code }, count);
-      },
-    });
-    new Counter({
-      name: "showoff_errors_total",
-      help: "Requests and connections that were not served as asked, by kind.",
-      labelNames: ["kind"],
-      registers,
-      collect() {
-        this.reset();
-        for (const [kind, count] of errors) this.inc({ kind }, count);
-      },
-    });
-    new Counter({
-      name: "showoff_limit_refusals_total",
-      help: "Requests and connections that were refused by a limit, by its key in the configuration.",
-      labelNames: ["limit"],
-      registers,
-      collect() {
-        this.reset();
-        for (const [limit, count] of limits) this.inc({ limit }, count);
-      },
-    });
+    counted(
+      "showoff_clients_refused_total",
+      "Clients that were refused, by reason.",
+      "code",
+      this.#refusedClients,
+    );
+    counted(
+      "showoff_shares_refused_total",
+      "Names and ports that clients asked for and did not get, by reason.",
+      "code",
+      this.#refusedShares,
+    );
+    counted(
+      "showoff_errors_total",
+      "Requests and connections that were not served as asked, by kind.",
+      "kind",
+      this.#errors,
+    );
+    counted(
+      "showoff_limit_refusals_total",
+      "Requests and connections that were refused by a limit, by its key in the configuration.",
+      "limit",
+      this.#limits,
+    );
     new Counter({
       name: "process_cpu_seconds_total",
       help: "CPU time used, user and system.",

@@ -58,13 +58,26 @@ export type AuthErrorCode =
   | "revoked"
   | "unavailable"; // whoever decides gives no answer; this is a denial
 
+/** What the relay's operator is told of a refusal besides, and nobody else. It holds no secret. */
+export interface AuthErrorAbout {
+  readonly cause?: unknown;
+  /** What the credential goes by: a token's id, whom a JWT that was signed here is for. */
+  readonly credential?: string | undefined;
+  /** What exactly is wrong, where the client is told less. */
+  readonly detail?: string | undefined;
+}
+
 /** A credential that is not accepted. Its sentence goes to the client: it tells nothing that helps to guess. */
 export class AuthError extends Error {
   override readonly name = "AuthError";
   readonly code: AuthErrorCode;
-  constructor(code: AuthErrorCode, message: string, cause?: unknown) {
+  readonly credential: string | undefined;
+  readonly detail: string | undefined;
+  constructor(code: AuthErrorCode, message: string, { cause, credential, detail }: AuthErrorAbout = {}) {
     super(message, { cause });
     this.code = code;
+    this.credential = credential;
+    this.detail = detail;
   }
 }
 

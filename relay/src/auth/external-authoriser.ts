@@ -138,7 +138,7 @@ export class ExternalAuthoriser implements Authoriser {
       if (signal.aborted) throw signal.reason;
       if (error instanceof AuthError) throw error;
       const why = deadline.aborted ? "gives no answer" : "gives no answer that can be used";
-      throw new AuthError("unavailable", `the authoriser ${why}`, error);
+      throw new AuthError("unavailable", `the authoriser ${why}`, { cause: error });
     } finally {
       this.#questions--;
     }

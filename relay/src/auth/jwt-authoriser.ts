@@ -95,8 +95,9 @@ export class JwtAuthoriser implements Authoriser {
         if (!(error instanceof errors.JWSSignatureVerificationFailed)) break;
       }
     }
-    if (failure instanceof errors.JWTExpired) throw new AuthError("expired", "the token has expired");
-    throw new AuthError("refused", "the token is not valid here", failure);
+    const about = { cause: failure, credential: subjectOf(failure), detail: detailOf(failure) };
+    if (failure instanceof errors.JWTExpired) throw new AuthError("expired", "the token has expired", about);
+    throw new AuthError("refused", "the token is not valid here", about);
   }
 
   authorise(grant: Grant | undefined, purpose: Purpose): Verdict {
@@ -126,7 +127,9 @@ export class JwtAuthoriser implements Authoriser {
     });
     const given = payloadSchema.safeParse(payload);
     if (!given.success)
-      throw new AuthError("refused", "the token's claims are not those of a client", given.error);
+      throw new AuthError("refused", "the token's claims are not those of a client", {
+        cause: given.error,
+      });
     const { sub, exp, names, ports } = given.data;
     return {
       identity: `jwt:${sub}`,
@@ -137,6 +140,18 @@ export class JwtAuthoriser implements Authoriser {
       origin: { authoriser: JwtAuthoriser.kind, reference: key.digest },
     };
   }
+}
+
+/** Whom a token is for that a key of ours has signed, and that is wrong otherwise. */
+function subjectOf(failure: unknown): string | undefined {
+  if (!(failure instanceof errors.JWTExpired || failure instanceof errors.JWTClaimValidationFailed))
+    return undefined;
+  return typeof failure.payload.sub === "string" ? failure.payload.sub : undefined;
+}
+
+/** The library's sentences name claims, and hold none of their values. */
+function detailOf(failure: unknown): string | undefined {
+  return failure instanceof errors.JOSEError || failure instanceof AuthError ? failure.message : undefined;
 }
 
 /** @throws {Error} */

@@ -67,9 +67,13 @@ export class TokenAuthoriser implements Authoriser {
     if (token === undefined) throw new AuthError("missing", "a token is needed");
     const known = this.#file.value.get(token.id);
     const isRight = isSecret(token.secret, known?.sha256 ?? NOBODYS_HASH);
-    if (known === undefined || !isRight) throw new AuthError("refused", "the token is not known here");
+    if (known === undefined || !isRight) {
+      const detail = known === undefined ? "no token has this id" : "its secret is not that of this id";
+      throw new AuthError("refused", "the token is not known here", { credential: token.id, detail });
+    }
     const { grant } = known;
-    if (hasExpired(grant, this.#now())) throw new AuthError("expired", "the token has expired");
+    if (hasExpired(grant, this.#now()))
+      throw new AuthError("expired", "the token has expired", { credential: token.id });
     return grant;
   }
 

@@ -17,6 +17,7 @@ export const HEARTBEATS_MISSED = 3;
 export function contradictionsIn(config: RelayConfig): Contradiction[] {
   return [
     ...checkDomains(config),
+    ...checkPublicUrls(config),
     ...checkAuthentication(config),
     ...checkTls(config),
     ...checkProxies(config),
@@ -58,6 +59,15 @@ export function doubtsAbout(config: RelayConfig): Contradiction[] {
 function checkDomains({ domains }: RelayConfig): Contradiction[] {
   if (domains.length > 0) return [];
   return [{ paths: [["domains"]], message: "domains must name a domain, such as relay.example.com" }];
+}
+
+function checkPublicUrls({ domains, public_urls }: RelayConfig): Contradiction[] {
+  return public_urls
+    .filter(({ domain }) => domain !== undefined && !domains.includes(domain))
+    .map(({ domain }) => ({
+      paths: [["public_urls"], ["domains"]],
+      message: `public_urls: ${domain} is not among the domains, so nothing would be found there`,
+    }));
 }
 
 function checkAuthentication({ auth, control, insecure_no_auth }: RelayConfig): Contradiction[] {

@@ -109,8 +109,17 @@ const samples: Readonly<Record<string, Sample>> = {
   "public_https.tls_cert": files({ SHOWOFF_PUBLIC_HTTPS_TLS_KEY: "x,y" }),
   "public_https.tls_key": files({ SHOWOFF_PUBLIC_HTTPS_TLS_CERT: "x,y" }),
   "public_https.proxy_protocol": proxy,
+  public_urls: {
+    text: "https://{name}.{domain}:443,HTTP://{name}.Relay.example.com:8000/",
+    yaml: '["https://{name}.{domain}", "http://{name}.relay.example.com:8000"]',
+    value: [
+      { scheme: "https", domain: undefined, port: undefined },
+      { scheme: "http", domain: "relay.example.com", port: 8000 },
+    ],
+  },
   "tcp.host": { text: "127.0.0.1" },
   "tcp.ports": ports,
+  "tcp.public_host": { text: "ports.example.com" },
   "tcp.proxy_protocol": proxy,
   "admin.address": { text: "127.0.0.1:9999" },
   "admin.tls_cert": files({ SHOWOFF_ADMIN_TLS_KEY: "x,y" }),
@@ -378,6 +387,16 @@ const contradictions: [name: string, text: string, expected: RegExp][] = [
     /at least three heartbeat intervals \(33 s\)/,
   ],
   ["profiling for everyone", "profiling: true", /profiling shows the relay from within/],
+  [
+    "a public URL under no domain of the relay",
+    "public_urls: 'https://{name}.example.org'",
+    /example\.org is not among the domains, so nothing would be found there/,
+  ],
+  [
+    "a public URL without a place for the name",
+    "public_urls: https://relay.example.com",
+    /a list of URLs with \{name\} before the domain, such as https:/,
+  ],
   [
     "a password in a URL",
     "auth: { external: { url: 'https://u:p@auth.example/' } }",

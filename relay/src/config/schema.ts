@@ -14,6 +14,7 @@ import {
   path,
   paths,
   portRanges,
+  publicUrls,
   rate,
   text,
   url,
@@ -188,10 +189,20 @@ export const relaySchema = z.strictObject({
       proxy_protocol: proxyProtocol,
     })
     .prefault({}),
+  public_urls: publicUrls
+    .default([])
+    .meta(
+      help(
+        "URLs that clients are told, where a load balancer has other ports or the TLS: https://{name}.{domain}; empty: those of the listeners",
+      ),
+    ),
   tcp: z
     .strictObject({
       host: host.default("0.0.0.0").meta(help("address on which TCP ports are opened")),
       ports: portRanges.default([]).meta(help("TCP ports that may be published, such as 2000-2100")),
+      public_host: host
+        .optional()
+        .meta(help("host of TCP ports that clients are told; without it the first domain")),
       proxy_protocol: proxyProtocol,
     })
     .prefault({}),

@@ -156,10 +156,36 @@ export const listenAddressOrOff = value("host:port, such as 0.0.0.0:443, or off"
   input === "off" || input === false ? "off" : readListenAddress(input),
 );
 
-export const host = value("an address to listen on, such as 0.0.0.0", (input) => {
+export const host = value("a host name or an address, such as 0.0.0.0", (input) => {
   const given = textOf(input);
   return given !== undefined && isHost(given) ? given : undefined;
 });
+
+/** Where a share is found, as clients are told: `{name}` stands for its name, `{domain}` for each of the domains. */
+export interface PublicUrl {
+  readonly scheme: "http" | "https";
+  /** Undefined: each of the domains. */
+  readonly domain: string | undefined;
+  /** Undefined: the scheme's own. */
+  readonly port: number | undefined;
+}
+
+export const publicUrls = list(
+  "a list of URLs with {name} before the domain, such as https://{name}.{domain}:8443",
+  (item): PublicUrl | undefined => {
+    const match = /^(https?):\/\/\{name\}\.(\{domain\}|[^\s:/@?#{}]+)(?::(\d{1,5}))?\/?$/i.exec(item);
+    if (match === null) return undefined;
+    const [, scheme, domain, digits] = match as unknown as [string, string, string, string | undefined];
+    const port = digits === undefined ? undefined : Number(digits);
+    if (port === 0 || (port ?? 1) > 65_535) return undefined;
+    const isHttps = scheme.toLowerCase() === "https";
+    return {
+      scheme: isHttps ? "https" : "http",
+      domain: domain === "{domain}" ? undefined : domain.toLowerCase(),
+      port: port === (isHttps ? 443 : 80) ? undefined : port,
+    };
+  },
+);
 
 /** http(s), and no user in it: a secret belongs in a file. */
 export const url = value("a URL that begins with https:// or http://", (input) => {

@@ -15,7 +15,7 @@ import type { RelayConfig } from "../config/schema.ts";
 import { HEARTBEATS_MISSED } from "../config/checks.ts";
 import type { RelayLimits, Slot } from "../limits/limits.ts";
 import { randomId } from "../names/id.ts";
-import type { RelayObserver } from "../observer.ts";
+import type { ClientRefusal, RelayObserver } from "../observer.ts";
 import { ClientSession, type TicketOffice } from "./client-session.ts";
 
 /** Connections that one client may have side by side. */
@@ -225,17 +225,14 @@ class Greeting {
       if (this.#abort.signal.aborted) return;
       if (!(error instanceof AuthError))
         this.#context.observer.problem("authenticating a client", error as Error);
-      const unavailable = !(error instanceof AuthError) || error.code === "unavailable";
-      this.#refuse(
-        unavailable ? "unavailable" : "auth",
-        error instanceof AuthError ? error.message : "the relay could not check the credential",
-      );
+      this.#refuseCredential(error, hello.token);
       return;
     }
     if (this.#isOver()) return;
     const entered = this.#newcomer.enter(hello, grant, this.#link);
     if (typeof entered === "string") {
-      this.#refuse(entered, entered === "limit" ? "too many clients are connected" : "no such session");
+      const message = entered === "limit" ? "too many clients are connected" : "no such session";
+      this.#refuse(entered, message, { credential: grant.identity });
       return;
     }
     this.#entered = entered;
@@ -246,9 +243,23 @@ class Greeting {
     return this.#state === "over";
   }
 
-  #refuse(code: RefusalCode, message: string): void {
+  #refuseCredential(error: unknown, token: string | undefined): void {
+    const known = error instanceof AuthError ? error : undefined;
+    const isAnswer = known !== undefined && known.code !== "unavailable";
+    const message = known?.message ?? "the relay could not check the credential";
+    this.#refuse(isAnswer ? "auth" : "unavailable", withoutToken(message, token), {
+      detail: known?.detail,
+      credential: known?.credential ?? this.#newcomer.certificate,
+    });
+  }
+
+  #refuse(
+    code: RefusalCode,
+    message: string,
+    about: Pick<ClientRefusal, "detail" | "credential"> = {},
+  ): void {
     if (this.#isOver()) return;
-    this.#context.observer.clientRefused(this.#newcomer.source, code);
+    this.#context.observer.clientRefused(this.#newcomer.source, { code, reason: message, ...about });
     const refused: RelayMessage = { type: "refused", code, message };
     this.#link.sendControl(encodeMessage(refused));
     this.#finish();
@@ -268,4 +279,9 @@ class Greeting {
     this.#newcomer.slot.release();
     this.#newcomer.over();
   }
+}
+
+/** An authoriser that is somebody else's may say back what it was asked about, and what it says is logged. */
+function withoutToken(said: string, token: string | undefined): string {
+  return token === undefined || token === "" ? said : said.replaceAll(token, "…");
 }

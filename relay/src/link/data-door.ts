@@ -178,7 +178,7 @@ class Caller {
   }
 
   #refuse(code: "protocol" | "auth", message: string): void {
-    this.#hooks.context.observer.clientRefused(this.#hooks.source, code);
+    this.#hooks.context.observer.clientRefused(this.#hooks.source, { code, reason: message });
     const refused: RelayMessage = { type: "refused", code, message };
     this.#link.sendControl(encodeMessage(refused));
     this.#link.close(message);

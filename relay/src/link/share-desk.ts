@@ -63,11 +63,18 @@ export class ShareDesk {
     } catch (error) {
       if (!here()) return;
       const known = error instanceof NameError;
-      if (!known) this.#context.observer.problem("publishing a share", error as Error);
+      const code = known ? codeOf(error.code) : "unavailable";
+      if (known)
+        this.#context.observer.shareRefused(session.id, {
+          code,
+          reason: error.message,
+          wanted: wantedBy(request),
+        });
+      else this.#context.observer.problem("publishing a share", error as Error);
       session.send({
         type: "unshared",
         share: request.share,
-        code: known ? codeOf(error.code) : "unavailable",
+        code,
         message: known ? error.message : `the relay can't publish this: ${(error as Error).message}`,
       });
     } finally {
@@ -228,6 +235,10 @@ const ENDS: Readonly<Record<LeaseEnd, string>> = {
   "taken-back": "a newer client with the same credential has taken it",
   replaced: "another client has taken it, as this relay allows",
 };
+
+function wantedBy({ name, port }: ShareRequest): string | undefined {
+  return name ?? (port === undefined ? undefined : String(port));
+}
 
 function codeOf(code: NameErrorCode): RefusalCode {
   switch (code) {

@@ -138,6 +138,10 @@ export class MemoryRegistry implements NameRegistry {
         throw new NameError("not-allowed", `${name} is not among the names that you may use`);
       return { kind: "http", name };
     }
+    if (this.#options.ports.length === 0)
+      throw new NameError("not-allowed", "this relay publishes no TCP ports");
+    if (scope.ports.length === 0)
+      throw new NameError("not-allowed", "your credential is good for no TCP port");
     if ("any" in wanted) return { kind: "tcp", port: this.#freePort(scope.ports, wanted.except) };
     const { port } = wanted;
     if (!Number.isInteger(port) || port < 1 || port > 65_535)

@@ -93,8 +93,8 @@ export interface NameRegistry {
   /** Asked for each request. An answer that is at hand comes at once, without a promise. */
   resolve(address: PublicAddress): Resolution | Promise<Resolution>;
   /**
-   * Waits for the holder of a name that is `away`, signalled by its claim. For one that is held or unknown the answer is
-   * there at once.
+   * Waits for the holder of a name, signalled by its claim; where there is one, the answer is there at once. A name that is
+   * unknown can be waited for as well: just after its start a registry knows nobody. Whether that is worth it, the caller says.
    * @param ms at most.
    * @returns undefined when there is none in time, or when so many wait already that this is not to be one more.
    * @throws the signal's reason when it fires.

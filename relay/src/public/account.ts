@@ -3,8 +3,7 @@ import { headerValue } from "@sockeye/wire/http-head";
 import type { PublicRequest } from "@sockeye/wire/request-head";
 import type { Route } from "../dispatch/dispatch.ts";
 import type { PublicAddress } from "../names/registry.ts";
-import type { CarriedBytes, ErrorKind, ServedStart } from "../observer.ts";
-import type { RequestTrace } from "../trace/tracer.ts";
+import type { CarriedBytes, ErrorKind, RequestTrace, ServedStart } from "../observer.ts";
 import { Progress } from "./progress.ts";
 import type { PublicContext } from "./public-context.ts";
 

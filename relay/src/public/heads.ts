@@ -1,7 +1,7 @@
 import type { BodyFraming } from "@sockeye/wire/http-body";
 import { isNamed, type ResponseHead } from "@sockeye/wire/http-head";
 import { connectionOptions, type PublicRequest } from "@sockeye/wire/request-head";
-import type { RequestTrace } from "../trace/tracer.ts";
+import type { RequestTrace } from "../observer.ts";
 import type { Origin } from "./forwarded.ts";
 
 /*

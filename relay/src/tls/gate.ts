@@ -10,6 +10,12 @@ export interface SecureGuest extends Omit<Guest, "socket"> {
   readonly certificate: string | undefined;
 }
 
+export interface TlsGateHooks {
+  readonly arrived: (guest: SecureGuest) => void;
+  /** Somebody whose handshake came to nothing, and why. */
+  readonly failed?: ((source: string, reason: string) => void) | undefined;
+}
+
 /**
  * The TLS handshakes of one listener. A TLS server gives sockets that know their proxy and not whom it speaks for, so each guest
  * waits here under the two ends of its connection, which no other connection has while it is open.
@@ -18,13 +24,19 @@ export class TlsGate {
   readonly #server: Server;
   readonly #shaking = new Map<string, Guest>();
 
-  constructor(contexts: TlsContexts, options: TlsServerOptions, arrived: (guest: SecureGuest) => void) {
+  constructor(contexts: TlsContexts, options: TlsServerOptions, hooks: TlsGateHooks) {
     this.#server = contexts.createServer(options, (socket) => {
       const key = endsOf(socket);
       const guest = this.#shaking.get(key);
       if (guest === undefined) return void socket.destroy();
       this.#shaking.delete(key);
-      arrived({ ...guest, socket, certificate: certificateIdentity(socket) });
+      hooks.arrived({ ...guest, socket, certificate: certificateIdentity(socket) });
+    });
+    // Before it is destroyed: afterwards it does not know its ends any more.
+    this.#server.prependListener("tlsClientError", (error, socket) => {
+      const guest = this.#shaking.get(endsOf(socket));
+      const reason = whyNoHandshake(error, socket);
+      if (guest !== undefined && reason !== undefined) hooks.failed?.(guest.source.host, reason);
     });
   }
 
@@ -42,6 +54,18 @@ export class TlsGate {
   close(): void {
     for (const { socket } of [...this.#shaking.values()]) socket.destroy();
   }
+}
+
+/**
+ * What was wrong with a handshake, in OpenSSL's words; undefined where the connection ended before it began, as those of health
+ * checks do.
+ */
+function whyNoHandshake(error: Error, socket: TLSSocket): string | undefined {
+  const { authorizationError } = socket as { readonly authorizationError: unknown };
+  if (typeof authorizationError === "string") return `its certificate is not accepted: ${authorizationError}`;
+  const { code, reason } = error as NodeJS.ErrnoException & { readonly reason?: string };
+  if (code === "ECONNRESET" && socket.bytesRead === 0) return undefined;
+  return reason ?? error.message;
 }
 
 function endsOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {

@@ -14,11 +14,11 @@ import { OTLPTraceExporter } from "@opentelemetry/exporter-trace-otlp-http";
 import { resourceFromAttributes } from "@opentelemetry/resources";
 import { BatchSpanProcessor, TracerProvider } from "@opentelemetry/sdk-trace";
 import { type PublicAddress, shownAddress } from "../names/registry.ts";
-import type { RelayObserver, ServedEnd, ServedStart } from "../observer.ts";
+import type { RelayObserver, RequestTrace, ServedEnd, ServedStart } from "../observer.ts";
 import { observing } from "../observers.ts";
 import { VERSION } from "../version.ts";
 import { ReportingExporter } from "./reporting-exporter.ts";
-import type { RelayTracer, RequestTrace } from "./tracer.ts";
+import type { RelayTracer } from "./tracer.ts";
 
 /** Spans that wait to be sent; more are dropped, for a collector that is slow or gone costs no memory and no traffic. */
 const MAX_WAITING_SPANS = 4_096;

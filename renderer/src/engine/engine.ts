@@ -14,6 +14,7 @@ import { ControlError } from "@sockeye/engine/control/control-error";
 import type { CallOptions, Listener } from "@sockeye/engine/control/protocol";
 import { useEffect, useState } from "react";
 import { create } from "zustand";
+import { awaited } from "./pending.ts";
 import { type Rate, RATE_SECONDS, RateHistory } from "./rates.ts";
 import { type ControlClient, KeyError } from "./transport.ts";
 
@@ -147,7 +148,7 @@ export function call<Name extends CallName>(
   options?: CallOptions,
 ): Promise<CallResult<Name>> {
   return client
-    ? client.call(name, params, options)
+    ? awaited(client.call(name, params, options))
     : Promise.reject(new ControlError("closed", "the engine is not there"));
 }
 

@@ -15,31 +15,34 @@ export interface TestRun {
   readonly clear: () => void;
 }
 
-/** One test at a time of one upstream, step by step as it happens. It ends with the component. */
-export function useTestRun(): TestRun {
+/** One test at a time of one upstream or relay, step by step as it happens. It ends with the component. */
+export function useTestRun(stream: "upstream.test" | "relay.test" = "upstream.test"): TestRun {
   const [run, setRun] = useState<Run>();
   const stop = useRef<() => void>(undefined);
   useEffect(() => () => stop.current?.(), []);
 
-  const start = useCallback((params: TestParams) => {
-    stop.current?.();
-    setRun(started);
-    let heard = false;
-    stop.current = listen(
-      "upstream.test",
-      { timeoutMs: TEST_TIMEOUT_MS, ...params },
-      {
-        onEvent: (event: TestEvent) => {
-          heard ||= event.kind === "done";
-          setRun((before) => advance(before ?? started, event));
+  const start = useCallback(
+    (params: TestParams) => {
+      stop.current?.();
+      setRun(started);
+      let heard = false;
+      stop.current = listen(
+        stream,
+        { timeoutMs: TEST_TIMEOUT_MS, ...params },
+        {
+          onEvent: (event: TestEvent) => {
+            heard ||= event.kind === "done";
+            setRun((before) => advance(before ?? started, event));
+          },
+          onEnd: () => {
+            if (!heard) setRun((before) => broken(before ?? started, new ControlError("closed", "")));
+          },
+          onError: (error) => setRun((before) => broken(before ?? started, error)),
         },
-        onEnd: () => {
-          if (!heard) setRun((before) => broken(before ?? started, new ControlError("closed", "")));
-        },
-        onError: (error) => setRun((before) => broken(before ?? started, error)),
-      },
-    );
-  }, []);
+      );
+    },
+    [stream],
+  );
 
   const cancel = useCallback(() => {
     stop.current?.();

@@ -4,6 +4,7 @@ import { create } from "zustand";
 import type { Outcome } from "../desktop/contract.ts";
 import { callShell, shell } from "../desktop/shell.ts";
 import { call } from "../engine/engine.ts";
+import { failureText } from "../i18n/failure.ts";
 import { useText } from "../i18n/text.ts";
 import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
@@ -38,7 +39,8 @@ export function HelperSetup() {
 }
 
 function SetupDialog({ onClose, onReady }: { readonly onClose: () => void; readonly onReady: () => void }) {
-  const { helper, common } = useText();
+  const text = useText();
+  const { helper, common } = text;
   const [status, setStatus] = useState<HelperStatus>();
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<string>();
@@ -52,7 +54,7 @@ function SetupDialog({ onClose, onReady }: { readonly onClose: () => void; reado
     const outcome = await outcomeOf(callShell("helper.install", {}));
     setBusy(false);
     if (outcome.ok) onReady();
-    else setProblem(outcome.declined ? helper.declined : outcome.message);
+    else setProblem(outcome.declined ? helper.declined : failureText(text, { code: "helper", ...outcome }));
   };
   return (
     <Dialog
@@ -74,7 +76,11 @@ function SetupDialog({ onClose, onReady }: { readonly onClose: () => void; reado
     >
       <p>{helper.short}</p>
       {problem !== undefined && <Notice kind="bad">{problem}</Notice>}
-      {status?.state === "unsupported" && <Notice kind="warn">{status.message}</Notice>}
+      {status?.state === "unsupported" && (
+        <Notice kind="warn">
+          {failureText(text, { code: "helper-unsupported", message: status.message })}
+        </Notice>
+      )}
       <div className={styles["columns"]}>
         <section>
           <h3>{helper.may}</h3>

@@ -1,4 +1,4 @@
-import type { Language } from "./text.ts";
+import type { Language } from "./language.ts";
 
 export interface Format {
   readonly language: Language;
@@ -13,6 +13,8 @@ export interface Format {
   readonly duration: (ms: number) => string;
   /** `14:03:09` */
   readonly time: (at: number) => string;
+  /** `14:03` */
+  readonly clock: (at: number) => string;
   /** `21 Nov, 14:03` */
   readonly moment: (at: number) => string;
 }
@@ -32,6 +34,7 @@ function create(language: Language): Format {
   const whole = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
   const one = new Intl.NumberFormat(locale, { maximumFractionDigits: 1, minimumFractionDigits: 1 });
   const time = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  const clock = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit" });
   const moment = new Intl.DateTimeFormat(locale, {
     day: "numeric",
     month: "short",
@@ -67,6 +70,7 @@ function create(language: Language): Format {
       return minutes > 0 ? `${minutes} min` : `${seconds} s`;
     },
     time: (at) => time.format(at),
+    clock: (at) => clock.format(at),
     moment: (at) => moment.format(at),
   };
 }

@@ -2,10 +2,9 @@ import { useLanguage } from "../preferences/preferences.ts";
 import { de } from "./de/index.ts";
 import { en } from "./en/index.ts";
 import { type Format, formatOf } from "./format.ts";
+import type { Language } from "./language.ts";
 
 export type { Format };
-
-export type Language = "en" | "de";
 
 /** English is the model: another language that lacks a sentence does not compile. */
 export type Text = typeof en;

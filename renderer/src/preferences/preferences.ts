@@ -2,7 +2,7 @@ import { useSyncExternalStore } from "react";
 import { create } from "zustand";
 import type { DesktopSettings } from "../desktop/contract.ts";
 import { shell } from "../desktop/shell.ts";
-import type { Language } from "../i18n/text.ts";
+import type { Language } from "../i18n/language.ts";
 
 /** How the interface looks: kept by the desktop shell, whose tray follows it, and otherwise by the browser. */
 export type Preferences = Pick<DesktopSettings, "theme" | "language">;

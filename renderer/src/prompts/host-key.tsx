@@ -5,7 +5,7 @@ import { useText } from "../i18n/text.ts";
 import { Button, IconButton } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { toastFailure } from "../ui/toast.tsx";
-import type { PromptProps } from "./prompts.tsx";
+import type { PromptProps } from "./prompt-props.ts";
 import { Behind } from "./behind.tsx";
 import styles from "./prompts.module.css";
 

@@ -1,20 +1,10 @@
-import type { PendingPrompt } from "@sockeye/engine/control/contract";
 import { useState } from "react";
 import { call, useEngine } from "../engine/engine.ts";
 import { useText } from "../i18n/text.ts";
 import { toast, toastFailure } from "../ui/toast.tsx";
 import { HostKeyPrompt } from "./host-key.tsx";
+import type { PromptProps } from "./prompt-props.ts";
 import { InteractivePrompt, SecretPrompt } from "./secret-prompt.tsx";
-
-export interface PromptProps {
-  readonly prompt: PendingPrompt;
-  /** How many wait behind this one. */
-  readonly behind: number;
-  /** An answer is on its way. */
-  readonly busy: boolean;
-  /** Null declines. */
-  readonly onAnswer: (answer: string | null) => void;
-}
 
 /**
  * What the engine asks of the person, one question at a time, the oldest first, over whatever is on the screen. One that is

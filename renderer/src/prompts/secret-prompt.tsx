@@ -5,7 +5,7 @@ import { Button } from "../ui/button.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Field, TextInput } from "../ui/field.tsx";
 import { Behind } from "./behind.tsx";
-import type { PromptProps } from "./prompts.tsx";
+import type { PromptProps } from "./prompt-props.ts";
 import styles from "./prompts.module.css";
 
 /** As much as an answer may have. */

@@ -13,6 +13,7 @@ import styles from "./app.module.css";
 import { Lost, LostBanner } from "./lost.tsx";
 import { linkTo, type PageName, usePlace } from "./pages.ts";
 import { Sidebar } from "./sidebar.tsx";
+import { Working } from "./working.tsx";
 
 /** What is not the first page comes when it is asked for. */
 const ConnectionsPage = lazy(() =>
@@ -84,6 +85,7 @@ export function App() {
       <HelperSetup />
       <Toasts />
       <Announcer />
+      <Working />
     </div>
   );
 }

@@ -2,6 +2,7 @@ import type { ConfigProblem } from "@sockeye/engine/control/contract";
 import { useEffect, useState } from "react";
 import type { DesktopResult } from "../desktop/contract.ts";
 import { callShell } from "../desktop/shell.ts";
+import { failureText } from "../i18n/failure.ts";
 import { useText } from "../i18n/text.ts";
 import { ConfigEditor } from "../pages/settings/config-editor.tsx";
 import { Button } from "../ui/button.tsx";
@@ -11,22 +12,20 @@ import styles from "./app.module.css";
 
 /** The engine does not start with this configuration: what is wrong in it, and the file itself to be mended here. */
 export function Repair({ problems }: { readonly problems: readonly ConfigProblem[] }) {
-  const { common, shell, settings } = useText();
+  const text = useText();
+  const { common, shell, settings } = text;
   const { repair } = shell;
   const [file, setFile] = useState<DesktopResult<"config.read">>();
   const [draft, setDraft] = useState<string>();
-  const [failure, setFailure] = useState<string>();
+  const [failure, setFailure] = useState<unknown>();
   const [busy, setBusy] = useState(false);
 
   const read = () => {
-    callShell("config.read", {}).then(
-      (now) => {
-        setFile(now);
-        setDraft(undefined);
-        setFailure(undefined);
-      },
-      (error: unknown) => setFailure(error instanceof Error ? error.message : String(error)),
-    );
+    callShell("config.read", {}).then((now) => {
+      setFile(now);
+      setDraft(undefined);
+      setFailure(undefined);
+    }, setFailure);
   };
   // Each start that was refused found the file as it was then.
   useEffect(read, [problems]);
@@ -39,7 +38,7 @@ export function Repair({ problems }: { readonly problems: readonly ConfigProblem
       }
       await callShell("engine.restart", {});
     } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
+      setFailure(error);
     } finally {
       setBusy(false);
     }
@@ -63,7 +62,7 @@ export function Repair({ problems }: { readonly problems: readonly ConfigProblem
         {file && <p className={styles["path"]}>{file.path}</p>}
         {failure !== undefined && (
           <Notice kind="bad" action={<Button onClick={read}>{settings.fileReread}</Button>}>
-            {failure}
+            {failureText(text, failure)}
           </Notice>
         )}
         {file ? (

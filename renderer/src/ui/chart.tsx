@@ -26,9 +26,17 @@ export interface ChartProps {
   /** A value of the y axis, in words. */
   readonly format: (value: number) => string;
   readonly formatTime: (at: number) => string;
+  /** A time under the axis. */
+  readonly formatTick: (at: number) => string;
   /** The y axis reaches at least to here. */
   readonly atLeast?: number;
 }
+
+/** In pixels: room for the values at the left, and for half of a line's width at the right. */
+const AXIS_WIDTH = 68;
+const EDGE = 2;
+/** Of a figure in the axes' letters. */
+const FIGURE_WIDTH = 6.5;
 
 /** Lines over time. It is drawn again when values come, and made anew only when its series or the theme change. */
 export function Chart(props: ChartProps) {
@@ -83,8 +91,7 @@ function optionsFor(element: HTMLElement, latest: { readonly current: ChartProps
   return {
     width: Math.max(1, element.clientWidth),
     height,
-    // At the right there is half of the last time.
-    padding: [8, 32, 0, 0],
+    padding: [8, EDGE, 0, 0],
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false } },
     legend: { show: false },
     scales: {
@@ -97,12 +104,12 @@ function optionsFor(element: HTMLElement, latest: { readonly current: ChartProps
         grid: { show: false },
         space: 90,
         size: 28,
-        values: (_plot, at) => at.map((seconds) => latest.current.formatTime(seconds * 1000)),
+        values: (plot, at) => ticksOf(plot, at, latest.current),
       },
       {
         ...axis,
         space: 36,
-        size: 68,
+        size: AXIS_WIDTH,
         values: (_plot, ticks) => ticks.map((value) => latest.current.format(value)),
       },
     ],
@@ -122,6 +129,17 @@ function optionsFor(element: HTMLElement, latest: { readonly current: ChartProps
     ],
     plugins: [tooltip(latest)],
   };
+}
+
+/** The line ends where the card's words do. A time that would stand across that edge is left out. */
+function ticksOf(plot: UPlot, at: readonly number[], { range, formatTick }: ChartProps): string[] {
+  const [from, to] = range;
+  const perMs = (plot.width - AXIS_WIDTH - EDGE) / (to - from);
+  return at.map((seconds) => {
+    const tick = formatTick(seconds * 1000);
+    const half = (tick.length * FIGURE_WIDTH) / 2;
+    return (to - seconds * 1000) * perMs < half - EDGE ? "" : tick;
+  });
 }
 
 /** A value without another beside it makes no line, and would not be seen: the first of a history, say. */

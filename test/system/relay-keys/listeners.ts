@@ -200,6 +200,23 @@ export const listeners: KeyRows = {
       assert.equal(await talk({ port: portOf(share) }, "x", (got) => got === "x"), "x");
     },
   },
+  "tcp.public_host": {
+    value: "ports.example.com",
+    check: async (relay) => {
+      await using share = await sharePort(relay);
+      assert.match(share.address, /^ports\.example\.com:\d+$/);
+    },
+  },
+  public_urls: {
+    value: "https://{name}.{domain},http://{name}.localhost:8000",
+    check: async (relay) => {
+      await using share = await shareWeb(relay);
+      const [published] = share.client.shares;
+      assert.deepEqual(published!.addresses, ["https://demo.localhost", "http://demo.localhost:8000"]);
+      // What a load balancer in front passes on has its own port in Host.
+      assert.match(await talk(relay.http!, request("/", "demo.localhost:8000")), /here \/$/);
+    },
+  },
   "tcp.proxy_protocol": {
     value: "v1",
     base: { ...PROXIES, proxy_protocol_out: "v1" },

@@ -3,7 +3,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
-import type { ShareClientOptions, ShareSpec } from "@sockeye/engine/share/client";
+import type { ShareClientOptions, ShareSpec } from "@sockeye/engine/share/share";
 import { makeCertificate } from "../../peers/certificates.ts";
 import type { KeyedRelay, Settings, Way } from "../../peers/keyed-relay.ts";
 import { startLocalHttp, startLocalTcp, startShare, type TestShare, until } from "../../peers/relay.ts";

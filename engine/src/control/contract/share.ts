@@ -21,6 +21,13 @@ export const relayInfo = z.object({
 });
 export type RelayInfo = z.infer<typeof relayInfo>;
 
+/** A configured relay or, with `config`, the name to test one under that is not saved; `•••` is the saved one's token. */
+export const relayTestParams = z.strictObject({
+  name: z.string().min(1).max(255),
+  config: z.record(z.string(), z.unknown()).optional(),
+  timeoutMs: z.int().min(1).max(300_000).optional(),
+});
+
 /** What a share is doing. */
 export const shareState = z.discriminatedUnion("state", [
   z.object({ state: z.literal("stopped") }),

@@ -3,7 +3,7 @@ import * as z from "zod";
 
 export const helperStatus = z.object({
   /** `foreign`: one that is not of this version. `unsupported`: this system can't have one. */
-  state: z.enum(["running", "absent", "foreign", "unsupported"]),
+  state: z.enum(["running", "busy", "absent", "foreign", "unsupported"]),
   version: z.string().optional(),
   /** What this engine wants. */
   expected: z.string(),

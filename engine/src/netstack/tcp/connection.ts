@@ -1,3 +1,4 @@
+import type { Place } from "@sockeye/wire/row";
 import type { TimerQueue } from "../timers.ts";
 import { Flow } from "./flow-table.ts";
 import type { Gather } from "./gather.ts";
@@ -70,6 +71,8 @@ export class TcpConnection extends Flow implements StreamTransport {
   nextWanting: TcpConnection | undefined = undefined;
   /** @internal The source among whose half-open connections it counts. */
   halfOpenOf: string | undefined = undefined;
+  /** Where it stands among those in TIME-WAIT. */
+  timeWait: Place<TcpConnection> | undefined = undefined;
   readonly sender: Sender;
   readonly receiver: Receiver;
   readonly #host: ConnectionHost;

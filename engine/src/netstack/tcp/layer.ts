@@ -1,5 +1,5 @@
-import { Roster } from "@sockeye/wire/roster";
-import { createHash } from "node:crypto";
+import { Place, Row } from "@sockeye/wire/row";
+import { hash as digestOf } from "node:crypto";
 import type { Duplex } from "node:stream";
 import { addBytes, finish } from "../ip/checksum.ts";
 import { Checksum, type PacketWriter } from "../device.ts";
@@ -69,6 +69,8 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   readonly #flows: FlowTable;
   readonly #segment = new Segment();
   readonly #timestampOffset: number;
+  /** What an initial sequence number is made from. */
+  readonly #secretAndHead: Buffer;
   // A list through the connections, so that a burst allocates nothing.
   #firstWanting: TcpConnection | undefined;
   #lastWanting: TcpConnection | undefined;
@@ -79,7 +81,7 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   readonly #halfOpenBySource = new Map<string, number>();
   /** The latter. */
   #handshakes = 0;
-  readonly #timeWaits = new Roster<TcpConnection>();
+  readonly #timeWaits = new Row<TcpConnection>();
   #resetsLeft: number;
   #resetsAt: number;
 
@@ -93,7 +95,8 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
     this.mtu = options.writer.mtu;
     this.segmentation = options.writer.segmentation;
     this.time = options.now();
-    const seeds = createHash("sha256").update(options.secret).update("seeds").digest();
+    const seeds = digestOf("sha256", Buffer.concat([options.secret, Buffer.from("seeds")]), "buffer");
+    this.#secretAndHead = Buffer.concat([options.secret, Buffer.alloc(MAX_HEAD_BYTES)]);
     this.#flows = new FlowTable(read32(seeds, 0));
     this.#timestampOffset = read32(seeds, 4);
     this.#resetsLeft = this.limits.resetsPerSecond;
@@ -339,7 +342,10 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   /** RFC 6528 §3: a clock of 4 µs, plus a secret function of the four-tuple. */
   #initialSequence(attempt: Attempt): number {
     this.time = this.#options.now();
-    const digest = createHash("sha256").update(this.#options.secret).update(attempt.head).digest();
+    const { head } = attempt;
+    const secretBytes = this.#options.secret.length;
+    this.#secretAndHead.set(head, secretBytes);
+    const digest = digestOf("sha256", this.#secretAndHead.subarray(0, secretBytes + head.length), "buffer");
     const iss = (read32(digest, 0) + Math.floor(this.time * 250)) | 0;
     const { after } = attempt;
     return after !== undefined && before(iss, after) ? (after + AFTER_REUSE) | 0 : iss;
@@ -374,16 +380,16 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
   }
 
   enteredTimeWait(connection: TcpConnection): void {
-    this.#timeWaits.delete(connection);
-    this.#timeWaits.add(connection);
+    if (connection.timeWait) this.#timeWaits.leave(connection.timeWait);
+    connection.timeWait = this.#timeWaits.enter(new Place(connection));
     if (this.#timeWaits.size <= this.limits.timeWaits) return;
-    this.#timeWaits.first?.expire(Infinity);
+    this.#timeWaits.first?.item.expire(Infinity);
   }
 
   closed(connection: TcpConnection): void {
     this.#flows.remove(connection);
     this.established(connection);
-    this.#timeWaits.delete(connection);
+    if (connection.timeWait) this.#timeWaits.leave(connection.timeWait);
   }
 }
 
@@ -391,6 +397,9 @@ export class TcpLayer implements ConnectionHost, AttemptHost {
 class Stranger extends Flow {
   override expire(): void {}
 }
+
+/** The longest head of a flow: IPv6 and the ports. */
+const MAX_HEAD_BYTES = 44;
 
 /** How far beyond the old connection's last number a new one begins. */
 const AFTER_REUSE = 128_000;

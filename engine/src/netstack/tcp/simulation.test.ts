@@ -28,6 +28,9 @@ interface Link {
   readonly corruption: number;
   readonly delay: number;
   readonly jitter: number;
+  /** Of a packet, that the link stands still from then on; and for how long at most, in milliseconds. */
+  readonly stalls: number;
+  readonly stall: number;
 }
 
 const HOUR = 3_600_000;
@@ -47,6 +50,8 @@ class Simulation {
   readonly #expects: Buffer;
   #stream: Duplex | undefined;
   #onWay: { at: number; toPeer: boolean; packet: Buffer }[] = [];
+  /** Nothing arrives before. */
+  #stalledUntil = 0;
   #answerAt = Infinity;
   #readAt = Infinity;
   #writeAt = Infinity;
@@ -67,6 +72,8 @@ class Simulation {
       corruption: bad ? random() * 0.05 : 0,
       delay: random() * (chance(0.2) ? 50 : 2),
       jitter: bad ? random() * 20 : 0,
+      stalls: chance(0.2) ? random() * 0.05 : 0,
+      stall: 5000,
     };
     const v6 = chance(0.3);
     const slice = (): Buffer => {
@@ -167,13 +174,15 @@ class Simulation {
 
   #send(packet: Buffer, toPeer: boolean): void {
     const random = this.#random;
-    const { loss, duplication, corruption, delay, jitter } = this.#link;
+    const { loss, duplication, corruption, delay, jitter, stalls, stall } = this.#link;
+    const { now } = this.#stack;
+    if (now >= this.#stalledUntil && random() < stalls) this.#stalledUntil = now + random() * stall;
     const copies = random() < loss ? 0 : random() < duplication ? 2 : 1;
     for (let i = 0; i < copies; i++) {
       const copy = Buffer.from(packet);
       if (random() < corruption)
         copy[20 + Math.floor(random() * (copy.length - 20))]! ^= 1 << Math.floor(random() * 8);
-      const at = this.#stack.now + delay + random() * jitter;
+      const at = Math.max(now, this.#stalledUntil) + delay + random() * jitter;
       const index = this.#onWay.findLastIndex((other) => other.at <= at);
       this.#onWay.splice(index + 1, 0, { at, toPeer, packet: copy });
     }

@@ -1,4 +1,5 @@
 import { Duplex } from "node:stream";
+import { keeper } from "../../keeper.ts";
 import { TAKES_CHUNKS } from "../../release.ts";
 
 type Callback = (error?: Error | null) => void;
@@ -35,6 +36,7 @@ function ignoreError(): void {}
  */
 export class TcpStream extends Duplex {
   readonly [TAKES_CHUNKS] = true;
+  [keeper]: unknown = undefined;
   readonly #transport: StreamTransport;
   #written: Callback | undefined;
   #chunks = 0;

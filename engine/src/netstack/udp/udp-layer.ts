@@ -5,7 +5,7 @@ import type { IpOutput } from "../ip/output.ts";
 import type { IpPacket } from "../ip/packet.ts";
 import { sumIsRight } from "../ip/verify.ts";
 import { Host, Hosts } from "./hosts.ts";
-import { UdpMapping } from "./udp-mapping.ts";
+import { type MappingHolder, UdpMapping } from "./udp-mapping.ts";
 
 export interface UdpLimits {
   /** Sources in all; one more, and the one that was quiet longest is closed. */
@@ -44,7 +44,7 @@ export interface UdpSurroundings {
 }
 
 /** UDP (RFC 768), with one mapping for each source, whatever its targets (RFC 4787). */
-export class UdpLayer {
+export class UdpLayer implements MappingHolder {
   readonly #around: UdpSurroundings;
   #limits: UdpLimits;
   readonly #hosts: Hosts<UdpMapping>;
@@ -128,7 +128,7 @@ export class UdpLayer {
     return this.#around;
   }
 
-  /** @internal A datagram came for it: it is not idle. */
+  /** @internal */
   heard(mapping: UdpMapping): void {
     const now = this.#around.now();
     if (now - mapping.heardAt < TOUCH_MS) return;
@@ -138,7 +138,7 @@ export class UdpLayer {
     mapping.host.ports.set(mapping.port, mapping);
   }
 
-  /** @internal It is over. */
+  /** @internal */
   forget(mapping: UdpMapping): void {
     this.#askers.delete(mapping);
     this.#others.delete(mapping);
@@ -147,7 +147,7 @@ export class UdpLayer {
     if (host.ports.size === 0) this.#hosts.remove(host);
   }
 
-  /** @internal Its last datagram, or one like it, went nowhere. */
+  /** @internal */
   refuse(offender: IpPacket, why: Refusal): void {
     this.#around.errors.unreachable(offender, why, this.#around.now());
     this.#around.onOutput();

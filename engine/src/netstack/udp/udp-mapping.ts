@@ -3,15 +3,25 @@ import type { Refusal, UdpSource } from "../handler.ts";
 import { AddressKind, addressBytesOf, kindOfIpv4, kindOfIpv6, readAddress } from "../ip/addresses.ts";
 import { Checksum } from "../device.ts";
 import { addBytes, finish } from "../ip/checksum.ts";
-import { IpHead, MIN_MTU } from "../ip/output.ts";
+import { IpHead, type IpOutput, MIN_MTU } from "../ip/output.ts";
 import { IpPacket, Protocol } from "../ip/packet.ts";
 import type { Host } from "./hosts.ts";
-import type { UdpLayer } from "./udp-layer.ts";
 
 const CHECKSUM_AT = 6;
 
 /** Shared by all: a header is copied as it is sent. */
 const header = Buffer.alloc(8);
+
+/** What a mapping needs of the layer that holds it. */
+export interface MappingHolder {
+  readonly around: { readonly output: IpOutput; readonly mtu: number; readonly onOutput: () => void };
+  /** A datagram came for it: it is not idle. */
+  heard(mapping: UdpMapping): void;
+  /** It is over. */
+  forget(mapping: UdpMapping): void;
+  /** Its last datagram, or one like it, went nowhere. */
+  refuse(offender: IpPacket, why: Refusal): void;
+}
 
 /** One source: an application's socket. */
 export class UdpMapping implements UdpSource {
@@ -30,7 +40,7 @@ export class UdpMapping implements UdpSource {
   /** @internal */
   over = false;
 
-  readonly #layer: UdpLayer;
+  readonly #layer: MappingHolder;
   #mtu: number;
   /** Where the last datagram went, as bytes and as the handler knows it: most go where the one before went. */
   readonly #targetAddress: Buffer;
@@ -41,7 +51,7 @@ export class UdpMapping implements UdpSource {
   #from: Endpoint | undefined;
   #head: IpHead | undefined;
 
-  constructor(layer: UdpLayer, host: Host<UdpMapping>, port: number) {
+  constructor(layer: MappingHolder, host: Host<UdpMapping>, port: number) {
     this.#layer = layer;
     this.host = host;
     this.port = port;

@@ -2,7 +2,7 @@ import { BodyReader, HttpBodyError } from "@sockeye/wire/http-body";
 import { HeadReader, HttpHeadError, type ResponseHead } from "@sockeye/wire/http-head";
 import { type PublicRequest, PublicRequestReader } from "@sockeye/wire/request-head";
 import { responseFraming } from "@sockeye/wire/response-head";
-import type { LocalFailure } from "../local-target.ts";
+import type { LocalFailure } from "../local-failure.ts";
 import type { StreamTap } from "../tapped-carry.ts";
 import type { KeptRequest } from "./kept-request.ts";
 

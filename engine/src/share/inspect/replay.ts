@@ -1,6 +1,7 @@
 import type { Endpoint } from "@sockeye/config-kit/endpoint";
 import type { PublicRequest } from "@sockeye/wire/request-head";
-import { dialLocal, localFailureOf } from "../local-target.ts";
+import { dialLocal } from "../local-target.ts";
+import { localFailureOf } from "../local-failure.ts";
 import { HttpTap } from "./http-tap.ts";
 import type { KeptRequest } from "./kept-request.ts";
 import type { RequestRing } from "./request-ring.ts";

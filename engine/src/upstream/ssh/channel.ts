@@ -1,5 +1,6 @@
 import { Duplex } from "node:stream";
 import type { Client } from "ssh2";
+import type { CancelSignal } from "../../cancel.ts";
 import type { Endpoint } from "../../endpoint.ts";
 import { releaseChunk, releaseGiven, TAKES_CHUNKS } from "../../release.ts";
 import { abortReason, DialError, type DialErrorCode } from "../../errors.ts";
@@ -11,7 +12,7 @@ export interface OpenOptions {
   /** Whom we open for, told to the server for its log (RFC 4254 §7.2). */
   readonly source?: Endpoint;
   /** Ends the opening; see DialOptions. */
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
   /** Shared by the channels of one connection. */
   readonly receiveBudget: ReceiveBudget;
 }
@@ -51,7 +52,7 @@ interface Opening {
   readonly resolve: (channel: Duplex) => void;
   readonly reject: (error: DialError) => void;
   readonly target: Endpoint;
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
   readonly onAbort: () => void;
   readonly startedAt: number;
 }

@@ -2,6 +2,7 @@
 import { Socket, type OnReadOpts } from "node:net";
 import type { Duplex } from "node:stream";
 import ssh2, { type Client } from "ssh2";
+import type { CancelSignal } from "../../cancel.ts";
 import type { Secret, SshUpstreamConfig } from "../../config/config.ts";
 import { formatEndpoint } from "../../endpoint.ts";
 import { abortReason, DialError, type DialStep } from "../../errors.ts";
@@ -37,7 +38,7 @@ export interface SshContext {
 }
 
 export interface HandshakeOptions {
-  readonly signal: AbortSignal;
+  readonly signal: CancelSignal;
   readonly onStep?: ((step: DialStep) => void) | undefined;
   /** Told what a person should know though nothing failed. */
   readonly onNote?: ((text: string) => void) | undefined;

@@ -13,6 +13,7 @@ export const common: typeof en.common = {
   more: "Mehr",
   none: "keine",
   loading: "Lädt…",
+  working: "In Arbeit…",
   direct: "Direkt",
   block: "Sperren",
   up: "Hinauf",

@@ -6,6 +6,7 @@ export const helper: typeof en.helper = {
     "Der TUN-Modus erfasst den Verkehr jedes Programms. Das darf für Sockeye nur ein kleines privilegiertes Programm tun: der Helfer.",
   states: {
     running: (version) => `Eingerichtet und in Betrieb, Fassung ${version}`,
+    busy: "Eingerichtet, dient gerade einer anderen Engine",
     absent: "Nicht eingerichtet",
     foreign: (version) => `Eine andere Fassung ist eingerichtet: ${version}`,
     unsupported: "Auf diesem System nicht verfügbar",
@@ -25,7 +26,8 @@ export const helper: typeof en.helper = {
     "Auf das Netz oder auf andere Benutzer dieses Rechners hören",
   ],
   remove: "Wie er wieder verschwindet",
-  removeText: "Entfernen Sie ihn hier in den Einstellungen. Wer Sockeye deinstalliert, entfernt auch ihn.",
+  removeText:
+    "Entfernen Sie ihn hier in den Einstellungen, bevor Sie Sockeye entfernen. Einer, den ein deb- oder rpm-Paket gebracht hat, geht mit seinem Paket.",
   once: "Ihr System fragt jetzt einmal nach dem Passwort eines Verwalters. Danach nicht mehr.",
   install: "Helfer einrichten",
   update: "Helfer erneuern",

@@ -1,4 +1,5 @@
 import type { ShareField, ShareFormError } from "../../pages/share/form.ts";
+import type { RelayField, RelayFormError } from "../../pages/share/relay-form.ts";
 import type { en } from "../en/index.ts";
 
 const errors: Readonly<Record<ShareFormError, string>> = {
@@ -38,6 +39,24 @@ const fields: Readonly<Record<ShareField, string>> = {
   relayCa: "Aussteller (PEM-Datei)",
 };
 
+const relayErrors: Readonly<Record<RelayFormError, string>> = {
+  nameMissing: "Geben Sie ihm einen Namen.",
+  nameShape: errors.nameShape,
+  nameTaken: errors.relayNameTaken,
+  address: errors.relayAddress,
+  keyMissing: "Zu einem Zertifikat gehört sein Schlüssel.",
+  certificateMissing: "Zu einem Schlüssel gehört sein Zertifikat.",
+};
+
+const relayFields: Readonly<Record<RelayField, string>> = {
+  name: "Name",
+  address: "Adresse",
+  token: fields.token,
+  tls_ca_file: fields.relayCa,
+  tls_cert_file: "Eigenes Zertifikat (PEM-Datei)",
+  tls_key_file: "Sein Schlüssel (PEM-Datei)",
+};
+
 export const share: typeof en.share = {
   title: "Teilen",
   subtitle: "Lokale Dienste, die über ein Relay erreichbar sind, für wen Sie wollen.",
@@ -74,8 +93,8 @@ export const share: typeof en.share = {
   in: "Herein",
   out: "Hinaus",
   targetDown: (target, why) => `${target} nimmt keine Verbindung an: ${why}. Besucher erfahren das.`,
-  reconnecting: (why, duration) => `${why}. Nächster Versuch in ${duration}.`,
-  reconnectingNow: (why) => `${why}. Neuer Versuch…`,
+  reconnecting: (why, duration) => `Keine Verbindung zum Relay: ${why}. Nächster Versuch in ${duration}.`,
+  reconnectingNow: (why) => `Keine Verbindung zum Relay: ${why}. Neuer Versuch…`,
   refused: (why) => `Nicht geteilt: ${why}.`,
   tryAgain: "Noch einmal",
   menuOf: (name) => `Mehr zu ${name}`,
@@ -89,6 +108,7 @@ export const share: typeof en.share = {
   removed: (name) => `${name} ist gelöscht`,
   restored: "Wiederhergestellt",
   relays: "Relays",
+  addRelay: "Relay hinzufügen",
   relayStates: {
     off: "Nicht in Gebrauch",
     connecting: "Verbindet",
@@ -135,6 +155,31 @@ export const share: typeof en.share = {
     discardWhy: "Was Sie hier geändert haben, ist nicht gesichert.",
     discardYes: "Verwerfen",
     discardNo: "Weiter bearbeiten",
+  },
+  relayEditor: {
+    newTitle: "Neues Relay",
+    fields: relayFields,
+    errors: relayErrors,
+    nameHint: "Wie Sie es hier nennen.",
+    more: "Zertifikate",
+    certificateHint: "Falls das Relay von diesem Rechner ein eigenes Zertifikat verlangt:",
+    testIt: "Testen",
+    stop: "Anhalten",
+    gone: "So heißt kein Relay",
+    goneWhy: (name) => `„${name}“ wurde gelöscht.`,
+    test: {
+      authenticated: "Es funktioniert: das Relay lässt diesen Rechner ein.",
+      hints: {
+        auth: "Stimmt das Token? Vielleicht hat der Betreiber es widerrufen, oder es gehört zu einem anderen Relay.",
+        dns: "Ist der Host richtig geschrieben?",
+        tls: "Ist es der Port für Clients? Kommt das Zertifikat von einem eigenen Aussteller, nennen Sie dessen Datei unter Zertifikate.",
+        protocol: "Hinter diesem Port antwortet etwas anderes. Clients haben einen eigenen, meist 7000.",
+        closed:
+          "Das Relay hat die Verbindung beendet: vielleicht verlangt es ein Zertifikat, oder es hört gleich auf. Ein neuer Versuch kann helfen.",
+        limit: "Das Relay hat so viele Clients, wie es annimmt.",
+        unsupported: "Die Versionen des Relays und dieses Programms passen nicht zusammen.",
+      },
+    },
   },
   inspector: {
     back: "Alle Freigaben",

@@ -158,7 +158,8 @@ export const upstreams: typeof en.upstreams = {
       willKeychain: "Kommt in den Schlüsselbund, nie in die Konfiguration.",
       willAsk: "Bleibt es leer, werden Sie gefragt, wenn es gebraucht wird.",
       pathHint: "Die erste Zeile der Datei zählt.",
-      noKeychain: "Hier gibt es keinen Schlüsselbund, den Sockeye verwenden kann.",
+      noKeychain: (why) =>
+        `Hier gibt es keinen Schlüsselbund, den Sockeye verwenden kann${why === undefined || why === "" ? "" : ` (${why.replace(/\.$/, "")})`}.`,
       keep: "Was soll mit dem Eingegebenen geschehen?",
       ask: "Jedes Mal fragen",
       askHint: "Es wird jetzt vergessen und bei jeder neuen Verbindung erfragt.",
@@ -238,6 +239,7 @@ export const upstreams: typeof en.upstreams = {
       "Der Browser lässt diese Seite die Zwischenablage nicht lesen: bitte mit der Tastatur einfügen.",
     choose: "Datei wählen",
     chosen: (name) => `Aus ${name}`,
+    anotherLink: "Ein weiterer Link wurde geöffnet. Er wird danach gezeigt.",
     fromLink: "Aus dem geöffneten Link. Nichts wird hinzugefügt, bevor Sie es importieren.",
     found: "Was gefunden wurde",
     include: (name) => `${name} importieren`,

@@ -11,6 +11,7 @@ export const common = {
   more: "More",
   none: "none",
   loading: "Loading…",
+  working: "Working…",
   direct: "Direct",
   block: "Block",
   up: "Up",

@@ -4,6 +4,7 @@ export const helper = {
     "TUN mode captures traffic of every program. Only a small privileged program may do that for Sockeye: the helper.",
   states: {
     running: (version: string) => `Installed and running, version ${version}`,
+    busy: "Installed, and serving another engine",
     absent: "Not installed",
     foreign: (version: string) => `Another version is installed: ${version}`,
     unsupported: "Not available on this system",
@@ -23,7 +24,8 @@ export const helper = {
     "Listen to the network, or to other users of this machine",
   ],
   remove: "How it goes away",
-  removeText: "Remove it here in the settings. Uninstalling Sockeye removes it too.",
+  removeText:
+    "Remove it here in the settings, before you remove Sockeye. One that a deb or rpm package brought goes with its package.",
   once: "Your system asks for an administrator’s password once, now. Afterwards there is no prompt.",
   install: "Install the helper",
   update: "Update the helper",

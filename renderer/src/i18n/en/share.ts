@@ -1,4 +1,5 @@
 import type { ShareField, ShareFormError } from "../../pages/share/form.ts";
+import type { RelayField, RelayFormError } from "../../pages/share/relay-form.ts";
 
 const errors: Readonly<Record<ShareFormError, string>> = {
   nameMissing: "Give it a name.",
@@ -34,6 +35,24 @@ const fields: Readonly<Record<ShareField, string>> = {
   relayAddress: "Address of the relay",
   token: "Token",
   relayCa: "Authority (PEM file)",
+};
+
+const relayErrors: Readonly<Record<RelayFormError, string>> = {
+  nameMissing: "Give it a name.",
+  nameShape: errors.nameShape,
+  nameTaken: errors.relayNameTaken,
+  address: errors.relayAddress,
+  keyMissing: "A certificate needs its key.",
+  certificateMissing: "A key needs its certificate.",
+};
+
+const relayFields: Readonly<Record<RelayField, string>> = {
+  name: "Name",
+  address: "Address",
+  token: fields.token,
+  tls_ca_file: fields.relayCa,
+  tls_cert_file: "Own certificate (PEM file)",
+  tls_key_file: "Its key (PEM file)",
 };
 
 export const share = {
@@ -72,8 +91,9 @@ export const share = {
   in: "In",
   out: "Out",
   targetDown: (target: string, why: string) => `${target} takes no connection: ${why}. Visitors are told so.`,
-  reconnecting: (why: string, duration: string) => `${why}. Next try in ${duration}.`,
-  reconnectingNow: (why: string) => `${why}. Trying again…`,
+  reconnecting: (why: string, duration: string) =>
+    `No connection to the relay: ${why}. Next try in ${duration}.`,
+  reconnectingNow: (why: string) => `No connection to the relay: ${why}. Trying again…`,
   refused: (why: string) => `Not shared: ${why}.`,
   tryAgain: "Try again",
   menuOf: (name: string) => `More about ${name}`,
@@ -87,6 +107,7 @@ export const share = {
   removed: (name: string) => `${name} is deleted`,
   restored: "It is back",
   relays: "Relays",
+  addRelay: "Add relay",
   relayStates: {
     off: "Not in use",
     connecting: "Connecting",
@@ -133,6 +154,31 @@ export const share = {
     discardWhy: "What you have changed here is not saved.",
     discardYes: "Discard",
     discardNo: "Go on editing",
+  },
+  relayEditor: {
+    newTitle: "New relay",
+    fields: relayFields,
+    errors: relayErrors,
+    nameHint: "What you call it here.",
+    more: "Certificates",
+    certificateHint: "Where the relay asks this machine for a certificate of its own:",
+    testIt: "Test",
+    stop: "Stop",
+    gone: "No relay has this name",
+    goneWhy: (name: string) => `“${name}” was deleted.`,
+    test: {
+      authenticated: "It works: the relay lets this machine in.",
+      hints: {
+        auth: "Look at the token: its operator may have revoked it, or it belongs to another relay.",
+        dns: "Look at the spelling of the host.",
+        tls: "Is it the port for clients? If its certificate is from an authority of your own, name that file under Certificates.",
+        protocol: "Something else answers at that port. Clients have one of their own, usually 7000.",
+        closed:
+          "The relay ended the connection: it may ask for a certificate, or be about to stop. Trying again may help.",
+        limit: "The relay has as many clients as it takes.",
+        unsupported: "The relay and this program are of versions that do not fit together.",
+      },
+    },
   },
   inspector: {
     back: "All shares",

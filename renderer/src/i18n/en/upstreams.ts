@@ -156,7 +156,8 @@ export const upstreams = {
       willKeychain: "Goes into the keychain, never into the configuration.",
       willAsk: "Left empty, you are asked when it is needed.",
       pathHint: "The file’s first line is taken.",
-      noKeychain: "There is no keychain here that Sockeye can use.",
+      noKeychain: (why: string | undefined) =>
+        `There is no keychain here that Sockeye can use. ${why ?? ""}`.trimEnd(),
       keep: "What should become of what you typed?",
       ask: "Ask me each time",
       askHint: "It is forgotten now, and asked for with each new connection.",
@@ -234,6 +235,7 @@ export const upstreams = {
     pasteRefused: "The browser does not let this page read the clipboard: paste with the keyboard.",
     choose: "Choose a file",
     chosen: (name: string) => `From ${name}`,
+    anotherLink: "Another link was opened. It is shown when this is done.",
     fromLink: "From the link that was opened. Nothing is added until you import it.",
     found: "What was found",
     include: (name: string) => `Import ${name}`,

@@ -30,7 +30,8 @@ export function ConnectCard() {
     try {
       await call(next === "on" ? "connect" : "disconnect", {}, { timeoutMs: CONNECT_DEADLINE_MS });
     } catch (error) {
-      if (error instanceof ControlError && error.code === "helper") askForHelper(() => void toggle());
+      if (error instanceof ControlError && error.code === "helper" && !(await helperIsBusy()))
+        askForHelper(() => void toggle());
       else toastFailure(error);
     } finally {
       setWish(undefined);
@@ -130,4 +131,13 @@ function DefaultUpstream({ current }: { readonly current: string }) {
       </Field>
     </div>
   );
+}
+
+/** It is there, and serves another engine: to install it would change nothing. */
+async function helperIsBusy(): Promise<boolean> {
+  try {
+    return (await call("helper", {})).state === "busy";
+  } catch {
+    return false;
+  }
 }

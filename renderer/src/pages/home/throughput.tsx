@@ -40,6 +40,7 @@ export function Throughput() {
         atLeast={LEAST_TOP}
         format={format.rate}
         formatTime={format.time}
+        formatTick={format.clock}
         series={[
           { label: text.common.down, colour: "series-down", values: rates.map((rate) => rate.down) },
           { label: text.common.up, colour: "series-up", values: rates.map((rate) => rate.up), line: "plain" },

@@ -48,7 +48,7 @@ export function History({ upstream, range }: { readonly upstream: string; readon
     return (
       <div className={styles["charts"]}>
         {[1, 2, 3, 4].map((place) => (
-          <Skeleton key={place} height="16rem" />
+          <Skeleton key={place} height="15.25rem" />
         ))}
       </div>
     );
@@ -114,7 +114,21 @@ function Charts({ upstream, kept }: { readonly upstream: string; readonly kept: 
     write: (value: number) => string,
     more: ReactNode = null,
   ) => (
-    <Card title={title} actions={more}>
+    <Card
+      title={title}
+      actions={
+        <div className={styles["keys"]}>
+          {series.length > 1 &&
+            series.map(({ label, colour }) => (
+              <span key={label}>
+                <i className={styles["key"]} style={{ background: `var(--${colour})` }} />
+                {label}
+              </span>
+            ))}
+          {more}
+        </div>
+      }
+    >
       <Chart
         label={metrics.chart(title, upstream)}
         height={CHART_HEIGHT}
@@ -122,12 +136,13 @@ function Charts({ upstream, kept }: { readonly upstream: string; readonly kept: 
         range={[kept.from, kept.to]}
         series={series}
         format={write}
-        formatTime={lengths.day <= kept.to - kept.from ? format.moment : format.time}
+        formatTime={format.moment}
+        formatTick={lengths.day < kept.to - kept.from ? format.moment : format.clock}
         atLeast={1}
       />
     </Card>
   );
-  const span = <span className={styles["span"]}>{metrics.perSpan(format.duration(stepMs))}</span>;
+  const span = <span>{metrics.perSpan(format.duration(stepMs))}</span>;
   return (
     <div className={styles["charts"]}>
       {panel(

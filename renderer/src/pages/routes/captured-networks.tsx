@@ -3,6 +3,8 @@ import { ControlError } from "@sockeye/engine/control/control-error";
 import { useEffect, useState } from "react";
 import { edit } from "../../engine/edit.ts";
 import { call, useEngine } from "../../engine/engine.ts";
+import { failureText } from "../../i18n/failure.ts";
+import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Field, TextArea } from "../../ui/field.tsx";
@@ -60,7 +62,10 @@ export function CapturedNetworks() {
       toast({ message: text.routes.saved });
     } catch (error) {
       const found = error instanceof ControlError ? (error.problems ?? []) : [];
-      const about = (key: keyof Networks) => found.find(({ path }) => path.startsWith(`tun.${key}`))?.message;
+      const about = (key: keyof Networks) => {
+        const problem = found.find(({ path }) => path.startsWith(`tun.${key}`));
+        return problem && problemText(text, problem);
+      };
       const [cidrs, exclude] = [about("cidrs"), about("exclude")];
       if (cidrs === undefined && exclude === undefined) toastFailure(error);
       else setProblems({ ...(cidrs !== undefined && { cidrs }), ...(exclude !== undefined && { exclude }) });
@@ -116,7 +121,9 @@ export function CapturedNetworks() {
                 <strong>{text.routes.overlaps}</strong>
                 <ul>
                   {overlaps.map((one) => (
-                    <li key={`${one.cidr} ${one.network} ${one.interface}`}>{one.message}</li>
+                    <li key={`${one.cidr} ${one.network} ${one.interface}`}>
+                      {failureText(text, { code: `overlap-${one.kind}`, message: one.message })}
+                    </li>
                   ))}
                 </ul>
               </Notice>

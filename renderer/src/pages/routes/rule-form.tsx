@@ -1,16 +1,18 @@
 import { ControlError } from "@sockeye/engine/control/control-error";
 import { useRef, useState } from "react";
 import { useEngine } from "../../engine/engine.ts";
+import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Field, type Labelled, Select, TextInput } from "../../ui/field.tsx";
 import { toastFailure } from "../../ui/toast.tsx";
 import styles from "./routes.module.css";
-import { type Rule, writeRules } from "./rules.tsx";
+import { type Rule, writeRules } from "./write-rules.ts";
 
 /** A rule's two fields, and what the engine finds wrong with its match. */
 function useRule(initial: Rule, write: (rule: Rule) => Promise<unknown>) {
+  const text = useText();
   const [rule, setRule] = useState(initial);
   const [problem, setProblem] = useState<string>();
   const [busy, setBusy] = useState(false);
@@ -23,7 +25,7 @@ function useRule(initial: Rule, write: (rule: Rule) => Promise<unknown>) {
     } catch (error) {
       const problems = error instanceof ControlError ? error.problems : undefined;
       const first = problems?.find(({ path }) => path.startsWith("routes")) ?? problems?.[0];
-      if (first) setProblem([first.message, first.hint].filter(Boolean).join("; "));
+      if (first) setProblem([problemText(text, first), first.hint].filter(Boolean).join("; "));
       else toastFailure(error);
       return false;
     } finally {

@@ -2,28 +2,20 @@ import type { StreamEvent } from "@sockeye/engine/control/contract";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { ArrowDown, ArrowUp, ArrowUpToLine, Ellipsis, GripVertical, Pencil, Trash2 } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
-import { edit, undo } from "../../engine/edit.ts";
+import { undo } from "../../engine/edit.ts";
 import { useFormat, useText } from "../../i18n/text.ts";
 import { MenuButton } from "../../ui/menu.tsx";
-import { moved, useReorder } from "../../ui/reorder.ts";
+import { moved, useRowOrder } from "../../ui/row-order.ts";
+import orderStyles from "../../ui/row-order.module.css";
 import { Card, Notice } from "../../ui/surface.tsx";
 import { toast, toastFailure } from "../../ui/toast.tsx";
 import { AddRule, EditRule } from "./rule-form.tsx";
+import { writeRules } from "./write-rules.ts";
 import styles from "./routes.module.css";
-
-export interface Rule {
-  readonly match: string;
-  readonly to: string;
-}
 
 const ROW_HEIGHT = 44;
 /** With more, a change would not fit into one message to the engine. */
 const MOST_EDITABLE = 5_000;
-
-/** Writes the whole list in its new order; what was written can be undone. */
-export function writeRules(rules: readonly Rule[]) {
-  return edit([{ kind: "set-routes", routes: rules.map(({ match, to }) => ({ match, to })) }]);
-}
 
 /** The rules with an order that was asked for shown at once, before the engine has applied it. */
 function useAskedOrder(applied: StreamEvent<"routes">) {
@@ -56,7 +48,6 @@ export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) 
   const format = useFormat();
   const { rules, reorder: ask } = useAskedOrder(applied);
   const list = useRef<HTMLDivElement>(null);
-  const space = useRef<HTMLDivElement>(null);
   const [said, setSaid] = useState("");
   const [changing, setChanging] = useState<number>();
   const editable = rules.length <= MOST_EDITABLE;
@@ -77,7 +68,7 @@ export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) 
     // The focus follows the rule, so that the next arrow moves it on.
     requestAnimationFrame(() => list.current?.querySelector<HTMLElement>(`[data-handle="${to}"]`)?.focus());
   };
-  const reorder = useReorder({ count: rules.length, box: space, rowHeight: ROW_HEIGHT, onMove: move });
+  const order = useRowOrder(rules.length, move);
   const remove = (index: number) => {
     writeRules(rules.filter((_, at) => at !== index)).then(
       (written) =>
@@ -89,7 +80,6 @@ export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) 
     );
   };
 
-  const { held } = reorder;
   return (
     <Card bare>
       <div role="table" aria-label={text.routes.rules} aria-rowcount={rules.length + 2}>
@@ -110,7 +100,7 @@ export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) 
           </span>
         </div>
         <div ref={list} role="rowgroup" className={styles["list"]}>
-          <div ref={space} className={styles["space"]} style={{ height: virtual.getTotalSize() }}>
+          <div className={styles["space"]} style={{ height: virtual.getTotalSize() }}>
             {virtual.getVirtualItems().map(({ index, start }) => {
               const rule = rules[index];
               if (!rule) return null;
@@ -119,9 +109,8 @@ export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) 
                   key={index}
                   role="row"
                   aria-rowindex={index + 2}
-                  className={[styles["rule"], held?.from === index && styles["held"]]
-                    .filter(Boolean)
-                    .join(" ")}
+                  {...order.row(index)}
+                  className={`${styles["rule"]} ${orderStyles["row"]}`}
                   style={{ transform: `translateY(${start}px)` }}
                 >
                   <span role="cell">
@@ -131,7 +120,7 @@ export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) 
                       className={styles["handle"]}
                       aria-label={text.routes.reorder(rule.match)}
                       disabled={!editable}
-                      {...reorder.handle(index)}
+                      {...order.handle(index)}
                     >
                       <GripVertical size={14} aria-hidden="true" />
                     </button>
@@ -142,7 +131,7 @@ export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) 
                   <span role="cell" className={styles["match"]} title={rule.match}>
                     {rule.match}
                   </span>
-                  <span role="cell" className={styles["to"]}>
+                  <span role="cell" className={styles["to"]} title={rule.to}>
                     <Target to={rule.to} />
                   </span>
                   <span role="cell" className={`${styles["hits"]} figures`}>
@@ -191,12 +180,6 @@ export function Rules({ applied }: { readonly applied: StreamEvent<"routes"> }) 
                 </div>
               );
             })}
-            {held && held.to !== held.from && (
-              <div
-                className={styles["place"]}
-                style={{ top: (held.to > held.from ? held.to + 1 : held.to) * ROW_HEIGHT - 1 }}
-              />
-            )}
           </div>
         </div>
         <div role="row" className={`${styles["rule"]} ${styles["last"]}`}>

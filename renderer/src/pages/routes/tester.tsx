@@ -2,6 +2,7 @@ import type { ControlExplanation } from "@sockeye/engine/control/contract";
 import { useState } from "react";
 import { call } from "../../engine/engine.ts";
 import { parseTarget } from "../../engine/target.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { TextInput } from "../../ui/field.tsx";
@@ -18,7 +19,7 @@ export function Tester() {
     try {
       setAnswer(target ? await call("explain", { target }) : text.routes.testerBad);
     } catch (error) {
-      setAnswer(error instanceof Error ? error.message : String(error));
+      setAnswer(failureText(text, error));
     }
   };
   return (

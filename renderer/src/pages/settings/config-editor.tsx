@@ -1,5 +1,7 @@
 import type { CallResult, ConfigProblem } from "@sockeye/engine/control/contract";
 import { useRef } from "react";
+import { failureText } from "../../i18n/failure.ts";
+import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import styles from "./settings.module.css";
 
@@ -15,7 +17,8 @@ export function ConfigEditor({
   readonly findings: Findings | undefined;
   readonly onChange: (text: string) => void;
 }) {
-  const { settings: text } = useText();
+  const words = useText();
+  const text = words.settings;
   const area = useRef<HTMLTextAreaElement>(null);
   const gutter = useRef<HTMLPreElement>(null);
   const { problems = [], warnings = [] } = findings ?? {};
@@ -67,7 +70,9 @@ export function ConfigEditor({
                 onClick={() => show(problem)}
               >
                 {problem.line > 0 && <small>{text.fileAt(problem.line, problem.column)}</small>}
-                {problem.message}
+                {index < problems.length
+                  ? problemText(words, problem)
+                  : failureText(words, { code: "config-warning", message: problem.message })}
                 {problem.hint !== undefined && <small>{problem.hint}</small>}
               </button>
             </li>

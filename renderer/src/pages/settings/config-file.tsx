@@ -64,7 +64,10 @@ export function ConfigFile() {
   };
   /** The newest revision is the one to take the place of, whoever wrote it. */
   const overwrite = () => {
-    void call("config.read", {}).then(({ revision }) => save(revision));
+    call("config.read", {}).then(
+      ({ revision }) => save(revision),
+      (error: unknown) => setFailure(asControlError(error)),
+    );
   };
 
   if (failure?.code === "no-config-file") {

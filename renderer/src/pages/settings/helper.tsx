@@ -3,6 +3,7 @@ import { useEffect, useState } from "react";
 import { callShell, shell } from "../../desktop/shell.ts";
 import { call } from "../../engine/engine.ts";
 import { askForHelper, outcomeOf } from "../../helper/helper-setup.tsx";
+import { failureText } from "../../i18n/failure.ts";
 import { type Text, useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { SettingRow } from "../../ui/switch.tsx";
@@ -11,7 +12,8 @@ import { toast, toastFailure } from "../../ui/toast.tsx";
 
 /** Whether the helper is there, of which version, and the way to have it or be rid of it. */
 export function Helper() {
-  const { helper: text } = useText();
+  const words = useText();
+  const text = words.helper;
   const [status, setStatus] = useState<HelperStatus>();
   const [busy, setBusy] = useState(false);
   const look = () => {
@@ -25,14 +27,17 @@ export function Helper() {
     toast(
       outcome.ok
         ? { message: text.removed }
-        : { message: outcome.declined ? text.declined : outcome.message, bad: true },
+        : {
+            message: outcome.declined ? text.declined : failureText(words, { code: "helper", ...outcome }),
+            bad: true,
+          },
     );
     look();
   };
   const state = status?.state;
   return (
     <Card title={text.title}>
-      <SettingRow label={status ? inWords(status, text) : "…"} hint={hintOf(status, text)}>
+      <SettingRow label={status ? inWords(status, text) : "…"} hint={hintOf(status, words)}>
         {() =>
           state === "running"
             ? shell && (
@@ -51,9 +56,10 @@ export function Helper() {
   );
 }
 
-/** The engine's own sentence, in its language, only where it says more than the state: not that there is none. */
-function hintOf(status: HelperStatus | undefined, text: Text["helper"]): string {
-  return status?.state === "absent" ? text.short : (status?.message ?? text.short);
+/** The engine's own sentence only where it says more than the state: not that there is none. */
+function hintOf(status: HelperStatus | undefined, text: Text): string {
+  if (status === undefined || status.state === "absent") return text.helper.short;
+  return failureText(text, { code: `helper-${status.state}`, message: status.message });
 }
 
 function inWords({ state, version = "?" }: HelperStatus, text: Text["helper"]): string {
@@ -61,6 +67,7 @@ function inWords({ state, version = "?" }: HelperStatus, text: Text["helper"]): 
     case "running":
     case "foreign":
       return text.states[state](version);
+    case "busy":
     case "absent":
     case "unsupported":
       return text.states[state];

@@ -2,6 +2,7 @@ import { ControlError } from "@sockeye/engine/control/control-error";
 import { useEffect, useState } from "react";
 import { edit } from "../../engine/edit.ts";
 import { call } from "../../engine/engine.ts";
+import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Field, TextInput } from "../../ui/field.tsx";
@@ -46,7 +47,7 @@ export function ListenerSettings() {
       const found = error instanceof ControlError ? (error.problems ?? []) : [];
       const named = kinds.flatMap((kind) => {
         const problem = found.find(({ path }) => path.startsWith(`listen.${kind}`));
-        return problem ? [[kind, problem.message] as const] : [];
+        return problem ? [[kind, problemText(text, problem)] as const] : [];
       });
       if (named.length > 0) setProblems(Object.fromEntries(named));
       else toastFailure(error);

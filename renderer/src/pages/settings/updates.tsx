@@ -1,6 +1,7 @@
 import type { UpdateState } from "../../desktop/contract.ts";
 import { callShell } from "../../desktop/shell.ts";
 import { changeSettings, useDesktop, useDesktopFacts } from "../../desktop/store.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { type Text, useFormat, useText } from "../../i18n/text.ts";
 import type { Format } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
@@ -12,16 +13,21 @@ import { toastFailure } from "../../ui/toast.tsx";
 const channels = ["stable", "beta", "off"] as const;
 
 export function Updates() {
-  const { settings: text } = useText();
+  const words = useText();
+  const text = words.settings;
   const format = useFormat();
   const settings = useDesktop((state) => state.settings);
   const update = useDesktop((state) => state.update);
   const facts = useDesktopFacts();
   if (!settings || !facts) return <Skeleton height="8rem" />;
   const possible = facts.updates === true;
+  const noUpdates =
+    facts.updates === true
+      ? undefined
+      : failureText(words, { code: "no-updates", message: facts.updates.reason });
   return (
     <Card title={text.updates}>
-      <SettingRow label={text.channel} hint={facts.updates === true ? undefined : facts.updates.reason}>
+      <SettingRow label={text.channel} hint={noUpdates}>
         {() => (
           <Segmented
             label={text.channel}
@@ -32,7 +38,7 @@ export function Updates() {
         )}
       </SettingRow>
       {possible && (
-        <SettingRow label={facts.version} hint={inWords(update, text, format)}>
+        <SettingRow label={facts.version} hint={inWords(update, words, format)}>
           {() =>
             update.state === "ready" ? (
               <Button kind="primary" onClick={() => void callShell("update.install", {}).catch(toastFailure)}>
@@ -53,7 +59,8 @@ export function Updates() {
   );
 }
 
-function inWords(update: UpdateState, text: Text["settings"], format: Format): string | undefined {
+function inWords(update: UpdateState, words: Text, format: Format): string | undefined {
+  const text = words.settings;
   switch (update.state) {
     case "idle":
       return update.checkedAt === undefined ? undefined : text.upToDate;
@@ -64,6 +71,6 @@ function inWords(update: UpdateState, text: Text["settings"], format: Format): s
     case "ready":
       return text.ready(update.version);
     case "failed":
-      return update.message;
+      return failureText(words, { code: "update", message: update.message });
   }
 }

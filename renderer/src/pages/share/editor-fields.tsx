@@ -7,6 +7,7 @@ import { SettingRow, Switch } from "../../ui/switch.tsx";
 import { SecretField } from "../upstreams/secret-field.tsx";
 import type { SecretSupport } from "../upstreams/secrets.ts";
 import type { ShareField, ShareForm } from "./form.ts";
+import formStyles from "../../ui/form.module.css";
 import styles from "./share.module.css";
 
 export interface ShareFieldsProps {
@@ -27,7 +28,7 @@ export function ShareFields(props: ShareFieldsProps) {
   const relays = Object.keys(addresses);
   return (
     <>
-      <div className={styles["kind"]}>
+      <div className={formStyles["kind"]}>
         <Segmented
           label={words.kind}
           value={form.kind}
@@ -39,7 +40,7 @@ export function ShareFields(props: ShareFieldsProps) {
         />
         <p>{words.what[form.kind]}</p>
       </div>
-      <div className={styles["pair"]}>
+      <div className={formStyles["pair"]}>
         <Text {...props} field="name" placeholder="shop" hint={words.nameHint} first={before === undefined} />
         <Text {...props} field="target" placeholder="3000" hint={words.targetHint} mono />
       </div>
@@ -82,7 +83,7 @@ function NewRelay(props: ShareFieldsProps) {
   const words = useText().share.editor;
   return (
     <div className={styles["nested"]}>
-      <div className={styles["pair"]}>
+      <div className={formStyles["pair"]}>
         <Text {...props} field="relayName" placeholder="home" />
         <Text
           {...props}
@@ -119,7 +120,7 @@ function More(props: ShareFieldsProps) {
     >
       <p className={styles["hint"]}>{words.guardHint}</p>
       {isHttp && (
-        <div className={styles["pair"]}>
+        <div className={formStyles["pair"]}>
           <Text {...props} field="username" optional />
           <Secret {...props} field="password" onChange={(password) => onChange({ password })} />
         </div>

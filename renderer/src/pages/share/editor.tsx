@@ -4,10 +4,13 @@ import { CircleHelp } from "lucide-react";
 import { useEffect, useState } from "react";
 import { edit, previewEdit } from "../../engine/edit.ts";
 import { call } from "../../engine/engine.ts";
+import { failureText } from "../../i18n/failure.ts";
+import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Confirm } from "../../ui/confirm.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { focusFirstInvalid } from "../../ui/focus-invalid.ts";
 import { Empty, Notice } from "../../ui/surface.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { referenceOf } from "../upstreams/form.ts";
@@ -43,7 +46,7 @@ interface Loaded {
 export function ShareEditor({ name, onClose }: ShareEditorProps) {
   const text = useText();
   const words = text.share.editor;
-  const [loaded, setLoaded] = useState<Loaded | { readonly failure: string }>();
+  const [loaded, setLoaded] = useState<Loaded | { readonly failure: unknown }>();
   useEffect(() => {
     let gone = false;
     load(name).then(
@@ -51,7 +54,7 @@ export function ShareEditor({ name, onClose }: ShareEditorProps) {
         if (!gone) setLoaded(answer);
       },
       (error: unknown) => {
-        if (!gone) setLoaded({ failure: error instanceof Error ? error.message : String(error) });
+        if (!gone) setLoaded({ failure: error });
       },
     );
     return () => {
@@ -64,7 +67,7 @@ export function ShareEditor({ name, onClose }: ShareEditorProps) {
   if ("failure" in loaded)
     return (
       <Dialog title={title} shape="side" onClose={onClose} foot={foot}>
-        <Notice kind="bad">{loaded.failure}</Notice>
+        <Notice kind="bad">{failureText(text, loaded.failure)}</Notice>
       </Dialog>
     );
   if (name !== undefined && loaded.before === undefined)
@@ -127,7 +130,8 @@ function EditorForm({
   const errorOf = (field: ShareField): string | undefined => {
     const own = errors[field];
     if (own !== undefined) return submitted || touched.has(field) ? words.errors[own] : undefined;
-    return problems.find(({ path }) => isOf(path, form) && fieldOf(path) === field)?.message;
+    const problem = problems.find(({ path }) => isOf(path, form) && fieldOf(path) === field);
+    return problem && problemText(text, problem);
   };
   const leave = (field: ShareField) => setTouched(new Set(touched).add(field));
   const change = (changes: Partial<ShareForm>) => {
@@ -145,7 +149,7 @@ function EditorForm({
     setSubmitted(true);
     setFailure(undefined);
     if (Object.keys(errors).length > 0) {
-      focusFirst();
+      focusFirstInvalid();
       return;
     }
     setSaving(true);
@@ -156,7 +160,7 @@ function EditorForm({
     } catch (error) {
       setFailure(error instanceof Error ? error : new Error(String(error)));
       setSaving(false);
-      focusFirst();
+      focusFirstInvalid();
     }
   };
   const elsewhere = problems.filter(({ path }) => !isOf(path, form) || fieldOf(path) === undefined);
@@ -189,9 +193,9 @@ function EditorForm({
       />
       {failure && (
         <Notice kind="bad">
-          <strong>{words.notSaved}</strong> {failure.message}
-          {elsewhere.map(({ message }, index) => (
-            <p key={index}>{message}</p>
+          <strong>{words.notSaved}</strong> {failureText(text, failure)}
+          {elsewhere.map((problem, index) => (
+            <p key={index}>{problemText(text, problem)}</p>
           ))}
         </Notice>
       )}
@@ -272,14 +276,4 @@ async function store(secret: Parameters<typeof call<"secret.store">>[1]) {
     timeoutMs: STORE_DEADLINE_MS,
   });
   return referenceOf(reference);
-}
-
-/** Once the errors are drawn. */
-function focusFirst(): void {
-  requestAnimationFrame(() => {
-    const field = document.querySelector<HTMLElement>("dialog [aria-invalid=true]");
-    const more = field?.closest("details");
-    if (more) more.open = true;
-    field?.focus();
-  });
 }

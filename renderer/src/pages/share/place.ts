@@ -5,6 +5,8 @@ export type SharePlace =
   | { readonly kind: "list" }
   | { readonly kind: "new" }
   | { readonly kind: "edit"; readonly name: string }
+  /** Without a name: a relay that is to be added. */
+  | { readonly kind: "relay"; readonly name: string | undefined }
   | { readonly kind: "requests"; readonly name: string; readonly request: number | undefined };
 
 /** @param rest what follows `#/share/`. */
@@ -12,6 +14,8 @@ export function placeOf(rest: string): SharePlace {
   if (rest === "") return { kind: "list" };
   if (rest === "+") return { kind: "new" };
   const [name = "", what, number] = rest.split("/");
+  // No share's name begins so.
+  if (name === "@") return { kind: "relay", name: what };
   if (what !== "requests") return { kind: "edit", name };
   return {
     kind: "requests",
@@ -28,6 +32,8 @@ function restOf(place: SharePlace): string {
       return "+";
     case "edit":
       return place.name;
+    case "relay":
+      return place.name === undefined ? "@" : `@/${place.name}`;
     case "requests":
       return `${place.name}/requests${place.request === undefined ? "" : `/${place.request}`}`;
   }

@@ -1,12 +1,13 @@
 import type { RelayInfo, ShareList } from "@sockeye/engine/control/contract";
-import { Trash2 } from "lucide-react";
+import { Plus, Trash2 } from "lucide-react";
 import { edit, undo } from "../../engine/edit.ts";
 import { useText } from "../../i18n/text.ts";
 import { Badge } from "../../ui/badge.tsx";
-import { IconButton } from "../../ui/button.tsx";
+import { Button, IconButton } from "../../ui/button.tsx";
 import { type MarkState, StateMark } from "../../ui/state-mark.tsx";
 import { Card } from "../../ui/surface.tsx";
 import { toast, toastFailure } from "../../ui/toast.tsx";
+import { goShares, linkToShares } from "./place.ts";
 import styles from "./share.module.css";
 
 const markOf: Readonly<Record<RelayInfo["state"]["state"], MarkState>> = {
@@ -17,7 +18,7 @@ const markOf: Readonly<Record<RelayInfo["state"]["state"], MarkState>> = {
   refused: "trouble",
 };
 
-/** The relays that shares go through. One is added with the first share that wants it. */
+/** The relays that shares go through. One is added here, or with the first share that wants it. */
 export function Relays({ list }: { readonly list: ShareList }) {
   const text = useText();
   const words = text.share;
@@ -32,40 +33,51 @@ export function Relays({ list }: { readonly list: ShareList }) {
   };
   return (
     <section aria-labelledby="relays">
-      <h2 id="relays" className={styles["relaysTitle"]}>
-        {words.relays}
-      </h2>
-      <Card bare>
-        <ul>
-          {list.relays.map(({ name, address, tls, state }) => {
-            const used = list.shares.filter(({ relay }) => relay === name).length;
-            return (
-              <li key={name} className={styles["relay"]}>
-                <div className={styles["identity"]}>
-                  <div className={styles["name"]}>
-                    <strong>{name}</strong>
-                    <Badge>{tls ? words.relayTls : words.relayPlain}</Badge>
+      <div className={styles["relaysHead"]}>
+        <h2 id="relays" className={styles["relaysTitle"]}>
+          {words.relays}
+        </h2>
+        <Button
+          kind="quiet"
+          icon={<Plus size={15} />}
+          onClick={() => goShares({ kind: "relay", name: undefined })}
+        >
+          {words.addRelay}
+        </Button>
+      </div>
+      {list.relays.length > 0 && (
+        <Card bare>
+          <ul>
+            {list.relays.map(({ name, address, tls, state }) => {
+              const used = list.shares.filter(({ relay }) => relay === name).length;
+              return (
+                <li key={name} className={styles["relay"]}>
+                  <div className={styles["identity"]}>
+                    <div className={styles["name"]}>
+                      <a href={linkToShares({ kind: "relay", name })}>{name}</a>
+                      <Badge>{tls ? words.relayTls : words.relayPlain}</Badge>
+                    </div>
+                    <div className={styles["target"]}>
+                      {address}
+                      {used > 0 && <span>{words.relayUsed(used)}</span>}
+                    </div>
                   </div>
-                  <div className={styles["target"]}>
-                    {address}
-                    {used > 0 && <span>{words.relayUsed(used)}</span>}
+                  <div className={styles["state"]}>
+                    <StateMark state={markOf[state.state]} />
+                    {words.relayStates[state.state]}
                   </div>
-                </div>
-                <div className={styles["state"]}>
-                  <StateMark state={markOf[state.state]} />
-                  {words.relayStates[state.state]}
-                </div>
-                <IconButton
-                  label={used > 0 ? words.relayInUse : words.removeRelay(name)}
-                  icon={<Trash2 size={15} />}
-                  disabled={used > 0}
-                  onClick={() => void remove(name)}
-                />
-              </li>
-            );
-          })}
-        </ul>
-      </Card>
+                  <IconButton
+                    label={used > 0 ? words.relayInUse : words.removeRelay(name)}
+                    icon={<Trash2 size={15} />}
+                    disabled={used > 0}
+                    onClick={() => void remove(name)}
+                  />
+                </li>
+              );
+            })}
+          </ul>
+        </Card>
+      )}
     </section>
   );
 }

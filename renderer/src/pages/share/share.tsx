@@ -11,6 +11,7 @@ import { ShareEditor } from "./editor.tsx";
 import { Inspector } from "./inspector.tsx";
 import { goShares, placeOf } from "./place.ts";
 import { QrDialog } from "./qr-dialog.tsx";
+import { RelayEditor } from "./relay-editor.tsx";
 import { Relays } from "./relays.tsx";
 import { ShareRow } from "./row.tsx";
 import styles from "./share.module.css";
@@ -32,6 +33,7 @@ export function SharePage({ rest }: { readonly rest: string }) {
   return (
     <Overview list={list}>
       {place.kind === "new" && <ShareEditor onClose={toList} />}
+      {place.kind === "relay" && <RelayEditor key={place.name ?? ""} name={place.name} onClose={toList} />}
       {place.kind === "edit" && <ShareEditor key={place.name} name={place.name} onClose={toList} />}
     </Overview>
   );
@@ -80,7 +82,7 @@ function Overview({
             </ul>
           </Card>
         )}
-        {list !== undefined && list.relays.length > 0 && <Relays list={list} />}
+        {list !== undefined && <Relays list={list} />}
       </div>
       {shown?.addresses[0] !== undefined && (
         <QrDialog name={shown.name} address={shown.addresses[0]} onClose={() => setQr(undefined)} />

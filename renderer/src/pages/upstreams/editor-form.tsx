@@ -1,18 +1,21 @@
 import type { ConfigProblem } from "@sockeye/engine/control/contract";
 import { ControlError } from "@sockeye/engine/control/control-error";
-import { useEffect, useRef, useState } from "react";
+import { useState } from "react";
 import { edit, previewEdit } from "../../engine/edit.ts";
 import { useEngine } from "../../engine/engine.ts";
 import { parseTarget } from "../../engine/target.ts";
 import { useTestRun } from "../../engine/test-run.ts";
+import { failureText } from "../../i18n/failure.ts";
+import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Confirm } from "../../ui/confirm.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { TextInput } from "../../ui/field.tsx";
+import { focusFirstInvalid } from "../../ui/focus-invalid.ts";
 import { Notice } from "../../ui/surface.tsx";
 import { toast } from "../../ui/toast.tsx";
-import { keepDraft, takeDraft } from "./drafts.ts";
+import { takeDraft, useDraft } from "./drafts.ts";
 import { EditorFields } from "./editor-fields.tsx";
 import {
   checkForm,
@@ -25,7 +28,6 @@ import {
   typedSecrets,
   type UpstreamForm,
 } from "./form.ts";
-import { goUpstreams } from "./place.ts";
 import { editsOf } from "./save.ts";
 import { type Keeping, storeSecrets, useSecretSupport } from "./secrets.ts";
 import { TestResult } from "./test-result.tsx";
@@ -52,7 +54,7 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
   const [submitted, setSubmitted] = useState(false);
   const [keep, setKeep] = useState<Exclude<Keeping, "keychain">>();
   const [saving, setSaving] = useState(false);
-  const [failure, setFailure] = useState<{ message: string; problems: readonly ConfigProblem[] }>();
+  const [failure, setFailure] = useState<{ error: unknown; problems: readonly ConfigProblem[] }>();
   const [leaving, setLeaving] = useState(false);
   const [target, setTarget] = useState("");
   const test = useTestRun();
@@ -72,7 +74,8 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
   const errorOf = (field: FieldName): string | undefined => {
     const own = errors[field];
     if (own !== undefined) return submitted || touched.has(field) ? words.errors[own] : undefined;
-    return placed.fields[field];
+    const problem = placed.fields[field];
+    return problem && problemText(text, problem);
   };
   const change = (next: UpstreamForm, field: FieldName) => {
     setForm(next);
@@ -89,11 +92,11 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
     setSubmitted(true);
     setFailure(undefined);
     if (Object.keys(errors).length > 0) {
-      focusFirst(INVALID);
+      focusFirstInvalid();
       return;
     }
     if (needsChoice && kept === undefined) {
-      focusFirst(MISSING_CHOICE);
+      focusFirstInvalid(MISSING_CHOICE);
       return;
     }
     setSaving(true);
@@ -105,16 +108,16 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
       onClose(name);
     } catch (error) {
       const problems = error instanceof ControlError ? (error.problems ?? []) : [];
-      setFailure({ message: error instanceof Error ? error.message : String(error), problems });
+      setFailure({ error, problems });
       setSaving(false);
-      if (problems.length > 0) focusFirst(INVALID);
+      if (problems.length > 0) focusFirstInvalid();
     }
   };
 
   const startTest = () => {
     setSubmitted(true);
     if (Object.keys(errors).length > 0 || badTarget) {
-      focusFirst(INVALID);
+      focusFirstInvalid();
       return;
     }
     const endpoint = parseTarget(target);
@@ -197,12 +200,12 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
         .filter(({ path }) => path.startsWith(`upstreams.${checked.name}.`))
         .map(({ path, message }) => (
           <Notice key={path} kind="warn">
-            {message}
+            {failureText(text, { code: "config-warning", message })}
           </Notice>
         ))}
       {failure && (
         <Notice kind="bad">
-          <strong>{words.notSaved}</strong> {failure.message}
+          <strong>{words.notSaved}</strong> {failureText(text, failure.error)}
           <Elsewhere problems={placed.others} />
         </Notice>
       )}
@@ -226,16 +229,17 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
 }
 
 function Elsewhere({ problems }: { readonly problems: readonly ConfigProblem[] }) {
-  const words = useText().upstreams.editor;
+  const text = useText();
+  const words = text.upstreams.editor;
   if (problems.length === 0) return null;
   return (
     <>
       <p>{words.elsewhere}</p>
       <ul>
-        {problems.map(({ line, message, hint }, index) => (
+        {problems.map((problem, index) => (
           <li key={index}>
-            {message}
-            {hint === undefined ? "" : `; ${hint}`} ({words.line(line)})
+            {problemText(text, problem)}
+            {problem.hint === undefined ? "" : `; ${problem.hint}`} ({words.line(problem.line)})
           </li>
         ))}
       </ul>
@@ -262,49 +266,4 @@ async function preview(before: UpstreamForm | undefined, form: UpstreamForm): Pr
   if (problems.length > 0) throw new ControlError("invalid-config", problems[0]!.message, { problems });
 }
 
-/** Keeps the form where it is left with changes and without a word. @returns to be called where it is saved or discarded. */
-function useDraft(key: string, form: UpstreamForm, dirty: boolean, name: string): () => void {
-  const words = useText().upstreams.editor;
-  const latest = useRef({ form, dirty });
-  const settled = useRef(false);
-  useEffect(() => {
-    latest.current = { form, dirty };
-  });
-  useEffect(() => {
-    const warn = (event: BeforeUnloadEvent) => {
-      if (latest.current.dirty && !settled.current) event.preventDefault();
-    };
-    addEventListener("beforeunload", warn);
-    return () => {
-      removeEventListener("beforeunload", warn);
-      if (settled.current || !latest.current.dirty) return;
-      keepDraft(key, latest.current.form);
-      const back = () =>
-        goUpstreams(
-          key.startsWith("./")
-            ? { kind: "edit", name }
-            : key === "new/"
-              ? { kind: "new" }
-              : { kind: "duplicate", of: key.slice("new/".length) },
-        );
-      toast({ message: words.draftKept(name), action: { label: words.goOn, run: back } });
-    };
-    // What is left behind is told once, in the words of the moment that it was opened.
-  }, [key, name]);
-  return () => {
-    settled.current = true;
-  };
-}
-
-const INVALID = "dialog [aria-invalid=true]";
 const MISSING_CHOICE = "dialog fieldset[data-missing] input";
-
-/** Once the errors are drawn. */
-function focusFirst(selector: string): void {
-  requestAnimationFrame(() => {
-    const field = document.querySelector<HTMLElement>(selector);
-    const more = field?.closest("details");
-    if (more) more.open = true;
-    field?.focus();
-  });
-}

@@ -2,6 +2,8 @@ import type { ConfigDocument } from "@sockeye/engine/control/contract";
 import { CircleHelp } from "lucide-react";
 import { useEffect, useState } from "react";
 import { call, useEngine } from "../../engine/engine.ts";
+import { failureText } from "../../i18n/failure.ts";
+import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
@@ -23,7 +25,7 @@ type Loaded =
   | { readonly state: "ready"; readonly before: UpstreamForm | undefined; readonly start: UpstreamForm }
   | { readonly state: "gone"; readonly name: string }
   | { readonly state: "unreadable"; readonly document: ConfigDocument }
-  | { readonly state: "failed"; readonly message: string };
+  | { readonly state: "failed"; readonly error: unknown };
 
 /** An engine that answers sooner, as it nearly always does, is not worth a look at an empty form. */
 const SLOW_MS = 300;
@@ -46,7 +48,7 @@ export function Editor({ name, duplicateOf: source, onClose }: EditorProps) {
         if (!gone) setLoaded(answer);
       },
       (error: unknown) => {
-        if (!gone) setLoaded({ state: "failed", message: error instanceof Error ? error.message : "" });
+        if (!gone) setLoaded({ state: "failed", error });
       },
     );
     return () => {
@@ -101,9 +103,9 @@ export function Editor({ name, duplicateOf: source, onClose }: EditorProps) {
           <Notice kind="bad">
             <strong>{words.unreadable}.</strong> {words.unreadableWhy}
             <ul>
-              {loaded.document.problems.map(({ line, message }, index) => (
+              {loaded.document.problems.map((problem, index) => (
                 <li key={index}>
-                  {message} ({words.line(line)})
+                  {problemText(text, problem)} ({words.line(problem.line)})
                 </li>
               ))}
             </ul>
@@ -113,7 +115,7 @@ export function Editor({ name, duplicateOf: source, onClose }: EditorProps) {
     case "failed":
       return (
         <Dialog title={title} shape="side" onClose={close} foot={foot}>
-          <Notice kind="bad">{loaded.message}</Notice>
+          <Notice kind="bad">{failureText(text, loaded.error)}</Notice>
         </Dialog>
       );
   }

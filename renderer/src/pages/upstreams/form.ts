@@ -343,19 +343,19 @@ function hasSecret(form: UpstreamForm): boolean {
 }
 
 export interface PlacedProblems {
-  readonly fields: Readonly<Partial<Record<FieldName, string>>>;
+  readonly fields: Readonly<Partial<Record<FieldName, ConfigProblem>>>;
   /** Of this upstream, without a field of their own, or elsewhere in the file. */
   readonly others: readonly ConfigProblem[];
 }
 
 /** The engine's problems, each beside the field that it is about; of several, the first. */
 export function placeProblems(problems: readonly ConfigProblem[], name: string): PlacedProblems {
-  const fields: Partial<Record<FieldName, string>> = {};
+  const fields: Partial<Record<FieldName, ConfigProblem>> = {};
   const others: ConfigProblem[] = [];
   for (const problem of problems) {
     const field = fieldOf(problem.path, name);
     if (field === undefined) others.push(problem);
-    else fields[field] ??= problem.message;
+    else fields[field] ??= problem;
   }
   return { fields, others };
 }

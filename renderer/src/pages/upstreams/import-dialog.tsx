@@ -3,6 +3,7 @@ import { ClipboardPaste, FileUp } from "lucide-react";
 import { useEffect, useState } from "react";
 import { callShell, openText, shell } from "../../desktop/shell.ts";
 import { edit, undo } from "../../engine/edit.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Choices } from "../../ui/choice.tsx";
@@ -22,8 +23,20 @@ type SourceName = "ssh" | "text" | "file";
 /** As much as the contract carries. */
 const MAX_TEXT = 900_000;
 
-/** Upstreams from elsewhere: shown first, added only when the person says so. */
-export function ImportDialog({ onClose }: { readonly onClose: (imported?: readonly string[]) => void }) {
+type Close = (imported?: readonly string[]) => void;
+
+/** Upstreams from elsewhere. A link that is opened meanwhile waits for its turn: no preview changes under the pointer. */
+export function ImportDialog({ onClose }: { readonly onClose: Close }) {
+  const [turn, setTurn] = useState(0);
+  const next: Close = (imported) => {
+    if (useLinked.getState().text === undefined) onClose(imported);
+    else setTurn(turn + 1);
+  };
+  return <Import key={turn} onClose={next} />;
+}
+
+/** Shown first, added only when the person says so. */
+function Import({ onClose }: { readonly onClose: Close }) {
   const text = useText();
   const words = text.upstreams.transfer;
   const [linked] = useState(() => useLinked.getState().text);
@@ -35,8 +48,10 @@ export function ImportDialog({ onClose }: { readonly onClose: (imported?: readon
   const [keep, setKeep] = useState<Exclude<Keeping, "keychain">>();
   const [submitted, setSubmitted] = useState(false);
   const [busy, setBusy] = useState(false);
-  const [failure, setFailure] = useState<string>();
+  const [failure, setFailure] = useState<unknown>();
   const support = useSecretSupport();
+
+  const another = useLinked((waiting) => waiting.text !== undefined && waiting.text !== linked);
 
   // Looked at once: the dialog has it from here on.
   useEffect(() => useLinked.setState({ text: undefined }), []);
@@ -60,7 +75,7 @@ export function ImportDialog({ onClose }: { readonly onClose: (imported?: readon
       await add(wanted, support?.keychain === true ? "keychain" : (keep ?? "ask"), text);
       onClose(wanted.map(({ name }) => name));
     } catch (error) {
-      setFailure(error instanceof Error ? error.message : String(error));
+      setFailure(error);
       setBusy(false);
     }
   };
@@ -84,6 +99,7 @@ export function ImportDialog({ onClose }: { readonly onClose: (imported?: readon
       }
     >
       {linked !== undefined && <Notice>{words.fromLink}</Notice>}
+      {another && <Notice>{words.anotherLink}</Notice>}
       <div>
         <Segmented
           label={words.source}
@@ -109,9 +125,7 @@ export function ImportDialog({ onClose }: { readonly onClose: (imported?: readon
       />
       {needsChoice && (
         <Notice kind="warn">
-          <p>
-            {text.upstreams.editor.secret.noKeychain} {support.reason}
-          </p>
+          <p>{text.upstreams.editor.secret.noKeychain(support.reason)}</p>
           <Choices
             label={words.keep}
             value={keep}
@@ -132,7 +146,7 @@ export function ImportDialog({ onClose }: { readonly onClose: (imported?: readon
           />
         </Notice>
       )}
-      {failure !== undefined && <Notice kind="bad">{failure}</Notice>}
+      {failure !== undefined && <Notice kind="bad">{failureText(text, failure)}</Notice>}
     </Dialog>
   );
 }

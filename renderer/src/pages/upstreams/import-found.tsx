@@ -1,5 +1,6 @@
 import type { ImportedUpstream } from "@sockeye/engine/control/contract";
 import { TriangleAlert } from "lucide-react";
+import { failureText } from "../../i18n/failure.ts";
 import { useText } from "../../i18n/text.ts";
 import { Badge } from "../../ui/badge.tsx";
 import { Checkbox } from "../../ui/choice.tsx";
@@ -17,14 +18,15 @@ interface PreviewProps {
 
 /** What an import found, to choose from. */
 export function Preview({ state, ...choice }: PreviewProps) {
-  const words = useText().upstreams.transfer;
+  const text = useText();
+  const words = text.upstreams.transfer;
   switch (state.state) {
     case "none":
       return <p className={styles["waiting"]}>{words.waiting}</p>;
     case "reading":
       return <Skeleton height="8rem" />;
     case "failed":
-      return <Notice kind="bad">{state.message}</Notice>;
+      return <Notice kind="bad">{failureText(text, state.error)}</Notice>;
     case "read":
       return <Found found={state.preview} {...choice} />;
   }
@@ -36,7 +38,8 @@ function Found({
   needed,
   onToggle,
 }: Omit<PreviewProps, "state"> & { readonly found: ImportPreview }) {
-  const words = useText().upstreams.transfer;
+  const text = useText();
+  const words = text.upstreams.transfer;
   return (
     <div className={styles["preview"]}>
       <p className="visually-hidden" role="status">
@@ -73,7 +76,7 @@ function Found({
           <ul>
             {found.skipped.map(({ from, why }, index) => (
               <li key={index}>
-                <b>{from}</b> {why}
+                <b>{from}</b> {failureText(text, { code: "import-skipped", message: why })}
               </li>
             ))}
           </ul>
@@ -94,13 +97,13 @@ function FoundRow({
   readonly neededBy: string | undefined;
   readonly onToggle: (name: string) => void;
 }) {
-  const text = useText().upstreams;
-  const words = text.transfer;
+  const text = useText();
+  const words = text.upstreams.transfer;
   const { upstream, name, from, warnings, sameAs } = one;
   const type = textOf(upstream["type"]) ?? "ssh";
   const user = textOf(upstream["user"]);
   const via = textOf(upstream["via"]);
-  const labels: Readonly<Record<string, string>> = text.types;
+  const labels: Readonly<Record<string, string>> = text.upstreams.types;
   return (
     <tr>
       <td>
@@ -122,11 +125,11 @@ function FoundRow({
           {user === undefined ? "" : `${user}@`}
           {textOf(upstream["address"])}
         </span>
-        {via !== undefined && <p className={styles["note"]}>{text.through(via)}</p>}
+        {via !== undefined && <p className={styles["note"]}>{text.upstreams.through(via)}</p>}
         {secretsIn(one).length > 0 && <p className={styles["note"]}>{words.secret}</p>}
         {sameAs !== undefined && <Warning>{words.sameAs(sameAs)}</Warning>}
         {warnings.map((warning) => (
-          <Warning key={warning}>{warning}</Warning>
+          <Warning key={warning}>{failureText(text, { code: "import-warning", message: warning })}</Warning>
         ))}
       </td>
       <td className={styles["note"]}>{from}</td>

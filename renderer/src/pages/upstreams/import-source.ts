@@ -25,7 +25,7 @@ export type PreviewState =
   | { readonly state: "none" }
   | { readonly state: "reading" }
   | { readonly state: "read"; readonly preview: ImportPreview }
-  | { readonly state: "failed"; readonly message: string };
+  | { readonly state: "failed"; readonly error: unknown };
 
 /** After the last key. */
 const PAUSE_MS = 250;
@@ -49,7 +49,7 @@ export function usePreview(source: Source): PreviewState {
           if (!gone) setState({ state: "read", preview });
         },
         (error: unknown) => {
-          if (!gone) setState({ state: "failed", message: error instanceof Error ? error.message : "" });
+          if (!gone) setState({ state: "failed", error });
         },
       );
     }, PAUSE_MS);

@@ -27,6 +27,7 @@ import { toast, toastFailure } from "../../ui/toast.tsx";
 import { makeDefault } from "./make-default.ts";
 import { goUpstreams, linkToUpstreams } from "./place.ts";
 import { TestResult } from "./test-result.tsx";
+import orderStyles from "../../ui/row-order.module.css";
 import styles from "./upstreams.module.css";
 
 const markOf: Readonly<Record<UpstreamInfo["state"], MarkState>> = {
@@ -41,7 +42,7 @@ export interface RowProps {
   readonly index: number;
   readonly count: number;
   readonly order: RowOrder;
-  readonly onMove: (name: string, to: number) => void;
+  readonly onMove: (from: number, to: number) => void;
   readonly onDelete: (name: string) => void;
 }
 
@@ -78,21 +79,21 @@ export function UpstreamRow({ upstream, index, count, order, onMove, onDelete }:
       label: words.moveUp,
       icon: <ArrowUp size={15} />,
       disabled: index === 0,
-      onSelect: () => onMove(name, index - 1),
+      onSelect: () => onMove(index, index - 1),
     },
     {
       label: words.moveDown,
       icon: <ArrowDown size={15} />,
       disabled: index === count - 1,
-      onSelect: () => onMove(name, index + 1),
+      onSelect: () => onMove(index, index + 1),
     },
     "separator",
     { label: words.remove, icon: <Trash2 size={15} />, danger: true, onSelect: () => onDelete(name) },
   ];
   return (
-    <li {...order.row(name)} className={styles["row"]}>
+    <li {...order.row(index)} className={`${styles["row"]} ${orderStyles["row"]}`}>
       <div className={styles["line"]}>
-        <span {...order.handle(name)} className={styles["grip"]} title={words.drag} aria-hidden="true">
+        <span {...order.handle(index)} className={styles["grip"]} title={words.drag} aria-hidden="true">
           <GripVertical size={15} />
         </span>
         <div className={styles["identity"]}>

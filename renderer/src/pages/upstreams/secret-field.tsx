@@ -161,9 +161,7 @@ export function KeepChoice({
   return (
     <Notice kind="warn">
       <div className={styles["keeping"]}>
-        <p>
-          {words.noKeychain} {support.reason}
-        </p>
+        <p>{words.noKeychain(support.reason)}</p>
         <Choices
           label={words.keep}
           value={choice}

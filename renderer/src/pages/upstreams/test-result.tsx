@@ -5,14 +5,17 @@ import { Spinner } from "../../ui/spinner.tsx";
 import { Notice } from "../../ui/surface.tsx";
 import styles from "./test-result.module.css";
 
-/** A test, each step as it happens; then what came of it, and what can be done about it. */
-export function TestResult({ run }: { readonly run: Run }) {
-  const text = useText().upstreams.test;
+/**
+ * A test, each step as it happens; then what came of it, and what can be done about it.
+ * @param words what is said otherwise than of an upstream.
+ */
+export function TestResult({ run, words }: { readonly run: Run; readonly words?: Partial<TestText> }) {
+  const text = { ...useText().upstreams.test, ...words };
   return (
     <div className={styles["result"]}>
       <ol className={styles["steps"]} aria-label={text.steps}>
         {run.steps.map((step, index) => (
-          <Step key={index} step={step} stopped={run.state === "cancelled"} />
+          <Step key={index} step={step} text={text} stopped={run.state === "cancelled"} />
         ))}
         {run.steps.length === 0 && run.state === "running" && (
           <li className={styles["step"]}>
@@ -22,14 +25,19 @@ export function TestResult({ run }: { readonly run: Run }) {
         )}
       </ol>
       <div role="status" className={styles["outcome"]}>
-        <Outcome run={run} />
+        <Outcome run={run} text={text} />
       </div>
     </div>
   );
 }
 
-function Step({ step, stopped }: { readonly step: RunStep; readonly stopped: boolean }) {
-  const text = useText().upstreams.test;
+interface StepProps {
+  readonly step: RunStep;
+  readonly text: TestText;
+  readonly stopped: boolean;
+}
+
+function Step({ step, text, stopped }: StepProps) {
   const format = useFormat();
   const state = step.state === "running" && stopped ? "stopped" : step.state;
   return (
@@ -55,8 +63,7 @@ function Mark({ state }: { readonly state: RunStep["state"] | "stopped" }) {
   }
 }
 
-function Outcome({ run }: { readonly run: Run }) {
-  const text = useText().upstreams.test;
+function Outcome({ run, text }: { readonly run: Run; readonly text: TestText }) {
   const notes = run.notes?.map((note) => <p key={note}>{note}</p>);
   switch (run.state) {
     case "running":

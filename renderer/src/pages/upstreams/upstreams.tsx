@@ -6,8 +6,7 @@ import { useText } from "../../i18n/text.ts";
 import { go } from "../../shell/pages.ts";
 import { announce } from "../../ui/announce.tsx";
 import { Button } from "../../ui/button.tsx";
-import { moved } from "../../ui/reorder.ts";
-import { useRowOrder } from "../../ui/row-order.ts";
+import { moved, useRowOrder } from "../../ui/row-order.ts";
 import { Card, Empty, Page } from "../../ui/surface.tsx";
 import { toast, toastFailure } from "../../ui/toast.tsx";
 import { Deletion } from "./deletion.tsx";
@@ -56,11 +55,11 @@ function List() {
   const upstreams = useEngine((state) => state.upstreams);
   const { names, reorder } = useOrder();
   const [deleting, setDeleting] = useState<string>();
-  const move = (name: string, to: number) => {
-    reorder(moved(names, names.indexOf(name), to)).catch(toastFailure);
-    announce(text.moved(name, to + 1, names.length));
+  const move = (from: number, to: number) => {
+    reorder(moved(names, from, to)).catch(toastFailure);
+    announce(text.moved(names[from] ?? "", to + 1, names.length));
   };
-  const order = useRowOrder(names, move);
+  const order = useRowOrder(names.length, move);
   return (
     <div className={styles["lists"]}>
       <Card bare>

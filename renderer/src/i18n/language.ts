@@ -1,0 +1,2 @@
+/** The languages that the interface has. */
+export type Language = "en" | "de";
