@@ -10,7 +10,7 @@ import { startEcho, startTcpServer, startUdpEcho } from "../../../test/peers/ech
 import { FrameReader, writeFrame } from "../dns/frames.ts";
 import { readMessage, writeQuery } from "../dns/message.ts";
 import type { Endpoint } from "../endpoint.ts";
-import { DialError, type DialErrorCode } from "../errors.ts";
+import { abortReason, DialError, type DialErrorCode } from "../errors.ts";
 import { connect, DialDeadlines } from "../flow/connect.ts";
 import { associate, type DatagramContext } from "../flow/datagrams.ts";
 import { DnsCarrier } from "../flow/dns-carrier.ts";
@@ -97,7 +97,7 @@ class ToLoopback implements Dialer {
     await Promise.race([
       this.before(target),
       new Promise((_resolve, reject) => {
-        options.signal.addEventListener("abort", () => reject(options.signal.reason));
+        options.signal.addEventListener("abort", () => reject(abortReason(options.signal)));
       }),
     ]);
     const there =
