@@ -27,7 +27,8 @@ async function socketPair(): Promise<[Socket, Socket]> {
 async function readSlowly(socket: Socket): Promise<string> {
   const hash = createHash("sha256");
   let count = 0;
-  for await (const chunk of socket) {
+  // At its end the iterator would destroy the socket, and with it what it has not sent yet in the other direction.
+  for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
     hash.update(chunk as Buffer);
     if (++count % 20 === 0) await sleep(1);
   }
@@ -58,13 +59,13 @@ test("bodies arrive as they were sent, in pieces of any size, both ways and on s
     },
   });
   const sizes = [1, 700, 16_384, 65_535, 65_536, 300_000];
-  const publics = await Promise.all(
-    sizes.map(async (size) => {
-      const [socket, person] = await socketPair();
-      carried((done) => new Carry(socket, relay.open(Buffer.alloc(2), NOBODY), done));
-      return { person, size };
-    }),
-  );
+  const publics: { readonly person: Socket; readonly size: number }[] = [];
+  // One after the other, so that the local side of each is the one with its number.
+  for (const size of sizes) {
+    const [socket, person] = await socketPair();
+    carried((done) => new Carry(socket, relay.open(Buffer.alloc(2), NOBODY), done));
+    publics.push({ person, size });
+  }
   await sleep(0);
   while (locals.length < sizes.length) await sleep(5);
   const results = await Promise.all(
