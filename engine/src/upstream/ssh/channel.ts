@@ -85,11 +85,14 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
   // Receiving: the window we keep open, and what the peer may send of it now.
   #windowSize: number;
   #window: number;
-  #readerStalled = false;
+  /** Since when half a window lies unread; 0: it does not. */
+  #stalledAt = 0;
   #received = 0;
   // A probe runs from a grant to the first byte that the peer could send only because of it: at least a round trip.
   #probeStartedAt = 0;
   #probeEndsAfter = Infinity;
+  /** The least that lay unread during the probe. */
+  #leastUnread = 0;
 
   constructor(mux: ChannelMux, budget: ReceiveBudget) {
     super({
@@ -188,7 +191,8 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
     this.#received += data.length;
     const waits = this.readableFlowing !== true || this.readableLength > 0;
     this.push(data.length < SMALL_CHUNK || waits ? ownCopy(data) : data);
-    if (this.readableLength > this.#windowSize / 2) this.#readerStalled = true;
+    if (this.#stalledAt === 0 && this.readableLength > this.#windowSize / 2)
+      this.#stalledAt = performance.now();
     if (this.#received > this.#probeEndsAfter) this.#endProbe();
     this.#grant();
   }
@@ -205,13 +209,16 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
   /** Opens the window again by what the reader has taken, once that is worth a message. */
   #grant(): void {
     if (this.#eofReceived || this.#closeSent || this.#opening || this.#mux.lost) return;
-    const held = this.#window + this.readableLength;
-    if (this.#readerStalled && this.readableLength <= this.#windowSize / 4) this.#shrinkWindow(held);
+    const unread = this.readableLength;
+    const held = this.#window + unread;
+    if (unread < this.#leastUnread) this.#leastUnread = unread;
+    if (this.#stalledAt !== 0 && unread <= this.#windowSize / 4) this.#endStall(held);
     const credit = this.#windowSize - held;
     if (credit < Math.min(this.#windowSize / 4, GRANT_BYTES)) return;
     if (this.#probeEndsAfter === Infinity) {
       this.#probeStartedAt = performance.now();
       this.#probeEndsAfter = this.#received + this.#window;
+      this.#leastUnread = unread;
     }
     this.#window += credit;
     this.#mux.adjustWindow(this.#peerId, credit);
@@ -219,19 +226,22 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
 
   /**
    * The window is what limits the peer when a whole window comes within a round trip; then it doubles, as far as the
-   * budget goes and while the reader keeps up.
+   * budget goes and while the reader keeps up. A window that comes in one burst is read after it, so that it is the least
+   * that lay unread meanwhile that tells.
    */
   #endProbe(): void {
     const took = performance.now() - this.#probeStartedAt;
     this.#probeEndsAfter = Infinity;
     const roundTrip = this.#mux.observeRoundTrip(took);
-    if (took > 2 * roundTrip || this.readableLength > this.#windowSize / 8) return;
+    if (took > 2 * roundTrip || this.#leastUnread > this.#windowSize / 8) return;
     this.#windowSize += this.#budget.grow(Math.min(this.#windowSize, MAX_WINDOW - this.#windowSize));
   }
 
-  /** The reader stood still with half a window unread: it does not need one that large. */
-  #shrinkWindow(held: number): void {
-    this.#readerStalled = false;
+  /** The reader took longer than two round trips over half a window: it does not need one that large. */
+  #endStall(held: number): void {
+    const took = performance.now() - this.#stalledAt;
+    this.#stalledAt = 0;
+    if (took <= 2 * this.#mux.roundTripMs) return;
     const size = Math.max(held, Math.floor(this.#windowSize / 2), Math.min(this.#windowSize, FIRST_WINDOW));
     this.#budget.shrink(this.#windowSize - size);
     this.#windowSize = size;

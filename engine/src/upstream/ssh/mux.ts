@@ -95,6 +95,11 @@ export class ChannelMux {
     });
   }
 
+  /** The shortest seen; Infinity before the first. */
+  get roundTripMs(): number {
+    return this.#roundTripMs;
+  }
+
   /** Something took this long that takes at least a round trip. @returns the shortest seen. */
   observeRoundTrip(ms: number): number {
     if (ms < this.#roundTripMs) this.#roundTripMs = ms;
