@@ -22,7 +22,7 @@ carries(
 function carries(size: number, upstreams: readonly string[]): void {
   const bytes = size * 1024 * 1024;
   const through = upstreams.includes("direct") ? "each upstream" : "each chain of two";
-  const options = { skip: skipWithoutPeers(), timeout: 300_000 };
+  const options = { skip: skipWithoutPeers(), timeout: 120_000 + 100 * size * upstreams.length };
   describe(`${size} MB, checksummed, through ${through}`, options, () => {
     let peers: Peers;
     /** Dante refuses to connect to itself: the far end of a chain is another server. */

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import { connect, createServer, type AddressInfo } from "node:net";
-import { networkInterfaces } from "node:os";
+import { syncBuiltinESMExports } from "node:module";
+import os from "node:os";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "playwright-core";
 import { startEcho, type TcpPeer } from "../peers/echo.ts";
@@ -223,19 +224,13 @@ describe("pages of the interface", { skip: skipWithoutChromium() }, () => {
       assert.deepEqual(on.failures, []);
     });
 
-    it("captured networks that this machine is in itself are warned of before they are saved", async (test) => {
-      const own = Object.values(networkInterfaces())
-        .flat()
-        .find((one) => one?.family === "IPv4" && !one.internal);
-      if (!own) {
-        test.skip("this machine is in no network");
-        return;
-      }
+    it("captured networks that this machine is in itself are warned of before they are saved", async () => {
+      using network = inNetwork("198.51.100.0/24");
       await using on = await serveInterface({ upstreams });
       const page = await browser.open(on);
       await goTo(page, "#/routes");
       const field = page.getByLabel("Capture", { exact: true });
-      await field.fill(`${own.address}/32\n203.0.113.0/24`);
+      await field.fill(`${network.cidr}\n203.0.113.0/24`);
       const warning = page.getByText("These networks are in use already");
       await warning.waitFor();
       await field.fill("203.0.113.0/24");
@@ -406,4 +401,26 @@ function accepts(port: number): Promise<boolean> {
     });
     socket.once("error", () => resolve(false));
   });
+}
+
+/** This machine is in this network, too, until disposed: a test machine need not be in any. */
+function inNetwork(cidr: string): Disposable & { readonly cidr: string } {
+  const real = os.networkInterfaces;
+  const one: os.NetworkInterfaceInfo = {
+    address: cidr.split("/")[0] ?? "",
+    cidr,
+    netmask: "255.255.255.0",
+    family: "IPv4",
+    mac: "00:00:00:00:00:00",
+    internal: false,
+  };
+  os.networkInterfaces = () => ({ ...real(), office0: [one] });
+  syncBuiltinESMExports();
+  return {
+    cidr,
+    [Symbol.dispose]() {
+      os.networkInterfaces = real;
+      syncBuiltinESMExports();
+    },
+  };
 }

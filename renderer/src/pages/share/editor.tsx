@@ -1,7 +1,6 @@
 import type { CallResult } from "@sockeye/engine/control/contract";
 import { ControlError } from "@sockeye/engine/control/control-error";
-import { CircleHelp } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { edit, previewEdit } from "../../engine/edit.ts";
 import { call } from "../../engine/engine.ts";
 import { failureText } from "../../i18n/failure.ts";
@@ -11,7 +10,7 @@ import { Button } from "../../ui/button.tsx";
 import { Confirm } from "../../ui/confirm.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { focusFirstInvalid } from "../../ui/focus-invalid.ts";
-import { Empty, Notice } from "../../ui/surface.tsx";
+import { Notice } from "../../ui/surface.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { referenceOf } from "../upstreams/form.ts";
 import { useSecretSupport } from "../upstreams/secrets.ts";
@@ -28,6 +27,7 @@ import {
   type ShareReferences,
   type Taken,
 } from "./form.ts";
+import { LoadedEditor } from "./loaded-editor.tsx";
 
 export interface ShareEditorProps {
   /** The share to change; without it a new one. */
@@ -44,41 +44,20 @@ interface Loaded {
 }
 
 export function ShareEditor({ name, onClose }: ShareEditorProps) {
-  const text = useText();
-  const words = text.share.editor;
-  const [loaded, setLoaded] = useState<Loaded | { readonly failure: unknown }>();
-  useEffect(() => {
-    let gone = false;
-    load(name).then(
-      (answer) => {
-        if (!gone) setLoaded(answer);
-      },
-      (error: unknown) => {
-        if (!gone) setLoaded({ failure: error });
-      },
-    );
-    return () => {
-      gone = true;
-    };
-  }, [name]);
+  const words = useText().share.editor;
   const title = name === undefined ? words.newTitle : words.editTitle(name);
-  const foot = <Button onClick={onClose}>{text.common.close}</Button>;
-  if (loaded === undefined) return null;
-  if ("failure" in loaded)
-    return (
-      <Dialog title={title} shape="side" onClose={onClose} foot={foot}>
-        <Notice kind="bad">{failureText(text, loaded.failure)}</Notice>
-      </Dialog>
-    );
-  if (name !== undefined && loaded.before === undefined)
-    return (
-      <Dialog title={title} shape="side" onClose={onClose} foot={foot}>
-        <Empty icon={<CircleHelp />} title={words.gone}>
-          {words.goneWhy(name)}
-        </Empty>
-      </Dialog>
-    );
-  return <EditorForm title={title} loaded={loaded} onClose={onClose} />;
+  return (
+    <LoadedEditor
+      title={title}
+      name={name}
+      load={load}
+      isThere={({ before }) => before !== undefined}
+      goneWords={words}
+      onClose={onClose}
+    >
+      {(loaded) => <EditorForm title={title} loaded={loaded} onClose={onClose} />}
+    </LoadedEditor>
+  );
 }
 
 async function load(name: string | undefined): Promise<Loaded> {

@@ -1,22 +1,24 @@
 import type { CallResult } from "@sockeye/engine/control/contract";
 import { ControlError } from "@sockeye/engine/control/control-error";
-import { CircleHelp } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useState } from "react";
 import { edit, previewEdit } from "../../engine/edit.ts";
 import { call } from "../../engine/engine.ts";
 import { useTestRun } from "../../engine/test-run.ts";
+import { failureText } from "../../i18n/failure.ts";
+import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Confirm } from "../../ui/confirm.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Disclosure } from "../../ui/disclosure.tsx";
 import { Field, TextInput } from "../../ui/field.tsx";
-import { Empty, Notice } from "../../ui/surface.tsx";
+import { Notice } from "../../ui/surface.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { referenceOf, type SecretReference } from "../upstreams/form.ts";
 import { SecretField } from "../upstreams/secret-field.tsx";
 import { useSecretSupport } from "../upstreams/secrets.ts";
 import { TestResult } from "../upstreams/test-result.tsx";
+import { LoadedEditor } from "./loaded-editor.tsx";
 import {
   checkRelay,
   emptyRelay,
@@ -45,41 +47,19 @@ interface Loaded {
 
 /** One relay, at the side of the list: where it is, and how this machine proves who it is. It can be tested before it is saved. */
 export function RelayEditor({ name, onClose }: RelayEditorProps) {
-  const text = useText();
-  const words = text.share.relayEditor;
-  const [loaded, setLoaded] = useState<Loaded | { readonly failure: string }>();
-  useEffect(() => {
-    let gone = false;
-    load(name).then(
-      (answer) => {
-        if (!gone) setLoaded(answer);
-      },
-      (error: unknown) => {
-        if (!gone) setLoaded({ failure: error instanceof Error ? error.message : String(error) });
-      },
-    );
-    return () => {
-      gone = true;
-    };
-  }, [name]);
-  if (loaded === undefined) return null;
-  const title = name ?? words.newTitle;
-  const foot = <Button onClick={onClose}>{text.common.close}</Button>;
-  if ("failure" in loaded)
-    return (
-      <Dialog title={title} shape="side" onClose={onClose} foot={foot}>
-        <Notice kind="bad">{loaded.failure}</Notice>
-      </Dialog>
-    );
-  if (name !== undefined && loaded.read === undefined)
-    return (
-      <Dialog title={title} shape="side" onClose={onClose} foot={foot}>
-        <Empty icon={<CircleHelp />} title={words.gone}>
-          {words.goneWhy(name)}
-        </Empty>
-      </Dialog>
-    );
-  return <EditorForm name={name} loaded={loaded} onClose={onClose} />;
+  const words = useText().share.relayEditor;
+  return (
+    <LoadedEditor
+      title={name ?? words.newTitle}
+      name={name}
+      load={load}
+      isThere={({ read }) => read !== undefined}
+      goneWords={words}
+      onClose={onClose}
+    >
+      {(loaded) => <EditorForm name={name} loaded={loaded} onClose={onClose} />}
+    </LoadedEditor>
+  );
 }
 
 async function load(name: string | undefined): Promise<Loaded> {
@@ -116,7 +96,8 @@ function EditorForm({ name, loaded, onClose }: RelayEditorProps & { readonly loa
   const errorOf = (field: RelayField): string | undefined => {
     const own = errors[field];
     if (own !== undefined) return submitted || touched.has(field) ? words.errors[own] : undefined;
-    return problems.find(({ path }) => isOwn(path) && relayFieldOf(path) === field)?.message;
+    const problem = problems.find(({ path }) => isOwn(path) && relayFieldOf(path) === field);
+    return problem && problemText(text, problem);
   };
   const change = (changes: Partial<RelayForm>) => {
     setFailure(undefined);
@@ -235,9 +216,9 @@ function EditorForm({ name, loaded, onClose }: RelayEditorProps & { readonly loa
       </Disclosure>
       {failure && (
         <Notice kind="bad">
-          <strong>{text.share.editor.notSaved}</strong> {failure.message}
-          {elsewhere.map(({ message }, index) => (
-            <p key={index}>{message}</p>
+          <strong>{text.share.editor.notSaved}</strong> {failureText(text, failure)}
+          {elsewhere.map((problem, index) => (
+            <p key={index}>{problemText(text, problem)}</p>
           ))}
         </Notice>
       )}
