@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 
 /** A file that takes longer is ended. */
-const FILE_TIMEOUT_MS = 5 * 60_000;
+const FILE_TIMEOUT_MS = 10 * 60_000;
 /** A test that takes longer fails, unless it says that it may. */
 const TEST_TIMEOUT_MS = 2 * 60_000;
 /** After its last test a file's process has this long to end by itself; what keeps it alive is a leak. */

@@ -1,0 +1,3 @@
+import { carriesVia } from "./bulk.ts";
+
+carriesVia("socks5");
