@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { FIRST_WINDOW, MIN_WINDOW, ReceiveBudget } from "./budget.ts";
+import { FIRST_WINDOW, MAX_WINDOW, MIN_WINDOW, ReceiveBudget, usefulWindow } from "./budget.ts";
 
 const MB = 1024 * 1024;
 
@@ -19,6 +19,14 @@ test("half of the budget is left to grow in with 300 channels open", () => {
   const budget = new ReceiveBudget(256 * MB);
   for (let i = 0; i < 300; i++) budget.open();
   assert.ok(budget.promised < 128 * MB);
+});
+
+test("a window grows as far as the round trip can use it, and no further than OpenSSH's server bears", () => {
+  assert.equal(usefulWindow(0), FIRST_WINDOW);
+  assert.equal(usefulWindow(1), FIRST_WINDOW);
+  assert.equal(usefulWindow(5), 5_000_000);
+  assert.equal(usefulWindow(50), MAX_WINDOW);
+  assert.equal(usefulWindow(Infinity), MAX_WINDOW);
 });
 
 test("whatever channels open, grow and close, no more than the budget and the least windows is promised", () => {

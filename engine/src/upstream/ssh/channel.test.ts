@@ -14,6 +14,7 @@ import {
 } from "../../../../test/peers/raw-ssh-server.ts";
 import { FIRST_WINDOW, MAX_WINDOW } from "./budget.ts";
 import { openDirectTcpip, ReceiveBudget } from "./channel.ts";
+import { ChannelMux } from "./mux.ts";
 
 const KB = 1024;
 const MB = 1024 * KB;
@@ -306,6 +307,20 @@ test("where the window is what limits a download, it grows; a stalled reader giv
   assert.equal(got, 96 * MB);
 });
 
+test("a window that grew beyond what its link can use gets smaller again", async () => {
+  const server = new Sender(400 * MB, 100);
+  await using f = await fixture(server.handlers);
+  server.peer = f.connection.peer;
+  const stream = await f.open();
+  stream.resume();
+  server.start(0);
+  await until(() => f.budget.promised > FIRST_WINDOW, "growth while the round trip seems to be long", 30);
+  server.delayMs = 0;
+  ChannelMux.of(f.connection.client).observeRoundTrip(0.5);
+  await until(() => f.budget.promised === FIRST_WINDOW, "the first window", 30);
+  await once(stream, "end");
+});
+
 test("an abort while it opens ends the wait; a channel that comes too late is closed", async () => {
   let late: RawOpen | undefined;
   const closed: number[] = [];
@@ -510,20 +525,20 @@ class Sender {
   readonly handlers: RawHandlers = {
     onOpen: (peer, { sender, window }) => {
       this.window = window;
-      setTimeout(() => peer.channelOpenConfirm(sender, sender, MB, 32 * KB), this.#delayMs);
+      setTimeout(() => peer.channelOpenConfirm(sender, sender, MB, 32 * KB), this.delayMs);
     },
     onWindowAdjust: (_, bytes) => {
-      if (this.#delayMs === 0) this.adjust(bytes);
-      else setTimeout(() => this.adjust(bytes), this.#delayMs);
+      if (this.delayMs === 0) this.adjust(bytes);
+      else setTimeout(() => this.adjust(bytes), this.delayMs);
     },
   };
   #left: number;
-  readonly #delayMs: number;
+  delayMs: number;
   #id = -1;
 
   constructor(left: number, delayMs = 0) {
     this.#left = left;
-    this.#delayMs = delayMs;
+    this.delayMs = delayMs;
   }
 
   start(id: number): void {

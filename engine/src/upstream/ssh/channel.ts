@@ -4,7 +4,7 @@ import type { CancelSignal } from "../../cancel.ts";
 import type { Endpoint } from "../../endpoint.ts";
 import { releaseChunk, releaseGiven, TAKES_CHUNKS } from "../../release.ts";
 import { abortReason, DialError, type DialErrorCode } from "../../errors.ts";
-import { FIRST_WINDOW, MAX_WINDOW, type ReceiveBudget } from "./budget.ts";
+import { FIRST_WINDOW, type ReceiveBudget, usefulWindow } from "./budget.ts";
 import { type ChannelEnd, ChannelMux } from "./mux.ts";
 import type { OpenConfirmation, Protocol } from "./internals.ts";
 
@@ -82,8 +82,9 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
   #small = false;
   #written: ((error?: Error | null) => void) | undefined;
 
-  // Receiving: the window we keep open, and what the peer may send of it now.
+  // Receiving: the window we want to keep open, what the budget counts for it, and what the peer may send now.
   #windowSize: number;
+  #promised: number;
   #window: number;
   /** Since when half a window lies unread; 0: it does not. */
   #stalledAt = 0;
@@ -103,6 +104,7 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
     this.#mux = mux;
     this.#budget = budget;
     this.#windowSize = budget.open();
+    this.#promised = this.#windowSize;
     this.#window = this.#windowSize;
     this.on("error", ignoreError);
   }
@@ -212,7 +214,8 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
     const unread = this.readableLength;
     const held = this.#window + unread;
     if (unread < this.#leastUnread) this.#leastUnread = unread;
-    if (this.#stalledAt !== 0 && unread <= this.#windowSize / 4) this.#endStall(held);
+    if (this.#stalledAt !== 0 && unread <= this.#windowSize / 4) this.#endStall();
+    if (this.#promised > this.#windowSize) this.#giveBack(held);
     const credit = this.#windowSize - held;
     if (credit < Math.min(this.#windowSize / 4, GRANT_BYTES)) return;
     if (this.#probeEndsAfter === Infinity) {
@@ -227,24 +230,37 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
   /**
    * The window is what limits the peer when a whole window comes within a round trip; then it doubles, as far as the
    * budget goes and while the reader keeps up. A window that comes in one burst is read after it, so that it is the least
-   * that lay unread meanwhile that tells.
+   * that lay unread meanwhile that tells. The first round trips seem longer than they are, so that a window can turn out
+   * to be larger than its link can use.
    */
   #endProbe(): void {
     const took = performance.now() - this.#probeStartedAt;
     this.#probeEndsAfter = Infinity;
     const roundTrip = this.#mux.observeRoundTrip(took);
-    if (took > 2 * roundTrip || this.#leastUnread > this.#windowSize / 8) return;
-    this.#windowSize += this.#budget.grow(Math.min(this.#windowSize, MAX_WINDOW - this.#windowSize));
+    const useful = usefulWindow(roundTrip);
+    if (this.#windowSize > useful) this.#windowSize = useful;
+    else if (took <= 2 * roundTrip && this.#leastUnread <= this.#windowSize / 8) this.#grow(useful);
   }
 
   /** The reader took longer than two round trips over half a window: it does not need one that large. */
-  #endStall(held: number): void {
+  #endStall(): void {
     const took = performance.now() - this.#stalledAt;
     this.#stalledAt = 0;
     if (took <= 2 * this.#mux.roundTripMs) return;
-    const size = Math.max(held, Math.floor(this.#windowSize / 2), Math.min(this.#windowSize, FIRST_WINDOW));
-    this.#budget.shrink(this.#windowSize - size);
-    this.#windowSize = size;
+    this.#windowSize = Math.max(Math.floor(this.#windowSize / 2), Math.min(this.#windowSize, FIRST_WINDOW));
+  }
+
+  #grow(limit: number): void {
+    if (this.#promised > this.#windowSize) return;
+    this.#windowSize += this.#budget.grow(Math.min(this.#windowSize, limit - this.#windowSize));
+    this.#promised = this.#windowSize;
+  }
+
+  /** A window that was granted can't be taken back: the budget has it again as the peer uses it up. */
+  #giveBack(held: number): void {
+    const promised = Math.max(this.#windowSize, held);
+    this.#budget.shrink(this.#promised - promised);
+    this.#promised = promised;
   }
 
   onEof(): void {
@@ -350,7 +366,8 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
   // --- The end ---
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    this.#budget.close(this.#windowSize);
+    this.#budget.close(this.#promised);
+    this.#promised = 0;
     this.#windowSize = 0;
     this.#chunk = undefined;
     this.#moreChunks = undefined;
