@@ -177,6 +177,12 @@ async function askToTrust(question: TrustQuestion): Promise<boolean> {
   });
 }
 
+/**
+ * Of what is sent and waits for the server to read it. Flows' data stops far below it (mux.ts); what is left are answers to the server's own
+ * questions, which ssh2 gives at once, and as many as are asked.
+ */
+const maxUnreadBytes = 4 * 1024 * 1024;
+
 /** Enough of what a peer says first to find out that it is no SSH server. */
 const maxHeardBytes = 1024;
 
@@ -269,6 +275,10 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
       authHandler: authentication.next,
     });
     // ssh2 reads already: one more listener changes nothing for it.
+    transport.on("data", () => {
+      if (transport.writableLength > maxUnreadBytes && !transport.destroyed)
+        onError(new Error("the server asks on and does not read our answers"));
+    });
     transport.once("data", (chunk: Buffer) => (parts.heard = Buffer.from(chunk.subarray(0, maxHeardBytes))));
     await promise;
     authentication.succeeded();

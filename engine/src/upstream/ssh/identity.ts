@@ -1,6 +1,6 @@
 /** Identity files: private keys on disk, some behind a passphrase, and what was opened of them, kept in memory. */
-import { readFile, stat } from "node:fs/promises";
 import type { ParsedKey } from "ssh2";
+import { readNamedFile } from "../../named-file.ts";
 import { parseKey } from "./plain-key.ts";
 import { unlockAside } from "./unlock.ts";
 
@@ -22,8 +22,7 @@ export type Identity =
 export async function readIdentity(file: string): Promise<Identity> {
   let text: string;
   try {
-    if ((await stat(file)).size > maxIdentityBytes) return { kind: "unreadable", reason: "it is too large" };
-    text = await readFile(file, "utf8");
+    text = await readNamedFile(file, maxIdentityBytes);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     return code === "ENOENT" ? { kind: "missing" } : { kind: "unreadable", reason: message };
@@ -37,7 +36,7 @@ export async function readIdentity(file: string): Promise<Identity> {
 /** The public half (RFC 4253 §6.6), from `FILE.pub`, the file itself where it is public, or an unencrypted key. */
 export async function publicKeyOf(file: string): Promise<Buffer | undefined> {
   for (const path of [`${file}.pub`, file]) {
-    const text = await readFile(path, "utf8").catch(() => undefined);
+    const text = await readNamedFile(path, maxIdentityBytes).catch(() => undefined);
     const key = text === undefined ? undefined : parseKey(text);
     if (key !== undefined && !(key instanceof Error)) return key.getPublicSSH();
   }
