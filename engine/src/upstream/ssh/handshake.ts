@@ -315,7 +315,7 @@ function handshakeError(error: Error & { level?: string; code?: unknown }, parts
   if (typeof error.code === "number") {
     const tooMany = error.code === disconnectProtocolError && /authentication failures/i.test(error.message);
     if (authenticating && (tooMany || error.code === disconnectNoMoreMethods)) {
-      parts.authentication.note(`what would have come after (the server said: ${error.message})`);
+      parts.authentication.tooManyAttempts(error.message);
       return parts.authentication.failure(error);
     }
     return failed("closed", `${where} ended the connection: ${error.message}`);
