@@ -73,6 +73,21 @@ describe("an SSH upstream", { skip: skipWithoutSshd() }, () => {
     await web.stop();
   });
 
+  test("says what a server would take where nothing is in common, and that one takes nobody for now", async () => {
+    await using old = await startSshd({ config: ["Ciphers aes256-cbc,aes128-cbc"], hostKeys: ["ed25519"] });
+    await using bastion = upstreamFor(old);
+    const error = await refusal(bastion);
+    assert.equal(error.code, "protocol");
+    assert.match(error.message, /no cipher in common; the server takes aes256-cbc, aes128-cbc$/);
+
+    const full = await startTcpServer((socket) => socket.end("Exceeded MaxStartups\r\n"));
+    await using crowded = upstreamFor(sshd, { config: { address: `127.0.0.1:${full.port}` } });
+    const refused = await refusal(crowded);
+    assert.equal(refused.code, "limit");
+    assert.match(refused.message, /turns connections away for now: it says "Exceeded MaxStartups"$/);
+    await full.stop();
+  });
+
   test("says of a host first met what was trusted: in the log, and in a test's notes", async () => {
     const trustStorePath = join(sshd.directory, "words", "trusted");
     const log = recordLog();

@@ -35,7 +35,7 @@ describe("an encrypted private key", { skip: skipWithout("ssh-keygen") }, () => 
       const text = await encryptedKey([...options, "-a", "1"]);
       const expected = parseKey(text, "secret");
       const locked = parseKey(text);
-      assert.ok(locked instanceof Error && locked.message.includes('no passphrase given'));
+      assert.ok(locked instanceof Error && locked.message.includes("no passphrase given"));
       const opened = parseKey(plainKeyText(text, "secret") ?? "");
       assert.ok(!(opened instanceof Error) && !(expected instanceof Error));
       assert.deepEqual(opened.getPublicSSH(), expected.getPublicSSH());
@@ -79,6 +79,6 @@ describe("a private key in PKCS #8, as openssl writes it", () => {
   it("of a kind that SSH has no use for is refused by its name", () => {
     const { privateKey } = generateKeyPairSync("x25519");
     const refused = parseKey(privateKey.export({ type: "pkcs8", format: "pem" }).toString());
-    assert.ok(refused instanceof Error && refused.message.includes('type x25519 are not supported'));
+    assert.ok(refused instanceof Error && refused.message.includes("type x25519 are not supported"));
   });
 });
