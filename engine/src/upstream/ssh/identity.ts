@@ -1,4 +1,5 @@
 /** Identity files: private keys on disk, some behind a passphrase, and what was opened of them, kept in memory. */
+import { access } from "node:fs/promises";
 import type { ParsedKey } from "ssh2";
 import { readNamedFile } from "../../named-file.ts";
 import { parseKey } from "./plain-key.ts";
@@ -25,7 +26,8 @@ export async function readIdentity(file: string): Promise<Identity> {
     text = await readNamedFile(file, maxIdentityBytes);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    return code === "ENOENT" ? { kind: "missing" } : { kind: "unreadable", reason: message };
+    if (code === "ENOENT") return { kind: "missing" };
+    return { kind: "unreadable", reason: code === "EISDIR" ? "it is a directory" : message };
   }
   const key = parseKey(text);
   if (!(key instanceof Error)) return key.isPrivateKey() ? { kind: "plain", key } : { kind: "public" };
@@ -41,6 +43,14 @@ export async function publicKeyOf(file: string): Promise<Buffer | undefined> {
     if (key !== undefined && !(key instanceof Error)) return key.getPublicSSH();
   }
   return undefined;
+}
+
+/** True where a certificate lies beside the key, under the name by which `ssh` finds it. */
+export async function hasCertificate(file: string): Promise<boolean> {
+  return await access(`${file}-cert.pub`).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** What an upstream's connections have in common, so that a person is asked once and not at each reconnect. */
