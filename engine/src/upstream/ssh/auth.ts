@@ -241,7 +241,8 @@ export class Authentication {
       return undefined;
     }
     for (let asked = 0; asked < maxPassphrasePrompts; asked++) {
-      const answer = await this.#ask({ kind: "passphrase", upstream, file });
+      const again = asked > 0 && ({ again: true } as const);
+      const answer = await this.#ask({ kind: "passphrase", upstream, file, ...again });
       if (answer === undefined) {
         this.note(`${file} (no passphrase was given)`);
         return undefined;
@@ -259,7 +260,9 @@ export class Authentication {
     if (password === undefined && prompter !== undefined) {
       const prompt = { kind: "password", upstream, user: host.user, host: host.server.host } as const;
       password = await this.#waitForPerson(() =>
-        memory.askOnce(this.#who(), this.#options.signal, () => this.#ask(prompt)),
+        memory.askOnce(this.#who(), this.#options.signal, (again) =>
+          this.#ask({ ...prompt, ...(again && { again }) }),
+        ),
       );
       if (password === undefined) this.note("password (none was given)");
     } else if (password === undefined && host.password === undefined) {

@@ -60,6 +60,8 @@ export class CredentialMemory {
   readonly #asking = new Map<string, { answer: Promise<string | undefined>; signal: AbortSignal }>();
   #lastQuestion: Promise<unknown> = Promise.resolve();
   readonly #passwords = new Map<string, string>();
+  /** Whose last password, given by a person, the server refused. */
+  readonly #refused = new Set<string>();
 
   /** The opened key of a file, or the outcome of opening it, which two connections never do at once. */
   async unlockOnce(file: string, open: () => Promise<ParsedKey | undefined>): Promise<ParsedKey | undefined> {
@@ -81,22 +83,27 @@ export class CredentialMemory {
 
   keepPassword(who: string, password: string): void {
     this.#passwords.set(who, password);
+    this.#refused.delete(who);
   }
 
   /** @param refused what was tried: a newer one, which a person gave meanwhile, is kept. */
   forgetPassword(who: string, refused: string | undefined): void {
-    if (refused === undefined || this.#passwords.get(who) === refused) this.#passwords.delete(who);
+    const given = this.#passwords.get(who);
+    if (refused !== undefined && given !== refused) return;
+    this.#passwords.delete(who);
+    if (given !== undefined) this.#refused.add(who);
   }
 
   /**
    * The password that a person gives, also to every other connection that needs it at the same moment. It counts until
    * the server refuses it.
    * @param signal of whoever asks: where its dial ends before the answer, the next in line asks.
+   * @param ask `again`: the server refused the one before.
    */
   async askOnce(
     who: string,
     signal: AbortSignal,
-    ask: () => Promise<string | undefined>,
+    ask: (again: boolean) => Promise<string | undefined>,
   ): Promise<string | undefined> {
     for (;;) {
       const asking = this.#asking.get(who);
@@ -104,7 +111,7 @@ export class CredentialMemory {
       const given = await asking.answer;
       if (given !== undefined || signal.aborted || !asking.signal.aborted) return given;
     }
-    const answer = ask().finally(() => this.#asking.delete(who));
+    const answer = ask(this.#refused.has(who)).finally(() => this.#asking.delete(who));
     this.#asking.set(who, { answer, signal });
     const given = await answer;
     if (given !== undefined) this.keepPassword(who, given);
