@@ -25,9 +25,9 @@ test("a text whose patterns would take years to match is given up, and nothing e
     last = performance.now();
   }, 5);
   try {
-    const { upstreams, skipped } = await previewAside({ text: hosts }, config, { deadlineMs: 1_500 });
+    const { upstreams, skipped } = await previewAside({ text: hosts }, config, 1_500);
     assert.deepEqual(upstreams, []);
-    assert.deepEqual(skipped, [{ from: "the text", why: "it could not be read within 1.5 s" }]);
+    assert.deepEqual(skipped, [{ from: "the text", why: "reading it took longer than 1.5 s" }]);
     assert.ok(longest < 1_000, `the event loop stood still for ${longest} ms`);
   } finally {
     clearInterval(ticking);
