@@ -329,7 +329,9 @@ describe("what the HTTP inbound refuses", () => {
     ["a password in the target", "GET http://a:b@c.test/ HTTP/1.1\r\nHost: x\r\n\r\n", 400, /do not belong/],
     ["a target without a host", "GET http:///x HTTP/1.1\r\nHost: x\r\n\r\n", 400, /neither a host name/],
     ["CONNECT without a port", "CONNECT a.test HTTP/1.1\r\nHost: x\r\n\r\n", 400, /no port/],
-    ["noise", "\x16\x03\x01\x02\x00\r\n\r\n", 400, /not an HTTP request/],
+    ["noise", "\x17\x03\x01\x02\x00\r\n\r\n", 400, /not an HTTP request/],
+    ["TLS to the proxy", "\x16\x03\x01\x02\x00\r\n\r\n", 400, /this is TLS.* begins with http:/],
+    ["SOCKS", "\x05\x01\x00", 400, /this is SOCKS, and here is the HTTP proxy/],
     [
       "both lengths",
       "POST http://a.test/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",

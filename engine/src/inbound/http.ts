@@ -285,7 +285,7 @@ class HttpInbound implements Inbound {
       socket.destroy();
       return;
     }
-    const failure = parseFailure(error.code, this.#headBytes);
+    const failure = parseFailure(error, this.#headBytes);
     this.#options.onRefused?.(sourceOf(socket), failure.sentence);
     endWith(socket, answerBytes(failure));
   }
@@ -299,10 +299,24 @@ interface Client {
   readonly unfinished: Set<ServerResponse>;
 }
 
-function parseFailure(code: string | undefined, headBytes: number): Answer {
+/** @param error of node:http's, with the bytes that it could not read, if there are any. */
+function parseFailure(
+  { code, rawPacket }: NodeJS.ErrnoException & { readonly rawPacket?: Buffer },
+  headBytes: number,
+): Answer {
   if (code === "HPE_HEADER_OVERFLOW")
     return { status: 431, sentence: `the request's head is longer than ${headBytes} bytes` };
   if (code === "ERR_HTTP_REQUEST_TIMEOUT")
     return { status: 408, sentence: "the request took too long to come" };
-  return badRequest("this is not an HTTP request");
+  switch (rawPacket?.[0]) {
+    case 0x16: // a handshake record (RFC 8446 §5.1)
+      return badRequest(
+        "this is TLS, and the proxy itself is reached without: its address begins with http://",
+      );
+    case 0x04:
+    case 0x05:
+      return badRequest("this is SOCKS, and here is the HTTP proxy: SOCKS5 has a listener of its own");
+    default:
+      return badRequest("this is not an HTTP request");
+  }
 }
