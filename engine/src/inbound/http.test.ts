@@ -110,6 +110,19 @@ describe("curl through the HTTP inbound", () => {
     assert.match(answer.stdout, /^Proxy-Authenticate: Basic realm="Sockeye"/im);
   });
 
+  it("takes a password with letters beyond ASCII in UTF-8 and in Latin-1", async () => {
+    await listen({ credentials: { username: "Zoë", password: "Grüße" } });
+    serve = (_, response) => response.end("in");
+    const statusWith = async (bytes: Buffer): Promise<string> => {
+      const header = `Proxy-Authorization: Basic ${bytes.toString("base64")}`;
+      const { stdout } = await curl("--proxy", proxy(), "--header", header, "-w", " %{http_code}", origin());
+      return stdout.slice(-3);
+    };
+    assert.equal(await statusWith(Buffer.from("Zoë:Grüße", "utf8")), "200");
+    assert.equal(await statusWith(Buffer.from("Zoë:Grüße", "latin1")), "200");
+    assert.equal(await statusWith(Buffer.from("Zoe:Grusse", "latin1")), "407");
+  });
+
   it("sends a large body up and gets it back whole", async () => {
     serve = (incoming, response) => incoming.pipe(response);
     const body = Buffer.alloc(4_000_000, "0123456789");

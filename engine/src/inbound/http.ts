@@ -256,10 +256,8 @@ class HttpInbound implements Inbound {
   #strangerRefusal(incoming: IncomingMessage): Answer | undefined {
     if (this.#credentials === undefined) return undefined;
     const given = /^basic +([a-z0-9+/=]+) *$/i.exec(incoming.headers["proxy-authorization"] ?? "");
-    const text = Buffer.from(given?.[1] ?? "", "base64").toString("utf8");
-    const colon = text.indexOf(":");
-    const accepted = colon !== -1 && this.#credentials.accepts(text.slice(0, colon), text.slice(colon + 1));
-    if (accepted) return undefined;
+    const bytes = Buffer.from(given?.[1] ?? "", "base64");
+    if (holdsCredentials(bytes, this.#credentials)) return undefined;
     // Without credentials it is only the question to which a client answers with them.
     if (given) this.#options.onRefused?.(sourceOf(incoming.socket), "wrong username or password");
     return PASSWORD_WANTED;
@@ -297,6 +295,15 @@ interface Client {
   readonly guard: Guard;
   /** Answers that have not been given to the system whole. */
   readonly unfinished: Set<ServerResponse>;
+}
+
+/** RFC 7617 §2.1 leaves the coding open: most clients write UTF-8, and some, such as Python's requests, Latin-1. */
+function holdsCredentials(bytes: Buffer, credentials: CredentialCheck): boolean {
+  return (["utf8", "latin1"] as const).some((coding) => {
+    const text = bytes.toString(coding);
+    const colon = text.indexOf(":");
+    return colon !== -1 && credentials.accepts(text.slice(0, colon), text.slice(colon + 1));
+  });
 }
 
 /** @param error of node:http's, with the bytes that it could not read, if there are any. */
