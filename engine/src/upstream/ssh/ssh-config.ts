@@ -28,7 +28,7 @@ export interface HostSettings {
 }
 
 /** What was decided on before the file is read, and counts before it. */
-export interface Decided {
+interface Decided {
   readonly user?: string | undefined;
   readonly port?: number | undefined;
 }
