@@ -238,6 +238,25 @@ describe("a reload", () => {
     }
     (await open(sut)).destroy();
   });
+
+  it("does not follow into an empty file, which somebody is about to write", async () => {
+    const lines: string[] = [];
+    const logDestination = { write: (line: string) => void lines.push(line) };
+    await using sut = await startEngineUnderTest({ log: { level: "warn" } }, { logDestination });
+    const flow = await open(sut);
+    await writeFile(sut.configFile, "");
+    for (let tries = 0; !lines.join("").includes("the configuration file is empty"); tries++) {
+      assert.ok(tries < 100, `the empty file was not told of: ${lines.join("")}`);
+      await sleep(50);
+    }
+    assert.equal(await says(flow, "still here"), "still here");
+    await writeFile(sut.configFile, JSON.stringify({ listen: { socks5: "127.0.0.1:0" }, default: "block" }));
+    for (let tries = 0; sut.engine.explain(echo).to !== "block"; tries++) {
+      assert.ok(tries < 100, "what was written then was not seen");
+      await sleep(50);
+    }
+    flow.destroy();
+  });
 });
 
 /** The answer to a CONNECT to where nothing listens. */

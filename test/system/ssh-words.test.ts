@@ -73,6 +73,17 @@ describe("an SSH upstream", { skip: skipWithoutSshd() }, () => {
     await web.stop();
   });
 
+  test("names a target by its address as people write it, and says where a forbidden one is forbidden", async () => {
+    await using bastion = upstreamFor(sshd);
+    const nowhere = bastion.dial({ host: "::1", port: 1 });
+    await assert.rejects(nowhere, { message: /could not connect to \[::1\]:1: / });
+    await using closed = await startSshd({ hostKeys: ["ed25519"], config: ["AllowTcpForwarding no"] });
+    await using restricted = upstreamFor(closed);
+    const { code, message } = await refusal(restricted);
+    assert.equal(code, "forbidden");
+    assert.match(message, /does not allow connections to 127\.0\.0\.1:\d+ \(AllowTcpForwarding, PermitOpen/);
+  });
+
   test("says what a server would take where nothing is in common, and that one takes nobody for now", async () => {
     await using old = await startSshd({ config: ["Ciphers aes256-cbc,aes128-cbc"], hostKeys: ["ed25519"] });
     await using bastion = upstreamFor(old);

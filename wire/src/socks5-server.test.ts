@@ -179,6 +179,18 @@ describe("the server side of a SOCKS handshake", () => {
     assert.deepEqual(named?.kind === "request" && named.address, { host: "example.com", port: 80 });
   });
 
+  it("says what is mixed up with it", () => {
+    for (const [bytes, sentence] of [
+      ["CONNECT a:1 HTTP/1.1\r\n", /this is HTTP/],
+      ["\x16\x03\x01", /this is TLS/],
+      ["\x00", /the first byte is 0/],
+    ] as const) {
+      const last = parse(false, [Buffer.from(bytes)]).at(-1);
+      assert.ok(last?.kind === "error");
+      assert.match(last.error.message, sentence);
+    }
+  });
+
   const wrong: [string, boolean, Buffer, string, Buffer | undefined][] = [
     ["HTTP", false, Buffer.from("GET / HTTP/1.1\r\n"), "version", undefined],
     ["no method that is accepted", true, greeting(0, 1), "method", methodReply(0xff)],

@@ -100,7 +100,7 @@ export class SocksServerParser {
     const version = this.#bytes[0]!;
     if (version === SOCKS_VERSION) this.#state = "greeting";
     else if (version === SOCKS4_VERSION) this.#state = "socks4";
-    else return this.#fail("version", `the first byte is ${version}: this is not SOCKS`);
+    else return this.#fail("version", notSocks(version));
     return "again";
   }
 
@@ -253,4 +253,13 @@ const UNSPECIFIED: SocksAddress = { host: "0.0.0.0", port: 0 };
 export function connectReply(version: SocksVersion, code: number, bound = UNSPECIFIED): Buffer {
   if (version === 4) return Buffer.of(0, code, 0, 0, 0, 0, 0, 0);
   return Buffer.concat([Buffer.of(SOCKS_VERSION, code, 0), writeAddress(bound)]);
+}
+
+/** What a first byte other than 4 and 5 is, for those that people mix up with SOCKS. */
+function notSocks(first: number): string {
+  // RFC 9110 §9.1: methods are written in capital letters.
+  if (first >= 0x41 && first <= 0x5a)
+    return "this is HTTP, and here is SOCKS: an HTTP proxy has another address";
+  if (first === 0x16) return "this is TLS, and here is SOCKS";
+  return `the first byte is ${first}: this is not SOCKS`;
 }

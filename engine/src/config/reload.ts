@@ -97,7 +97,10 @@ export class Reloader {
     const { file } = source;
     switch (change.kind) {
       case "changed":
-        void this.#reloadUnasked();
+        // Whoever writes it slowly, or on a full disk, passes through this: all would be shut for a file that is not meant.
+        if (change.text.trim() === "" && source.lastRead?.trim() !== "")
+          log.warn({ file }, "the configuration file is empty; what ran before still runs");
+        else void this.#reloadUnasked();
         return;
       case "deleted":
         log.warn({ file }, "the configuration file is gone; what ran before still runs");

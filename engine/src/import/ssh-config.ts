@@ -83,7 +83,8 @@ class HostReader {
     if (above.includes(id) || above.length > MAX_JUMPS)
       throw new ImportError("its ProxyJump leads in a circle");
     const place = readPlace(hop);
-    const settings = await readSshConfig(this.#path, place.host, place.user, this.#files);
+    const decided = { user: place.user, port: place.port === undefined ? undefined : Number(place.port) };
+    const settings = await readSshConfig(this.#path, place.host, decided, this.#files);
     const jumps =
       via === undefined && settings.proxy !== undefined && "jump" in settings.proxy
         ? settings.proxy.jump

@@ -110,6 +110,19 @@ describe("curl through the HTTP inbound", () => {
     assert.match(answer.stdout, /^Proxy-Authenticate: Basic realm="Sockeye"/im);
   });
 
+  it("takes a password with letters beyond ASCII in UTF-8 and in Latin-1", async () => {
+    await listen({ credentials: { username: "Zoë", password: "Grüße" } });
+    serve = (_, response) => response.end("in");
+    const statusWith = async (bytes: Buffer): Promise<string> => {
+      const header = `Proxy-Authorization: Basic ${bytes.toString("base64")}`;
+      const { stdout } = await curl("--proxy", proxy(), "--header", header, "-w", " %{http_code}", origin());
+      return stdout.slice(-3);
+    };
+    assert.equal(await statusWith(Buffer.from("Zoë:Grüße", "utf8")), "200");
+    assert.equal(await statusWith(Buffer.from("Zoë:Grüße", "latin1")), "200");
+    assert.equal(await statusWith(Buffer.from("Zoe:Grusse", "latin1")), "407");
+  });
+
   it("sends a large body up and gets it back whole", async () => {
     serve = (incoming, response) => incoming.pipe(response);
     const body = Buffer.alloc(4_000_000, "0123456789");
@@ -329,7 +342,9 @@ describe("what the HTTP inbound refuses", () => {
     ["a password in the target", "GET http://a:b@c.test/ HTTP/1.1\r\nHost: x\r\n\r\n", 400, /do not belong/],
     ["a target without a host", "GET http:///x HTTP/1.1\r\nHost: x\r\n\r\n", 400, /neither a host name/],
     ["CONNECT without a port", "CONNECT a.test HTTP/1.1\r\nHost: x\r\n\r\n", 400, /no port/],
-    ["noise", "\x16\x03\x01\x02\x00\r\n\r\n", 400, /not an HTTP request/],
+    ["noise", "\x17\x03\x01\x02\x00\r\n\r\n", 400, /not an HTTP request/],
+    ["TLS to the proxy", "\x16\x03\x01\x02\x00\r\n\r\n", 400, /this is TLS.* begins with http:/],
+    ["SOCKS", "\x05\x01\x00", 400, /this is SOCKS, and here is the HTTP proxy/],
     [
       "both lengths",
       "POST http://a.test/ HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",

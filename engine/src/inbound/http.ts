@@ -256,10 +256,8 @@ class HttpInbound implements Inbound {
   #strangerRefusal(incoming: IncomingMessage): Answer | undefined {
     if (this.#credentials === undefined) return undefined;
     const given = /^basic +([a-z0-9+/=]+) *$/i.exec(incoming.headers["proxy-authorization"] ?? "");
-    const text = Buffer.from(given?.[1] ?? "", "base64").toString("utf8");
-    const colon = text.indexOf(":");
-    const accepted = colon !== -1 && this.#credentials.accepts(text.slice(0, colon), text.slice(colon + 1));
-    if (accepted) return undefined;
+    const bytes = Buffer.from(given?.[1] ?? "", "base64");
+    if (holdsCredentials(bytes, this.#credentials)) return undefined;
     // Without credentials it is only the question to which a client answers with them.
     if (given) this.#options.onRefused?.(sourceOf(incoming.socket), "wrong username or password");
     return PASSWORD_WANTED;
@@ -285,7 +283,7 @@ class HttpInbound implements Inbound {
       socket.destroy();
       return;
     }
-    const failure = parseFailure(error.code, this.#headBytes);
+    const failure = parseFailure(error, this.#headBytes);
     this.#options.onRefused?.(sourceOf(socket), failure.sentence);
     endWith(socket, answerBytes(failure));
   }
@@ -299,10 +297,33 @@ interface Client {
   readonly unfinished: Set<ServerResponse>;
 }
 
-function parseFailure(code: string | undefined, headBytes: number): Answer {
+/** RFC 7617 §2.1 leaves the coding open: most clients write UTF-8, and some, such as Python's requests, Latin-1. */
+function holdsCredentials(bytes: Buffer, credentials: CredentialCheck): boolean {
+  return (["utf8", "latin1"] as const).some((coding) => {
+    const text = bytes.toString(coding);
+    const colon = text.indexOf(":");
+    return colon !== -1 && credentials.accepts(text.slice(0, colon), text.slice(colon + 1));
+  });
+}
+
+/** @param error of node:http's, with the bytes that it could not read, if there are any. */
+function parseFailure(
+  { code, rawPacket }: NodeJS.ErrnoException & { readonly rawPacket?: Buffer },
+  headBytes: number,
+): Answer {
   if (code === "HPE_HEADER_OVERFLOW")
     return { status: 431, sentence: `the request's head is longer than ${headBytes} bytes` };
   if (code === "ERR_HTTP_REQUEST_TIMEOUT")
     return { status: 408, sentence: "the request took too long to come" };
-  return badRequest("this is not an HTTP request");
+  switch (rawPacket?.[0]) {
+    case 0x16: // a handshake record (RFC 8446 §5.1)
+      return badRequest(
+        "this is TLS, and the proxy itself is reached without: its address begins with http://",
+      );
+    case 0x04:
+    case 0x05:
+      return badRequest("this is SOCKS, and here is the HTTP proxy: SOCKS5 has a listener of its own");
+    default:
+      return badRequest("this is not an HTTP request");
+  }
 }

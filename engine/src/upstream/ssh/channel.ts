@@ -1,7 +1,7 @@
 import { Duplex } from "node:stream";
 import type { Client } from "ssh2";
 import type { CancelSignal } from "../../cancel.ts";
-import type { Endpoint } from "../../endpoint.ts";
+import { type Endpoint, formatEndpoint } from "../../endpoint.ts";
 import { releaseChunk, releaseGiven, TAKES_CHUNKS } from "../../release.ts";
 import { abortReason, DialError, type DialErrorCode } from "../../errors.ts";
 import { FIRST_WINDOW, type ReceiveBudget, usefulWindow } from "./budget.ts";
@@ -445,7 +445,7 @@ function joinSmall(items: readonly { chunk: Buffer }[]): Buffer[] {
 
 /** SSH_MSG_CHANNEL_OPEN_FAILURE (RFC 4254 §5.1) in our words; OpenSSH describes a failed connect by strerror or gai_strerror. */
 function refusal(reason: number, description: string, target: Endpoint): DialError {
-  const where = `${target.host}:${target.port}`;
+  const where = formatEndpoint(target);
   const said = description === "" ? "" : `: ${description}`;
   const error = (code: DialErrorCode, text: string): DialError =>
     new DialError(code, `${text}${said}`, { step: "dial" });

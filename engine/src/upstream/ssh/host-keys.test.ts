@@ -100,6 +100,15 @@ test("a revoked key is refused though it is on file too", async () => {
   assert.match(error.message, /is revoked by .* line 2/);
 });
 
+test("a key that is revoked under the name without the port is refused, on file there or not", async () => {
+  const bare = "bastion.example.com";
+  const revoked = `@revoked ${formatKnownHost(bare, ed25519)}`;
+  for (const lines of [[revoked], [revoked, formatKnownHost(bare, ed25519)]]) {
+    const file = await knownHosts(...lines);
+    assert.match((await refusal(await load({ files: [file] }), ed25519)).message, /is revoked by .* line 1/);
+  }
+});
+
 test("strict says honestly that a certificate authority can't be used", async () => {
   const file = await knownHosts(`@cert-authority ${formatKnownHost(name, rsa)}`);
   const error = await refusal(await load({ files: [file], mode: "strict" }), ed25519);

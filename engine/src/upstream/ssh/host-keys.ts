@@ -106,7 +106,10 @@ export class HostKeyCheck {
   }
 
   #judge(key: Buffer): "known" | "unknown" {
-    const revoked = this.#matching(this.#name).find(
+    // OpenSSH accepts the very key under the name without the port, too; so one that is revoked there is revoked.
+    const { server, alias } = this.#options;
+    const bare = alias === undefined && server.port !== 22 ? this.#matching(server.host.toLowerCase()) : [];
+    const revoked = [...this.#matching(this.#name), ...bare].find(
       (entry) => entry.marker === "revoked" && entry.key.equals(key),
     );
     if (revoked) throw this.#revoked(key, revoked);
@@ -116,9 +119,6 @@ export class HostKeyCheck {
       plain.find((entry) => entry.keyType === keyTypeOf(key)) ??
       plain.find((entry) => algorithmsOfType.has(entry.keyType));
     if (conflicting) throw this.#changed(key, conflicting);
-    // OpenSSH accepts the very key under the name without the port, too.
-    const { server, alias } = this.#options;
-    const bare = alias === undefined && server.port !== 22 ? this.#matching(server.host.toLowerCase()) : [];
     if (bare.some((entry) => entry.marker === "plain" && entry.key.equals(key))) return "known";
     return "unknown";
   }

@@ -41,7 +41,7 @@ const usualIdentities = ["id_ed25519", "id_ecdsa", "id_rsa"];
  */
 export async function resolveHost(config: SshUpstreamConfig, connectTimeout: number): Promise<SshHost> {
   const address = parseEndpoint(config.address, 0);
-  const settings = await settingsOf(config, address.host, config.user);
+  const settings = await settingsOf(config, address, config.user);
   const proxy = config.via === undefined ? settings.proxy : undefined;
   return {
     ...decide({ config, settings, address, connectTimeout }),
@@ -73,7 +73,7 @@ export async function resolveHop(
     const reason = (error as Error).message;
     throw new DialError("unsupported", `ProxyJump ${hop}: ${reason}`, { scope: "upstream", cause: error });
   }
-  const settings = await settingsOf(config, address.host, user);
+  const settings = await settingsOf(config, address, user);
   return {
     ...decide({ config, settings, address, connectTimeout }),
     user: user ?? settings.user ?? userInfo().username,
@@ -84,8 +84,14 @@ export async function resolveHop(
   };
 }
 
-async function settingsOf(config: SshUpstreamConfig, host: string, user?: string): Promise<HostSettings> {
-  return config.ssh_config ? await readSshConfig(config.ssh_config_file, host, user) : noSettings;
+async function settingsOf(
+  config: SshUpstreamConfig,
+  address: Endpoint,
+  user?: string,
+): Promise<HostSettings> {
+  if (!config.ssh_config) return noSettings;
+  const decided = { user, port: address.port === 0 ? undefined : address.port };
+  return await readSshConfig(config.ssh_config_file, address.host, decided);
 }
 
 interface Sources {

@@ -16,7 +16,7 @@ after(async () => rm(folder, { recursive: true }));
 async function settings(text: string, host = "bastion", user?: string): Promise<HostSettings> {
   const file = join(folder, "config");
   await writeFile(file, text);
-  return await readSshConfig(file, host, user);
+  return await readSshConfig(file, host, { user });
 }
 
 test("a missing file says nothing", async () => {
@@ -154,6 +154,34 @@ test("tokens are expanded", async () => {
   assert.equal(found.hostName, "bastion.example.com");
   const expected = `${homedir()}/${userInfo().username}/me/bastion.example.com/%`;
   assert.deepEqual(found.identityFiles, [expected]);
+});
+
+test("a path's tokens name the host, its port and its key as they are decided on", async () => {
+  const text =
+    "HostName real\nPort 2022\nUser me\nIdentityFile /k/%n-%h-%p-%r-%i\nUserKnownHostsFile /kh/%k\n";
+  const uid = userInfo().uid;
+  const found = await settings(text);
+  assert.deepEqual(found.identityFiles, [`/k/bastion-real-2022-me-${uid}`]);
+  assert.deepEqual(found.userKnownHostsFiles, ["/kh/bastion"]);
+  assert.deepEqual((await settings(`HostKeyAlias one\n${text}`)).userKnownHostsFiles, ["/kh/one"]);
+  const file = join(folder, "config");
+  const decided = await readSshConfig(file, "bastion", { user: "root", port: 22 });
+  assert.deepEqual(decided.identityFiles, [`/k/bastion-real-22-root-${uid}`]);
+});
+
+test("an Include's only path may hold a space, in quotes", async () => {
+  await writeFile(join(folder, "with space"), "Host bastion\n  Port 1004\n");
+  assert.equal((await settings('Include "with space"\n')).port, 1004);
+});
+
+test("a criterion of Match can be negated", async () => {
+  const text = "Match host b*,!bad !user root,admin\n  Port 2005\nMatch !host bastion\n  Port 2006\n";
+  assert.equal((await settings(text, "bastion", "me")).port, 2005);
+  assert.equal((await settings(text, "bastion", "admin")).port, undefined);
+  assert.equal((await settings(text, "other", "me")).port, 2006);
+  const both = "Match host *.corp !host secret.corp\n  Port 2007\n";
+  assert.equal((await settings(both, "a.corp")).port, 2007);
+  assert.equal((await settings(both, "secret.corp")).port, undefined);
 });
 
 test("a broken line is an error that names file and line", async () => {

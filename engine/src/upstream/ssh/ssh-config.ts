@@ -1,10 +1,10 @@
 /** What ~/.ssh/config says of one host (ssh_config(5)), in our terms. The `ssh-config` package parses and computes. */
 import { glob as globFiles } from "node:fs/promises";
-import { homedir, userInfo } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import SSHConfig, { glob as matchesPatterns, LineType, type Line } from "ssh-config";
 import { DialError } from "../../errors.ts";
 import { readNamedFile } from "../../named-file.ts";
+import { expandPath, type PathTokens } from "./path-tokens.ts";
 
 /** Absent means: the file says nothing. Paths are expanded. */
 export interface HostSettings {
@@ -28,6 +28,12 @@ export interface HostSettings {
   readonly connectTimeout?: number;
 }
 
+/** What was decided on before the file is read, and counts before it. */
+interface Decided {
+  readonly user?: string | undefined;
+  readonly port?: number | undefined;
+}
+
 export const noSettings: HostSettings = { identityFiles: [], identitiesOnly: false };
 
 const maxIncludeDepth = 16;
@@ -42,23 +48,23 @@ const canonicalKeywords = new Map([
 
 /**
  * @param host the alias as it was given.
- * @param user the user already decided on, for `Match user`.
+ * @param decided for `Match user`, and for the tokens of paths.
  * @throws {DialError} `unsupported`, naming file and line, where the file is broken or can't be read. A missing one is empty.
  */
 export async function readSshConfig(
   path: string,
   host: string,
-  user?: string,
+  decided: Decided = {},
   files: SshConfigFiles = new SshConfigFiles(),
 ): Promise<HostSettings> {
   const { commands } = files;
   const lines = await expandFile(path, { host, files, depth: 0 });
   const config = new SSHConfig();
   config.push(...lines);
-  const query = user === undefined ? { Host: host } : { Host: host, User: user };
+  const query = decided.user === undefined ? { Host: host } : { Host: host, User: decided.user };
   // Match exec would run a program at each look; canonicalisation is left out for the same reason (see expandLines).
   const computed = config.compute(query, { ignoreCase: true, matchExec: false }) as Values;
-  return interpret(computed, { host, path, commands });
+  return interpret(computed, { host, path, commands, decided });
 }
 
 type Values = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -101,7 +107,7 @@ export class SshConfigFiles {
   /** The files that an Include in `from` names. A text that stands for itself includes nothing. */
   async included(pattern: string, from: string, host: string): Promise<string[]> {
     if (this.#given !== undefined) return [];
-    const expandedPath = expandPath(pattern, host);
+    const expandedPath = expandPath(pattern, { alias: host, host, port: 22 });
     const absolute = isAbsolute(expandedPath) ? expandedPath : join(dirname(from), expandedPath);
     const files: string[] = [];
     for await (const file of globFiles(absolute)) files.push(file);
@@ -134,7 +140,7 @@ export async function listSshHosts(path: string, files: SshConfigFiles, depth = 
     const toAll = keyword === "host" && words(line.value).join() === "*" && "config" in line;
     for (const inner of toAll ? line.config : [line]) {
       if (inner.type !== LineType.DIRECTIVE || inner.param.toLowerCase() !== "include") continue;
-      for (const pattern of words(inner.value)) {
+      for (const pattern of patternsOf(inner.value)) {
         for (const file of await files.included(pattern, path, "")) {
           hosts.push(...(await listSshHosts(file, files, depth + 1)));
         }
@@ -179,7 +185,7 @@ async function expandLines(lines: readonly Line[], path: string, expansion: Expa
     if (keyword === "canonicaldomains" || keyword === "canonicalizehostname") continue;
     line.param = canonicalKeywords.get(keyword) ?? line.param;
     if (line.param === "Include") {
-      expanded.push(...(await includedLines(words(line.value), path, expansion)));
+      expanded.push(...(await includedLines(patternsOf(line.value), path, expansion)));
     } else if ("config" in line) {
       expanded.push(...(await expandSection(line, path, expansion)));
     } else {
@@ -199,7 +205,25 @@ async function expandSection(section: Section, path: string, expansion: Expansio
   if (isHost) return body;
   const config = new SSHConfig();
   config.push(...body);
-  return [{ ...section, config }];
+  return [{ ...withoutNegations(section), config }];
+}
+
+/** The criteria of Match that look at a list of patterns, which can itself say what is not meant. */
+const patternCriteria = ["host", "originalhost", "user", "localuser"];
+
+/** The package knows no `!` before a criterion: `!host a` is written as `host *,!a`, which says the same. */
+function withoutNegations(section: Section): Section {
+  if (!("criteria" in section)) return section;
+  const criteria: Record<string, unknown> = { ...section.criteria };
+  for (const name of patternCriteria) {
+    const negated = criteria[`!${name}`];
+    // A negation within what is negated has no such other form.
+    if (typeof negated !== "string" || negated.includes("!")) continue;
+    delete criteria[`!${name}`];
+    const wanted = criteria[name];
+    criteria[name] = `${typeof wanted === "string" ? wanted : "*"},${negated.replace(/^|,/g, "$&!")}`;
+  }
+  return { ...section, criteria } as Section;
 }
 
 async function includedLines(
@@ -216,10 +240,14 @@ async function includedLines(
   return lines;
 }
 
-function interpret(
-  values: Values,
-  { host, path, commands }: { host: string; path: string; commands: readonly string[] },
-): HostSettings {
+interface Context {
+  readonly host: string;
+  readonly path: string;
+  readonly commands: readonly string[];
+  readonly decided: Decided;
+}
+
+function interpret(values: Values, { host, path, commands, decided }: Context): HostSettings {
   const single = (keyword: string): string | undefined => list(keyword)[0];
   const list = (keyword: string): readonly string[] => {
     const value = values[keyword];
@@ -234,26 +262,35 @@ function interpret(
     }
     return seconds;
   };
+  const hostName = single("hostname")?.replaceAll("%h", host).replaceAll("%%", "%");
+  const user = single("user");
+  const port = number("port", 65_535);
+  const hostKeyAlias = single("hostkeyalias");
+  const tokens: PathTokens = {
+    alias: host,
+    host: hostName ?? host,
+    port: decided.port ?? port ?? 22,
+    user: decided.user ?? user,
+    hostKeyAlias,
+  };
   const paths = (keyword: string): string[] | undefined => {
     const files = list(keyword).flatMap((value) => value.split(/\s+/));
     if (files.length === 0) return undefined;
-    return files.filter((file) => file.toLowerCase() !== "none").map((file) => expandPath(file, host));
+    return files.filter((file) => file.toLowerCase() !== "none").map((file) => expandPath(file, tokens));
   };
-  const hostName = single("hostname")?.replaceAll("%h", host).replaceAll("%%", "%");
-  const names = { host: hostName ?? host, user: single("user") };
   const identities = list("identityfile").filter((file) => file.toLowerCase() !== "none");
   return stripAbsent({
     hostName,
-    user: names.user,
-    port: number("port", 65_535),
-    identityFiles: identities.map((file) => expandPath(file, names.host, names.user)),
+    user,
+    port,
+    identityFiles: identities.map((file) => expandPath(file, tokens)),
     identitiesOnly: single("identitiesonly")?.toLowerCase() === "yes",
-    identityAgent: agentPath(single("identityagent"), names.host),
+    identityAgent: agentPath(single("identityagent"), tokens),
     proxy: proxyOf(values, commands),
     userKnownHostsFiles: paths("userknownhostsfile"),
     globalKnownHostsFiles: paths("globalknownhostsfile"),
     strictHostKeyChecking: hostKeyMode(single("stricthostkeychecking")),
-    hostKeyAlias: single("hostkeyalias"),
+    hostKeyAlias,
     serverAliveInterval: number("serveraliveinterval", 86_400),
     serverAliveCountMax: number("serveralivecountmax", 1000),
     connectTimeout: number("connecttimeout", 86_400),
@@ -286,12 +323,12 @@ function hostKeyMode(text: string | undefined): HostSettings["strictHostKeyCheck
   }
 }
 
-function agentPath(text: string | undefined, host: string): string | false | undefined {
+function agentPath(text: string | undefined, tokens: PathTokens): string | false | undefined {
   if (text === undefined) return undefined;
   if (text.toLowerCase() === "none") return false;
   if (text === "SSH_AUTH_SOCK") return process.env["SSH_AUTH_SOCK"];
   if (text.startsWith("$")) return process.env[text.slice(1).replace(/^\{(.*)\}$/, "$1")];
-  return expandPath(text, host);
+  return expandPath(text, tokens);
 }
 
 /** A number of seconds, or a time as sshd_config(5), TIME FORMATS has it: `1m30s`. NaN where it is neither. */
@@ -306,28 +343,15 @@ function duration(text: string): number {
   return seconds;
 }
 
-/** `~`, `${VARIABLE}` and the tokens of ssh_config(5), TOKENS that make sense in a path. */
-function expandPath(path: string, host: string, remoteUser?: string): string {
-  const tilde = path === "~" || path.startsWith("~/") ? homedir() + path.slice(1) : path;
-  const variables = tilde.replace(/\$\{(\w+)\}/g, (all, name: string) => process.env[name] ?? all);
-  return variables.replace(/%([%dhru])/g, (_all, token: string) => {
-    switch (token) {
-      case "d":
-        return homedir();
-      case "h":
-        return host;
-      case "r":
-        return remoteUser ?? userInfo().username;
-      case "u":
-        return userInfo().username;
-      default:
-        return "%";
-    }
-  });
+type Value = string | readonly { readonly val: string }[];
+
+function words(value: Value): string[] {
+  return typeof value === "string" ? value.split(/[ \t]+/) : value.map(({ val }) => val);
 }
 
-function words(value: string | readonly { readonly val: string }[]): string[] {
-  return typeof value === "string" ? value.split(/[ \t]+/) : value.map(({ val }) => val);
+/** Of an Include: the package gives a single one as it is, without its quotes, and there may be spaces in it. */
+function patternsOf(value: Value): string[] {
+  return typeof value === "string" ? [value] : words(value);
 }
 
 type Optional<T> = { readonly [Key in keyof T]: T[Key] | undefined };
