@@ -27,6 +27,12 @@ export interface RawPeer {
   channelClose(id: number): void;
   channelWindowAdjust(id: number, bytes: number): void;
   ping(): void;
+  openssh_forwardedStreamLocal(
+    ours: number,
+    window: number,
+    maxPacket: number,
+    route: { readonly socketPath: string },
+  ): void;
   rekey(): void;
 }
 
@@ -38,6 +44,10 @@ export interface RawHandlers {
   onEof?(ours: number): void;
   onClose?(ours: number): void;
   onFailure?(ours: number): void;
+  /** A channel that the server opened was refused. */
+  onRefused?(ours: number, reason: number): void;
+  /** A global request. */
+  onRequest?(name: string): void;
 }
 
 export interface RawConnection extends AsyncDisposable {
@@ -136,7 +146,23 @@ function takeMessages(inside: Inside["_protocol"]["_handlers"], handlers: RawHan
     CHANNEL_EOF: (_: RawPeer, ours: number) => handlers.onEof?.(ours),
     CHANNEL_CLOSE: (_: RawPeer, ours: number) => handlers.onClose?.(ours),
     CHANNEL_FAILURE: (_: RawPeer, ours: number) => handlers.onFailure?.(ours),
+    CHANNEL_OPEN_FAILURE: (_: RawPeer, ours: number, reason: number) => handlers.onRefused?.(ours, reason),
+    GLOBAL_REQUEST: (_: RawPeer, name: string) => handlers.onRequest?.(name),
   });
+}
+
+/** Sends a message (RFC 4253 §6) as its bytes are. */
+export function sendMessage(peer: RawPeer, message: Buffer): void {
+  const { _packetRW: packets, _cipher: cipher } = peer as unknown as {
+    _packetRW: {
+      write: { allocStart: number; alloc(bytes: number): Buffer; finalize(packet: Buffer): Buffer };
+    };
+    _cipher: { encrypt(packet: Buffer): void };
+  };
+  const at = packets.write.allocStart;
+  const packet = packets.write.alloc(message.length);
+  packet.set(message, at);
+  cipher.encrypt(packets.write.finalize(packet));
 }
 
 /** One in some hundreds of the keys that ssh2 makes is one that it can't read. */

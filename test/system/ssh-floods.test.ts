@@ -6,7 +6,7 @@ import { Duplex } from "node:stream";
 import { test } from "node:test";
 import type { Endpoint } from "@sockeye/engine";
 import type { Dialer } from "@sockeye/engine/upstream/dialer";
-import { startRawServer, type RawServer } from "../peers/raw-ssh-server.ts";
+import { sendMessage, startRawServer, type RawServer } from "../peers/raw-ssh-server.ts";
 import { upstreamFor, type TestUpstream } from "../peers/ssh-upstream.ts";
 import type { Sshd } from "../peers/sshd.ts";
 import { until } from "../peers/exercise.ts";
@@ -83,4 +83,37 @@ test("a server that asks on without reading our answers loses the connection bef
   } finally {
     clearImmediate(asking);
   }
+});
+
+test("whatever a server opens or asks by itself is refused, and nothing is kept of it", async () => {
+  const refused: [number, number][] = [];
+  const asked: string[] = [];
+  const paths = ["constructor", "__proto__", "toString", "/run/x.sock"];
+  await using server = await startRawServer((peer, _socket, take) => {
+    take({
+      onOpen: (_, { sender }) => {
+        peer.channelOpenConfirm(sender, 7, 1 << 20, 1 << 15);
+        paths.forEach((socketPath, i) =>
+          peer.openssh_forwardedStreamLocal(i, 1 << 20, 1 << 15, { socketPath }),
+        );
+        // SSH_MSG_GLOBAL_REQUEST, as OpenSSH tells of its other host keys: here of none.
+        const name = Buffer.from("hostkeys-00@openssh.com");
+        sendMessage(peer, Buffer.concat([Buffer.of(80, 0, 0, 0, name.length), name, Buffer.of(0)]));
+        peer.channelData(sender, Buffer.from("done"));
+      },
+      onRefused: (ours, reason) => refused.push([ours, reason]),
+      onRequest: (name) => asked.push(name),
+    });
+  });
+  await using bastion = upstreamOf(server, new StallingNetwork());
+  const stream = await bastion.dial(target);
+  const [word] = (await once(stream, "data")) as [Buffer];
+  assert.equal(word.toString(), "done");
+  await until(() => refused.length === paths.length, "each channel to be refused");
+  assert.deepEqual(
+    refused,
+    paths.map((_, i) => [i, 1]),
+  );
+  assert.ok(!asked.includes("hostkeys-prove-00@openssh.com"));
+  stream.destroy();
 });

@@ -19,6 +19,7 @@ import { fingerprint, keyTypeOf, type KnownHost } from "./known-hosts.ts";
 import type { CredentialMemory } from "./identity.ts";
 import { internalsOf } from "./internals.ts";
 import { ProxyCommandStream } from "./proxy-command.ts";
+import { refuseRequests } from "./refuse-requests.ts";
 import { TransportReader } from "./transport-reader.ts";
 
 /** What all connections of one upstream share, hops included. */
@@ -275,6 +276,7 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
       authHandler: authentication.next,
     });
     // ssh2 reads already: one more listener changes nothing for it.
+    refuseRequests(client);
     transport.on("data", () => {
       if (transport.writableLength > maxUnreadBytes && !transport.destroyed)
         onError(new Error("the server asks on and does not read our answers"));
