@@ -107,20 +107,22 @@ export interface RawServer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Such a server, for clients of their own making. `options` are ssh2's. */
+function byPassword(context: ssh2.AuthContext): void {
+  if (context.method === "password") context.accept();
+  else context.reject(["password"]);
+}
+
+/** Such a server, for clients of their own making. */
 export async function startRawServer(
   onReady: (peer: RawPeer, socket: Socket, handlers: (own: RawHandlers) => void) => void,
-  options: Partial<ssh2.ServerConfig> = {},
+  authenticate: (context: ssh2.AuthContext) => void = byPassword,
 ): Promise<RawServer> {
-  const server = new ssh2.Server({ ...options, hostKeys: [newHostKey()] });
+  const server = new ssh2.Server({ hostKeys: [newHostKey()] });
   const sockets = new Set<Socket>();
   server.on("connection", (connection) => {
     const inside = connection as unknown as Inside;
     sockets.add(inside._sock);
-    connection.on("authentication", (context) => {
-      if (context.method === "password") context.accept();
-      else context.reject(["password"]);
-    });
+    connection.on("authentication", authenticate);
     connection.on("error", () => undefined);
     connection.on("ready", () =>
       onReady(inside._protocol, inside._sock, (own) => takeMessages(inside._protocol._handlers, own)),

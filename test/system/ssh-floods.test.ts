@@ -4,10 +4,11 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { Duplex } from "node:stream";
 import { test } from "node:test";
-import type { Endpoint } from "@sockeye/engine";
+import type { AuthContext } from "ssh2";
+import type { DialError, Endpoint } from "@sockeye/engine";
 import type { Dialer } from "@sockeye/engine/upstream/dialer";
 import { sendMessage, startRawServer, type RawServer } from "../peers/raw-ssh-server.ts";
-import { upstreamFor, type TestUpstream } from "../peers/ssh-upstream.ts";
+import { answering, upstreamFor, type TestUpstream, type UpstreamOverrides } from "../peers/ssh-upstream.ts";
 import type { Sshd } from "../peers/sshd.ts";
 import { until } from "../peers/exercise.ts";
 
@@ -15,11 +16,18 @@ import { until } from "../peers/exercise.ts";
 const MOST_QUESTIONS = 250_000;
 
 /** An upstream that logs in to such a server by password. */
-function upstreamOf({ port }: RawServer, via: Dialer): TestUpstream {
+function upstreamOf({ port }: RawServer, via: Dialer, further: UpstreamOverrides = {}): TestUpstream {
   const sshd = { host: "127.0.0.1", port, user: "test", identityFile: "none", directory: tmpdir() };
   return upstreamFor(sshd as Sshd, {
     via,
-    config: { password: { text: "any" }, host_key_check: "off", identity_file: [], known_hosts_file: [] },
+    ...further,
+    config: {
+      host_key_check: "off",
+      identity_file: [],
+      known_hosts_file: [],
+      password: { text: "any" },
+      ...further.config,
+    },
   });
 }
 
@@ -116,4 +124,42 @@ test("whatever a server opens or asks by itself is refused, and nothing is kept 
   );
   assert.ok(!asked.includes("hostkeys-prove-00@openssh.com"));
   stream.destroy();
+});
+
+test("a server that asks for ever is answered by a person once, when they decline", async () => {
+  let requests = 0;
+  const again = (context: AuthContext): void => {
+    if (context.method !== "keyboard-interactive") {
+      context.reject(["keyboard-interactive"]);
+      return;
+    }
+    const ask = (): void => {
+      if (++requests > 50) context.reject();
+      else context.prompt([{ prompt: "Code? ".repeat(200), echo: true }], ask);
+    };
+    ask();
+  };
+  await using server = await startRawServer(() => undefined, again);
+  const person = answering(undefined);
+  await using bastion = upstreamOf(server, new StallingNetwork(), { prompter: person });
+  await assert.rejects(bastion.dial(target), (error: DialError) => {
+    assert.equal(error.code, "auth");
+    assert.match(error.message, /was not answered/);
+    assert.ok(error.message.length < 1_000, `${error.message.length} characters`);
+    return true;
+  });
+  assert.ok(requests > 50);
+  assert.equal(person.asked.length, 1);
+});
+
+test("a server's words are cut before they are kept", async () => {
+  await using server = await startRawServer((peer, _socket, take) => {
+    take({ onOpen: (_, { sender }) => peer.channelOpenFail(sender, 2, "no ".repeat(8_000)) });
+  });
+  await using bastion = upstreamOf(server, new StallingNetwork());
+  await assert.rejects(bastion.dial(target), (error: DialError) => {
+    assert.match(error.message, /could not connect to 192\.0\.2\.1:80: no no .*…$/);
+    assert.ok(error.message.length < 400, `${error.message.length} characters`);
+    return true;
+  });
 });

@@ -4,6 +4,7 @@ import type { Secret } from "../../config/config.ts";
 import { formatEndpoint } from "../../endpoint.ts";
 import { DialError } from "../../errors.ts";
 import type { Prompt, Prompter } from "../prompter.ts";
+import { brief } from "../first-words.ts";
 import { AgentKeys } from "./agent-keys.ts";
 import { type CredentialMemory, publicKeyOf, readIdentity, type Identity } from "./identity.ts";
 import type { SshHost } from "./host.ts";
@@ -250,6 +251,7 @@ export class Authentication {
       return undefined;
     }
     let automatic = password;
+    let declined = false;
     return {
       type: "keyboard-interactive",
       username: host.user,
@@ -269,7 +271,18 @@ export class Authentication {
           prompt,
           echo: echo === true,
         }));
-        this.#askAll(questions).then(finish, () => finish([]));
+        // Who was sent away once must not come back with another question, and another.
+        if (declined) {
+          finish([]);
+          return;
+        }
+        this.#askAll(questions).then(
+          (answers) => {
+            declined = answers.length < questions.length;
+            finish(answers);
+          },
+          () => finish([]),
+        );
       },
     };
   }
@@ -279,7 +292,7 @@ export class Authentication {
     for (const question of questions) {
       const answer = await this.#ask(question);
       if (answer === undefined) {
-        const asked = "prompt" in question ? question.prompt.trim() : question.kind;
+        const asked = "prompt" in question ? brief(question.prompt.trim()) : question.kind;
         this.#skipped.push(`keyboard-interactive ("${asked}" was not answered)`);
         return [];
       }

@@ -4,6 +4,7 @@ import type { CancelSignal } from "../../cancel.ts";
 import type { Endpoint } from "../../endpoint.ts";
 import { releaseChunk, releaseGiven, TAKES_CHUNKS } from "../../release.ts";
 import { abortReason, DialError, type DialErrorCode } from "../../errors.ts";
+import { brief } from "../first-words.ts";
 import { FIRST_WINDOW, type ReceiveBudget, usefulWindow } from "./budget.ts";
 import { type ChannelEnd, ChannelMux } from "./mux.ts";
 import type { OpenConfirmation, Protocol } from "./internals.ts";
@@ -446,7 +447,7 @@ function joinSmall(items: readonly { chunk: Buffer }[]): Buffer[] {
 /** SSH_MSG_CHANNEL_OPEN_FAILURE (RFC 4254 §5.1) in our words; OpenSSH describes a failed connect by strerror or gai_strerror. */
 function refusal(reason: number, description: string, target: Endpoint): DialError {
   const where = `${target.host}:${target.port}`;
-  const said = description === "" ? "" : `: ${description}`;
+  const said = description === "" ? "" : `: ${brief(description)}`;
   const error = (code: DialErrorCode, text: string): DialError =>
     new DialError(code, `${text}${said}`, { step: "dial" });
   switch (reason) {

@@ -7,7 +7,7 @@ import type { Secret, SshUpstreamConfig } from "../../config/config.ts";
 import { formatEndpoint } from "../../endpoint.ts";
 import { abortReason, DialError, type DialStep } from "../../errors.ts";
 import type { Dialer } from "../dialer.ts";
-import { quoteFirstWords } from "../first-words.ts";
+import { brief, quoteFirstWords } from "../first-words.ts";
 import type { Prompter } from "../prompter.ts";
 import type { UpstreamLog } from "../upstream.ts";
 import { Authentication } from "./auth.ts";
@@ -308,6 +308,7 @@ const disconnectNoMoreMethods = 14;
 function handshakeError(error: Error & { level?: string; code?: unknown }, parts: ClientParts): DialError {
   const where = formatEndpoint(parts.host.server);
   const { step } = parts.deadline;
+  const said = brief(error.message);
   const failed = (code: DialError["code"], sentence: string): DialError =>
     new DialError(code, sentence, { step, scope: "upstream", cause: error });
   const authenticating = step === "auth";
@@ -315,24 +316,24 @@ function handshakeError(error: Error & { level?: string; code?: unknown }, parts
     case "client-authentication":
       return parts.authentication.failure(error);
     case "client-socket":
-      return failed("closed", `the connection to ${where} broke: ${error.message}`);
+      return failed("closed", `the connection to ${where} broke: ${said}`);
     case "handshake":
-      return failed("protocol", `no SSH handshake with ${where}: ${error.message}`);
+      return failed("protocol", `no SSH handshake with ${where}: ${said}`);
     case "protocol":
       if (error.message.includes("lost before handshake")) return closedEarly(parts, error);
-      return failed("protocol", `${where} broke the SSH protocol: ${error.message}`);
+      return failed("protocol", `${where} broke the SSH protocol: ${said}`);
     default:
       break;
   }
   if (typeof error.code === "number") {
     const tooMany = error.code === disconnectProtocolError && /authentication failures/i.test(error.message);
     if (authenticating && (tooMany || error.code === disconnectNoMoreMethods)) {
-      parts.authentication.note(`what would have come after (the server said: ${error.message})`);
+      parts.authentication.note(`what would have come after (the server said: ${said})`);
       return parts.authentication.failure(error);
     }
-    return failed("closed", `${where} ended the connection: ${error.message}`);
+    return failed("closed", `${where} ended the connection: ${said}`);
   }
-  return failed("protocol", `what answers at ${where} does not speak SSH: ${error.message}`);
+  return failed("protocol", `what answers at ${where} does not speak SSH: ${said}`);
 }
 
 function closedEarly(parts: ClientParts, cause?: unknown): DialError {
