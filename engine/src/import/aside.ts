@@ -1,15 +1,10 @@
-import { Worker } from "node:worker_threads";
+import { aside, AsideError } from "../aside.ts";
 import type { Config } from "../config/config.ts";
 import type { ImportPreview, ImportSource } from "./import.ts";
 
-/** The longest that a text of honest hosts was seen to take is a tenth of it. */
-const DEADLINE_MS = 5_000;
+/** The longest that a text of honest hosts was seen to take is a tenth of it, on a machine with time. Clients wait for 10 s. */
+const DEADLINE_MS = 8_000;
 const MAX_HEAP_MEGABYTES = 512;
-
-export interface AsideOptions {
-  /** Milliseconds. Default: 5,000. */
-  readonly deadlineMs?: number;
-}
 
 /**
  * previewSource in a thread of its own, for an engine at work. A text to import is anybody's: with patterns that are made for it, sixty
@@ -18,30 +13,19 @@ export interface AsideOptions {
 export async function previewAside(
   source: ImportSource,
   config: Config,
-  { deadlineMs = DEADLINE_MS }: AsideOptions = {},
+  deadlineMs = DEADLINE_MS,
 ): Promise<ImportPreview> {
-  const worker = new Worker(new URL("./preview-worker.ts", import.meta.url), {
-    // Routes play no part, and there may be 100,000.
-    workerData: { source, config: { ...config, routes: [] } },
-    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MEGABYTES },
-  });
-  const from = "path" in source ? source.path : "the text";
-  const refusal = (why: string): ImportPreview => ({ upstreams: [], skipped: [{ from, why }] });
-  const result = Promise.withResolvers<ImportPreview>();
-  const timer = setTimeout(
-    () => result.resolve(refusal(`it could not be read within ${deadlineMs / 1000} s`)),
-    deadlineMs,
-  );
-  worker.on("message", (preview: ImportPreview) => result.resolve(preview));
-  worker.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "ERR_WORKER_OUT_OF_MEMORY") result.resolve(refusal("it needs too much memory"));
-    else result.reject(error);
-  });
-  worker.on("exit", () => result.reject(new Error("the thread that reads an import ended early")));
+  // Routes play no part, and there may be 100,000.
+  const data = { source, config: { ...config, routes: [] } };
   try {
-    return await result.promise;
-  } finally {
-    clearTimeout(timer);
-    await worker.terminate();
+    return await aside<ImportPreview>(new URL("./preview-worker.ts", import.meta.url), data, {
+      what: "reading it",
+      deadlineMs,
+      maxHeapMegabytes: MAX_HEAP_MEGABYTES,
+    });
+  } catch (error) {
+    if (!(error instanceof AsideError)) throw error;
+    const from = "path" in source ? source.path : "the text";
+    return { upstreams: [], skipped: [{ from, why: error.message }] };
   }
 }

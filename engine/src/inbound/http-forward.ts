@@ -109,8 +109,10 @@ export function forward(exchange: Exchange): void {
   response.once("close", () => {
     if (!response.writableFinished) outgoing.destroy();
   });
-  if (hasBody(incoming)) pump(incoming, outgoing, guard);
-  else outgoing.end();
+  if (hasBody(incoming)) {
+    outgoing.flushHeaders();
+    pump(incoming, outgoing, guard);
+  } else outgoing.end();
 }
 
 /** Takes whatever the server says, up to its answer. Silence and failure are answered for it. */
@@ -150,10 +152,12 @@ export function heed(exchange: Exchange, outgoing: ClientRequest, { upgraded, ag
     guard(() => upgraded(reply, upstream, head));
   });
   outgoing.on("error", (error) => guard(() => fail(error)));
-  outgoing.on("close", () => guard(() => fail(new Error("closed without an answer"))));
+  outgoing.on("close", () => {
+    if (!answered) guard(() => fail(new Error("closed without an answer")));
+  });
 }
 
-/** Starts the outgoing request. Returns undefined when node:http finds it malformed, which is answered. */
+/** Makes the outgoing request, of which nothing is sent yet. Returns undefined when node:http finds it malformed, which is answered. */
 export function open(exchange: Exchange, extra: readonly string[]): ClientRequest | undefined {
   const { incoming, response, target, agent } = exchange;
   const chunked = extra[0] === "Transfer-Encoding";
@@ -162,7 +166,7 @@ export function open(exchange: Exchange, extra: readonly string[]): ClientReques
   if (incoming.headers["content-length"] !== undefined && !chunked)
     headers.push("Content-Length", incoming.headers["content-length"]);
   try {
-    const outgoing = request({
+    return request({
       agent,
       host: target.endpoint.host,
       port: target.endpoint.port,
@@ -171,8 +175,6 @@ export function open(exchange: Exchange, extra: readonly string[]): ClientReques
       headers: [...headers, ...extra],
       maxHeaderSize: MAX_HEADER_BYTES,
     });
-    outgoing.flushHeaders();
-    return outgoing;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     answer(response, badRequest("the request's target or headers have characters that HTTP does not allow"));
@@ -231,7 +233,7 @@ function relay({ incoming, response, guard }: Exchange, reply: IncomingMessage):
     answer(response, failureAnswer(new DialError("protocol", "the server's answer is not HTTP")));
     return;
   }
-  response.flushHeaders();
+  flushHead(response);
   reply.on("end", () =>
     guard(() => {
       if (chunked && reply.rawTrailers.length > 0) response.addTrailers(pairs(reply.rawTrailers));
@@ -251,6 +253,14 @@ function relay({ incoming, response, guard }: Exchange, reply: IncomingMessage):
 function isPlainlyChunked({ headers }: IncomingMessage): boolean {
   const coding = headers["transfer-encoding"];
   return coding === undefined || coding.toLowerCase() === "chunked";
+}
+
+/** Sends the head without waiting for a body, but in one piece with as much of the body as has come with it. */
+function flushHead(response: ServerResponse): void {
+  const { socket } = response;
+  socket?.cork();
+  response.flushHeaders();
+  if (socket) setImmediate(() => socket.uncork());
 }
 
 /** The answer is given, and the rest of the request is of no use: it is dropped, and the connection ends. */

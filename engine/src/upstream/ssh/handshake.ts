@@ -18,6 +18,7 @@ import { HostKeyCheck, type TrustStore } from "./host-keys.ts";
 import { fingerprint, keyTypeOf, type KnownHost } from "./known-hosts.ts";
 import type { CredentialMemory } from "./identity.ts";
 import { internalsOf } from "./internals.ts";
+import { maxOfferBytes, nothingInCommon } from "./offer.ts";
 import { ProxyCommandStream } from "./proxy-command.ts";
 import { refuseRequests } from "./refuse-requests.ts";
 import { TransportReader } from "./transport-reader.ts";
@@ -125,6 +126,7 @@ export async function shakeHands(
       authentication,
       deadline,
       onStep,
+      heard: Buffer.alloc(0),
       onTrusted: (key) => {
         const { sentence, fields } = newlyTrusted(host, key);
         context.log.info({ upstream: context.name, ...fields }, sentence);
@@ -184,9 +186,6 @@ async function askToTrust(question: TrustQuestion): Promise<boolean> {
  */
 const maxUnreadBytes = 4 * 1024 * 1024;
 
-/** Enough of what a peer says first to find out that it is no SSH server. */
-const maxHeardBytes = 1024;
-
 interface ClientParts {
   readonly host: SshHost;
   readonly transport: Duplex;
@@ -196,8 +195,8 @@ interface ClientParts {
   readonly onStep: (step: DialStep) => void;
   /** The key of a host never seen was accepted and remembered. */
   readonly onTrusted: (key: Buffer) => void;
-  /** The peer's first bytes, once there are any. */
-  heard?: Buffer;
+  /** The peer's first bytes, as far as they have come: they tell whether it is an SSH server, and what it offers. */
+  heard: Buffer;
 }
 
 function newlyTrusted(host: SshHost, key: Buffer) {
@@ -234,7 +233,10 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
   client.once("ready", () => resolve(undefined));
   client.once("close", () => reject(closedEarly(parts)));
   client.once("end", () => reject(closedEarly(parts)));
-  client.on("handshake", () => onStep("auth"));
+  client.on("handshake", () => {
+    transport.removeListener("data", hear);
+    onStep("auth");
+  });
   client.on("change password", () => {
     authentication.note("password (the server wants it to be changed first)");
     reject(authentication.failure());
@@ -242,6 +244,10 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
   const onAbort = (): void => reject(abortReason(deadline.signal));
   deadline.signal.addEventListener("abort", onAbort, { once: true });
 
+  const hear = (chunk: Buffer): void => {
+    parts.heard = Buffer.concat([parts.heard, chunk.subarray(0, maxOfferBytes - parts.heard.length)]);
+    if (parts.heard.length === maxOfferBytes) transport.removeListener("data", hear);
+  };
   const verify = (key: Buffer, accept: (ok: boolean) => void): void => {
     // A new exchange of keys within the connection must show the same one.
     if (acceptedKey !== undefined) {
@@ -275,13 +281,13 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
       hostVerifier: verify,
       authHandler: authentication.next,
     });
-    // ssh2 reads already: one more listener changes nothing for it.
     refuseRequests(client);
+    // ssh2 reads already: more listeners change nothing for it. The first comes first, for ssh2 fails on what it has just read.
+    transport.prependListener("data", hear);
     transport.on("data", () => {
       if (transport.writableLength > maxUnreadBytes && !transport.destroyed)
         onError(new Error("the server asks on and does not read our answers"));
     });
-    transport.once("data", (chunk: Buffer) => (parts.heard = Buffer.from(chunk.subarray(0, maxHeardBytes))));
     await promise;
     authentication.succeeded();
   } catch (error) {
@@ -290,6 +296,7 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
     throw error instanceof DialError ? error : handshakeError(error as Error, parts);
   } finally {
     deadline.signal.removeEventListener("abort", onAbort);
+    transport.removeListener("data", hear);
   }
   return {
     client,
@@ -318,7 +325,10 @@ function handshakeError(error: Error & { level?: string; code?: unknown }, parts
     case "client-socket":
       return failed("closed", `the connection to ${where} broke: ${said}`);
     case "handshake":
-      return failed("protocol", `no SSH handshake with ${where}: ${said}`);
+      return failed(
+        "protocol",
+        `no SSH handshake with ${where}: ${nothingInCommon(error.message, parts.heard) ?? said}`,
+      );
     case "protocol":
       if (error.message.includes("lost before handshake")) return closedEarly(parts, error);
       return failed("protocol", `${where} broke the SSH protocol: ${said}`);
@@ -328,7 +338,7 @@ function handshakeError(error: Error & { level?: string; code?: unknown }, parts
   if (typeof error.code === "number") {
     const tooMany = error.code === disconnectProtocolError && /authentication failures/i.test(error.message);
     if (authenticating && (tooMany || error.code === disconnectNoMoreMethods)) {
-      parts.authentication.note(`what would have come after (the server said: ${said})`);
+      parts.authentication.tooManyAttempts(said);
       return parts.authentication.failure(error);
     }
     return failed("closed", `${where} ended the connection: ${said}`);
@@ -336,11 +346,18 @@ function handshakeError(error: Error & { level?: string; code?: unknown }, parts
   return failed("protocol", `what answers at ${where} does not speak SSH: ${said}`);
 }
 
+/** What OpenSSH says in place of its version: too many who have not logged in yet (MaxStartups), or a penalty for an address. */
+const overloaded = /^(?:Exceeded MaxStartups|Not allowed at this time)/;
+
 function closedEarly(parts: ClientParts, cause?: unknown): DialError {
   const { host, transport, deadline, heard } = parts;
   const options = { step: deadline.step, scope: "upstream", cause } as const;
   // A server may send lines of its own before its version (RFC 4253 §4.2).
-  if (heard !== undefined && !/^SSH-/m.test(heard.toString("latin1"))) {
+  if (heard.length > 0 && !/^SSH-/m.test(heard.toString("latin1"))) {
+    if (overloaded.test(heard.toString("latin1"))) {
+      const busy = `the SSH server at ${formatEndpoint(host.server)} turns connections away for now: it says ${quoteFirstWords(heard)}`;
+      return new DialError("limit", busy, options);
+    }
     const sentence = `what answers at ${formatEndpoint(host.server)} does not speak SSH: it says ${quoteFirstWords(heard)}`;
     return new DialError("protocol", sentence, options);
   }
