@@ -18,8 +18,8 @@ import { findUnclosed } from "./unclosed.ts";
 
 /** A configuration file holds at most this many bytes: some 150,000 routes. */
 export const MAX_FILE_BYTES = 8 * 1024 * 1024;
-/** Values in a file, those that aliases repeat counted each time. */
-const MAX_VALUES = 4_000_000;
+/** Values that aliases repeat: a text of a few kilobytes could ask for millions, and each is checked. */
+const MAX_REPEATED = 20_000;
 /** Aliases followed, so that a few lines that repeat each other can't fill the memory. */
 const MAX_ALIASES = 1000;
 const MAX_DEPTH = 64;
@@ -138,7 +138,8 @@ class Reader {
   #plain(node: Node | null, path: Path, depth: number): unknown {
     if (node === null || this.#tooLarge) return null;
     const offset = node.range?.[0] ?? 0;
-    if (depth > MAX_DEPTH || ++this.#values > MAX_VALUES) {
+    // Without aliases, a value is at least a character.
+    if (depth > MAX_DEPTH || ++this.#values > this.#text.length + MAX_REPEATED) {
       this.#tooLarge = true;
       this.#add(offset, path, "the file is nested too deeply, or repeats itself too often through aliases");
       return null;

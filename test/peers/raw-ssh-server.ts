@@ -27,6 +27,12 @@ export interface RawPeer {
   channelClose(id: number): void;
   channelWindowAdjust(id: number, bytes: number): void;
   ping(): void;
+  openssh_forwardedStreamLocal(
+    ours: number,
+    window: number,
+    maxPacket: number,
+    route: { readonly socketPath: string },
+  ): void;
   rekey(): void;
 }
 
@@ -38,6 +44,10 @@ export interface RawHandlers {
   onEof?(ours: number): void;
   onClose?(ours: number): void;
   onFailure?(ours: number): void;
+  /** A channel that the server opened was refused. */
+  onRefused?(ours: number, reason: number): void;
+  /** A global request. */
+  onRequest?(name: string): void;
 }
 
 export interface RawConnection extends AsyncDisposable {
@@ -97,20 +107,22 @@ export interface RawServer extends AsyncDisposable {
   readonly port: number;
 }
 
-/** Such a server, for clients of their own making. `options` are ssh2's. */
+function byPassword(context: ssh2.AuthContext): void {
+  if (context.method === "password") context.accept();
+  else context.reject(["password"]);
+}
+
+/** Such a server, for clients of their own making. */
 export async function startRawServer(
   onReady: (peer: RawPeer, socket: Socket, handlers: (own: RawHandlers) => void) => void,
-  options: Partial<ssh2.ServerConfig> = {},
+  authenticate: (context: ssh2.AuthContext) => void = byPassword,
 ): Promise<RawServer> {
-  const server = new ssh2.Server({ ...options, hostKeys: [newHostKey()] });
+  const server = new ssh2.Server({ hostKeys: [newHostKey()] });
   const sockets = new Set<Socket>();
   server.on("connection", (connection) => {
     const inside = connection as unknown as Inside;
     sockets.add(inside._sock);
-    connection.on("authentication", (context) => {
-      if (context.method === "password") context.accept();
-      else context.reject(["password"]);
-    });
+    connection.on("authentication", authenticate);
     connection.on("error", () => undefined);
     connection.on("ready", () =>
       onReady(inside._protocol, inside._sock, (own) => takeMessages(inside._protocol._handlers, own)),
@@ -136,7 +148,23 @@ function takeMessages(inside: Inside["_protocol"]["_handlers"], handlers: RawHan
     CHANNEL_EOF: (_: RawPeer, ours: number) => handlers.onEof?.(ours),
     CHANNEL_CLOSE: (_: RawPeer, ours: number) => handlers.onClose?.(ours),
     CHANNEL_FAILURE: (_: RawPeer, ours: number) => handlers.onFailure?.(ours),
+    CHANNEL_OPEN_FAILURE: (_: RawPeer, ours: number, reason: number) => handlers.onRefused?.(ours, reason),
+    GLOBAL_REQUEST: (_: RawPeer, name: string) => handlers.onRequest?.(name),
   });
+}
+
+/** Sends a message (RFC 4253 §6) as its bytes are. */
+export function sendMessage(peer: RawPeer, message: Buffer): void {
+  const { _packetRW: packets, _cipher: cipher } = peer as unknown as {
+    _packetRW: {
+      write: { allocStart: number; alloc(bytes: number): Buffer; finalize(packet: Buffer): Buffer };
+    };
+    _cipher: { encrypt(packet: Buffer): void };
+  };
+  const at = packets.write.allocStart;
+  const packet = packets.write.alloc(message.length);
+  packet.set(message, at);
+  cipher.encrypt(packets.write.finalize(packet));
 }
 
 /** One in some hundreds of the keys that ssh2 makes is one that it can't read. */

@@ -621,6 +621,22 @@ test("a file above the cap is refused before it is read", () => {
   ]);
 });
 
+test("a few kilobytes can't stand for millions of values", () => {
+  const repeated = (times: number) =>
+    `upstreams: { a: { address: h, identity_file: &keys [${"k,".repeat(2_000)}k] }, ` +
+    `${Array.from({ length: times }, (_, i) => `b${i}: { address: h, identity_file: *keys }`).join(", ")} }`;
+  assert.deepEqual(errorsOf(repeated(8)), []);
+  assert.ok(errorsOf(repeated(500)).some((error) => error.includes("repeats itself too often")));
+});
+
+test("in a file full of wrong names, the first few are told what was probably meant", () => {
+  const upstreams = Array.from({ length: 2_000 }, (_, i) => `  gate${i}: { address: h, via: gaet${i} }\n`);
+  const errors = errorsOf(`upstreams:\n${upstreams.join("")}`);
+  assert.equal(errors.length, 1000);
+  assert.match(errors[0]!, /did you mean gate0\?/);
+  assert.equal(errors.filter((error) => error.includes("did you mean")).length, 20);
+});
+
 test("aliases that repeat each other, or themselves, end at a cap", () => {
   const bomb = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"];
   for (let i = 1; i < 12; i++) bomb.push(`a${i}: &a${i} [${`*a${i - 1}, `.repeat(9)}]`);

@@ -62,6 +62,8 @@ function checkTun(root: unknown): Finding[] {
 }
 
 const reserved = ["direct", "block"];
+/** A name that was probably meant is looked for among all upstreams: in a file full of wrong ones, for the first so many. */
+const MAX_SUGGESTIONS = 20;
 
 function checkNames(upstreams: Mapping): Finding[] {
   return Object.keys(upstreams).flatMap((name): Finding[] => {
@@ -79,12 +81,14 @@ function checkVia(upstreams: Mapping): Finding[] {
   const viaOf = (name: string) => textOf(valueAt(upstreams, [name, "via"]));
   const findings: Finding[] = [];
   const settled = new Set<string>();
-  for (const name of Object.keys(upstreams)) {
+  const names = Object.keys(upstreams);
+  for (const name of names) {
+    if (findings.length >= MAX_PROBLEMS) break;
     const via = viaOf(name);
     if (via !== undefined && !Object.hasOwn(upstreams, via)) {
       const message = reserved.includes(via)
         ? "via names an upstream; leave it out to connect directly"
-        : unknownUpstream("via", via, Object.keys(upstreams));
+        : unknownUpstream("via", via, findings.length < MAX_SUGGESTIONS ? names : []);
       findings.push({ path: ["upstreams", name, "via"], part: "value", message });
     }
     const way: string[] = [];
@@ -124,7 +128,11 @@ function checkTargets(root: unknown, upstreams: Mapping): Finding[] {
   for (const { path, key } of targets) {
     const target = textOf(valueAt(root, path));
     if (target === undefined || reserved.includes(target) || Object.hasOwn(upstreams, target)) continue;
-    findings.push({ path, part: "value", message: unknownUpstream(key, target, known) });
+    findings.push({
+      path,
+      part: "value",
+      message: unknownUpstream(key, target, findings.length < MAX_SUGGESTIONS ? known : []),
+    });
     if (findings.length === MAX_PROBLEMS) break;
   }
   return findings;

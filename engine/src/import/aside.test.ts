@@ -11,7 +11,7 @@ const { config } = parsed;
 test("an import gives in its own thread what it gives in this one", async () => {
   const text =
     "ssh deploy@gate.example.com\nsockeye://import?type=http&name=p&address=p.example.com:3128&via=gate";
-  const preview = await previewAside({ text }, config);
+  const preview = await previewAside({ text }, config, 60_000);
   assert.deepEqual(preview, await previewSource({ text }, config));
   assert.equal(preview.upstreams.length, 2);
 });

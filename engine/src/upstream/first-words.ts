@@ -9,6 +9,14 @@ export function quoteFirstWords(bytes: Buffer): string {
   return `"${text}${line.length > MAX_QUOTED ? "…" : ""}"`;
 }
 
+/** The most of a peer's own words that a sentence repeats. */
+const MAX_WORDS = 200;
+
+/** A peer's own words, no longer than a sentence of ours can hold: sentences are kept, with each flow that failed. */
+export function brief(words: string): string {
+  return words.length > MAX_WORDS ? `${words.slice(0, MAX_WORDS)}…` : words;
+}
+
 function escaped(character: string): string {
   if (character === '"' || character === "\\") return `\\${character}`;
   return `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`;

@@ -6,7 +6,7 @@ import { formatEndpoint, parseEndpoint, type Endpoint } from "../endpoint.ts";
 import { DialError, type DialErrorCode, type DialStep } from "../errors.ts";
 import type { DialOptions } from "./dialer.ts";
 import { exchange, type Conversation, type ExchangeStep } from "./exchange.ts";
-import { quoteFirstWords } from "./first-words.ts";
+import { brief, quoteFirstWords } from "./first-words.ts";
 import { proxyTarget } from "./proxy-target.ts";
 import { ProxyUpstream, type ProxyProtocol, type ProxyUpstreamOptions } from "./proxy-upstream.ts";
 import { ProxyTls } from "./proxy-tls.ts";
@@ -21,8 +21,6 @@ export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
 
 /** The most bytes of the proxy's answer that are read before its end. */
 const MAX_HEAD_BYTES = 32_768;
-/** Of the proxy's own words, as many characters stand in an error. */
-const MAX_WORDS = 200;
 /** Enough of an answer to say what it was instead of HTTP. */
 const FIRST_WORDS = 64;
 /** Interim answers (1xx) that are read past before the answer itself. */
@@ -174,11 +172,6 @@ function refusal(head: ResponseHead): DialError {
   const words = squid ? `${answer} (${brief(squid)})` : answer;
   const scope = head.status === 405 || head.status === 501 ? "upstream" : "target";
   return new DialError(code, words, { step: "dial", scope });
-}
-
-/** The proxy's own words, no longer than a sentence of ours can hold. */
-function brief(words: string): string {
-  return words.length > MAX_WORDS ? `${words.slice(0, MAX_WORDS)}…` : words;
 }
 
 function statusCode(status: number): DialErrorCode {

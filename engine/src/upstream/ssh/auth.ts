@@ -4,6 +4,7 @@ import type { Secret } from "../../config/config.ts";
 import { formatEndpoint } from "../../endpoint.ts";
 import { DialError } from "../../errors.ts";
 import type { Prompt, Prompter } from "../prompter.ts";
+import { brief } from "../first-words.ts";
 import { AgentKeys } from "./agent-keys.ts";
 import {
   type CredentialMemory,
@@ -282,6 +283,7 @@ export class Authentication {
       return undefined;
     }
     let automatic = password;
+    let declined = false;
     return {
       type: "keyboard-interactive",
       username: host.user,
@@ -301,7 +303,18 @@ export class Authentication {
           prompt,
           echo: echo === true,
         }));
-        this.#askAll(questions).then(finish, () => finish([]));
+        // Who was sent away once must not come back with another question, and another.
+        if (declined) {
+          finish([]);
+          return;
+        }
+        this.#askAll(questions).then(
+          (answers) => {
+            declined = answers.length < questions.length;
+            finish(answers);
+          },
+          () => finish([]),
+        );
       },
     };
   }
@@ -311,7 +324,7 @@ export class Authentication {
     for (const question of questions) {
       const answer = await this.#ask(question);
       if (answer === undefined) {
-        const asked = "prompt" in question ? question.prompt.trim() : question.kind;
+        const asked = "prompt" in question ? brief(question.prompt.trim()) : question.kind;
         this.#skipped.push(`keyboard-interactive ("${asked}" was not answered)`);
         return [];
       }

@@ -7,6 +7,7 @@ import { test } from "node:test";
 import { DialError, type DialErrorCode } from "../../errors.ts";
 import {
   connectRaw,
+  sendMessage,
   type RawConnection,
   type RawHandlers,
   type RawOpen,
@@ -96,6 +97,31 @@ test("a refusal becomes the error that its reason and description say", async ()
     next++;
   }
   assert.equal(f.budget.promised, 0);
+});
+
+test("bytes that come one by one while nobody reads are kept together, in order, and cost their length", async () => {
+  // SSH_MSG_IGNORE (RFC 4253 §11.2) between them, so that they are not joined on the way.
+  const ignored = Buffer.of(2, 0, 0, 0, 0);
+  const count = 30_000;
+  await using f = await fixture({});
+  const stream = await f.open();
+  const { peer } = f.connection;
+  for (let i = 0; i < count; i++) {
+    peer.channelData(0, Buffer.of(i % 251));
+    sendMessage(peer, ignored);
+  }
+  peer.channelData(0, Buffer.alloc(20 * KB, 252));
+  peer.channelData(0, Buffer.of(253));
+  peer.channelEOF(0);
+  await until(() => stream.readableLength === count + 20 * KB + 1, "all to be there", 20);
+  const chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  await once(stream, "end");
+  assert.ok(chunks.length < 20, `${chunks.length} pieces`);
+  const bytes = Buffer.concat(chunks);
+  assert.ok(bytes.subarray(0, count).every((byte, i) => byte === i % 251));
+  assert.ok(bytes.subarray(count).equals(Buffer.concat([Buffer.alloc(20 * KB, 252), Buffer.of(253)])));
+  stream.destroy();
 });
 
 test("bytes go both ways, and an end in one direction leaves the other open", async () => {

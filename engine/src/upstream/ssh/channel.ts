@@ -4,6 +4,7 @@ import type { CancelSignal } from "../../cancel.ts";
 import { type Endpoint, formatEndpoint } from "../../endpoint.ts";
 import { releaseChunk, releaseGiven, TAKES_CHUNKS } from "../../release.ts";
 import { abortReason, DialError, type DialErrorCode } from "../../errors.ts";
+import { brief } from "../first-words.ts";
 import { FIRST_WINDOW, type ReceiveBudget, usefulWindow } from "./budget.ts";
 import { type ChannelEnd, ChannelMux } from "./mux.ts";
 import type { OpenConfirmation, Protocol } from "./internals.ts";
@@ -39,6 +40,8 @@ export async function openDirectTcpip(
 const MAX_PACKET = 32 * 1024;
 /** Chunks below this are joined when several wait: copying them costs less than a packet each. */
 const SMALL_CHUNK = 8 * 1024;
+/** Small messages that wait are joined into pieces of so many bytes: kept one by one, a byte would take a hundred. */
+const GATHERED_BYTES = 16 * 1024;
 const READABLE_MARK = 512 * 1024;
 const WRITABLE_MARK = 256 * 1024;
 /**
@@ -89,6 +92,9 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
   /** Since when half a window lies unread; 0: it does not. */
   #stalledAt = 0;
   #received = 0;
+  /** The end of what is unread, while the stream holds something before it that its reader comes for. */
+  #gathered: Buffer | undefined;
+  #gatheredBytes = 0;
   // A probe runs from a grant to the first byte that the peer could send only because of it: at least a round trip.
   #probeStartedAt = 0;
   #probeEndsAfter = Infinity;
@@ -191,18 +197,42 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
     }
     this.#window -= data.length;
     this.#received += data.length;
-    const waits = this.readableFlowing !== true || this.readableLength > 0;
-    this.push(data.length < SMALL_CHUNK || waits ? ownCopy(data) : data);
-    if (this.#stalledAt === 0 && this.readableLength > this.#windowSize / 2)
-      this.#stalledAt = performance.now();
+    if (this.readableLength > 0 && data.length < SMALL_CHUNK) this.#gather(data);
+    else {
+      this.#pushGathered();
+      const waits = this.readableFlowing !== true || this.readableLength > 0;
+      this.push(data.length < SMALL_CHUNK || waits ? ownCopy(data) : data);
+    }
+    if (this.#stalledAt === 0 && this.#unread > this.#windowSize / 2) this.#stalledAt = performance.now();
     if (this.#received > this.#probeEndsAfter) this.#endProbe();
     this.#grant();
+  }
+
+  #gather(data: Buffer): void {
+    if (this.#gatheredBytes + data.length > GATHERED_BYTES) this.#pushGathered();
+    this.#gathered ??= Buffer.allocUnsafeSlow(GATHERED_BYTES);
+    this.#gatheredBytes += data.copy(this.#gathered, this.#gatheredBytes);
+    releaseChunk(data);
+  }
+
+  #pushGathered(): void {
+    const gathered = this.#gathered;
+    if (!gathered) return;
+    const bytes = gathered.subarray(0, this.#gatheredBytes);
+    this.#gathered = undefined;
+    this.#gatheredBytes = 0;
+    this.push(bytes.length < GATHERED_BYTES / 2 ? Buffer.from(bytes) : bytes);
+  }
+
+  get #unread(): number {
+    return this.readableLength + this.#gatheredBytes;
   }
 
   override _read(): void {}
 
   /** Every way to take what has waited comes through here; _read comes before the taking, and not each time. */
   override read(size?: number): unknown {
+    this.#pushGathered();
     const chunk: unknown = super.read(size);
     this.#grant();
     return chunk;
@@ -211,7 +241,7 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
   /** Opens the window again by what the reader has taken, once that is worth a message. */
   #grant(): void {
     if (this.#eofReceived || this.#closeSent || this.#opening || this.#mux.lost) return;
-    const unread = this.readableLength;
+    const unread = this.#unread;
     const held = this.#window + unread;
     if (unread < this.#leastUnread) this.#leastUnread = unread;
     if (this.#stalledAt !== 0 && unread <= this.#windowSize / 4) this.#endStall();
@@ -266,6 +296,7 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
   onEof(): void {
     if (this.#eofReceived || this.#opening) return;
     this.#eofReceived = true;
+    this.#pushGathered();
     this.push(null);
     if (this.#eofSent) this.#sendClose();
   }
@@ -280,6 +311,7 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
     this.#sendClose();
     if (!this.#eofReceived) {
       this.#eofReceived = true;
+      this.#pushGathered();
       this.push(null);
     }
     if (this.writableFinished) return;
@@ -371,6 +403,8 @@ class DirectTcpipChannel extends Duplex implements ChannelEnd {
     this.#windowSize = 0;
     this.#chunk = undefined;
     this.#moreChunks = undefined;
+    this.#gathered = undefined;
+    this.#gatheredBytes = 0;
     // A channel that is not confirmed yet has no number to close: onConfirmed does it.
     if (this.#peerId !== -1) {
       this.#sendClose();
@@ -446,7 +480,7 @@ function joinSmall(items: readonly { chunk: Buffer }[]): Buffer[] {
 /** SSH_MSG_CHANNEL_OPEN_FAILURE (RFC 4254 §5.1) in our words; OpenSSH describes a failed connect by strerror or gai_strerror. */
 function refusal(reason: number, description: string, target: Endpoint): DialError {
   const where = formatEndpoint(target);
-  const said = description === "" ? "" : `: ${description}`;
+  const said = description === "" ? "" : `: ${brief(description)}`;
   const error = (code: DialErrorCode, text: string): DialError =>
     new DialError(code, `${text}${said}`, { step: "dial" });
   switch (reason) {

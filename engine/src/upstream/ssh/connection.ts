@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { formatEndpoint, type Endpoint } from "../../endpoint.ts";
 import { DialError } from "../../errors.ts";
 import type { DialOptions } from "../dialer.ts";
+import { brief } from "../first-words.ts";
 import { dialVia } from "../links.ts";
 import type { Session } from "../session-pool.ts";
 import { openDirectTcpip, ReceiveBudget } from "./channel.ts";
@@ -130,7 +131,7 @@ export class SshConnection implements Session {
     this.#transport = transport;
     this.#receiveBudget = new ReceiveBudget(context.receiveBudgetBytes);
     const where = formatEndpoint(host.server);
-    onError((error) => this.#fail(`the connection to ${where} broke: ${error.message}`, error));
+    onError((error) => this.#fail(`the connection to ${where} broke: ${brief(error.message)}`, error));
     client.once("end", () => this.#fail(`${where} ended the connection`));
     client.once("close", () => this.#fail(`the connection to ${where} ended`));
     this.#keepalive = new Keepalive(client, transport, {

@@ -7,7 +7,7 @@ import type { Secret, SshUpstreamConfig } from "../../config/config.ts";
 import { formatEndpoint } from "../../endpoint.ts";
 import { abortReason, DialError, type DialStep } from "../../errors.ts";
 import type { Dialer } from "../dialer.ts";
-import { quoteFirstWords } from "../first-words.ts";
+import { brief, quoteFirstWords } from "../first-words.ts";
 import type { Prompter } from "../prompter.ts";
 import type { UpstreamLog } from "../upstream.ts";
 import { Authentication } from "./auth.ts";
@@ -20,6 +20,7 @@ import type { CredentialMemory } from "./identity.ts";
 import { internalsOf } from "./internals.ts";
 import { maxOfferBytes, nothingInCommon } from "./offer.ts";
 import { ProxyCommandStream } from "./proxy-command.ts";
+import { refuseRequests } from "./refuse-requests.ts";
 import { TransportReader } from "./transport-reader.ts";
 
 /** What all connections of one upstream share, hops included. */
@@ -280,6 +281,7 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
       hostVerifier: verify,
       authHandler: authentication.next,
     });
+    refuseRequests(client);
     // ssh2 reads already: more listeners change nothing for it. The first comes first, for ssh2 fails on what it has just read.
     transport.prependListener("data", hear);
     transport.on("data", () => {
@@ -313,6 +315,7 @@ const disconnectNoMoreMethods = 14;
 function handshakeError(error: Error & { level?: string; code?: unknown }, parts: ClientParts): DialError {
   const where = formatEndpoint(parts.host.server);
   const { step } = parts.deadline;
+  const said = brief(error.message);
   const failed = (code: DialError["code"], sentence: string): DialError =>
     new DialError(code, sentence, { step, scope: "upstream", cause: error });
   const authenticating = step === "auth";
@@ -320,27 +323,27 @@ function handshakeError(error: Error & { level?: string; code?: unknown }, parts
     case "client-authentication":
       return parts.authentication.failure(error);
     case "client-socket":
-      return failed("closed", `the connection to ${where} broke: ${error.message}`);
+      return failed("closed", `the connection to ${where} broke: ${said}`);
     case "handshake":
       return failed(
         "protocol",
-        `no SSH handshake with ${where}: ${nothingInCommon(error.message, parts.heard) ?? error.message}`,
+        `no SSH handshake with ${where}: ${nothingInCommon(error.message, parts.heard) ?? said}`,
       );
     case "protocol":
       if (error.message.includes("lost before handshake")) return closedEarly(parts, error);
-      return failed("protocol", `${where} broke the SSH protocol: ${error.message}`);
+      return failed("protocol", `${where} broke the SSH protocol: ${said}`);
     default:
       break;
   }
   if (typeof error.code === "number") {
     const tooMany = error.code === disconnectProtocolError && /authentication failures/i.test(error.message);
     if (authenticating && (tooMany || error.code === disconnectNoMoreMethods)) {
-      parts.authentication.tooManyAttempts(error.message);
+      parts.authentication.tooManyAttempts(said);
       return parts.authentication.failure(error);
     }
-    return failed("closed", `${where} ended the connection: ${error.message}`);
+    return failed("closed", `${where} ended the connection: ${said}`);
   }
-  return failed("protocol", `what answers at ${where} does not speak SSH: ${error.message}`);
+  return failed("protocol", `what answers at ${where} does not speak SSH: ${said}`);
 }
 
 /** What OpenSSH says in place of its version: too many who have not logged in yet (MaxStartups), or a penalty for an address. */

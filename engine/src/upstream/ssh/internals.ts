@@ -16,6 +16,8 @@ export interface PacketCipher {
 
 /** The connection protocol's messages, by their number's name in RFC 4254. `undefined` data is never passed. */
 export interface MessageHandlers {
+  GLOBAL_REQUEST(protocol: Protocol, name: string, wantReply: boolean): void;
+  CHANNEL_OPEN(protocol: Protocol, info: { readonly sender: number }): void;
   CHANNEL_OPEN_CONFIRMATION(protocol: Protocol, info: OpenConfirmation): void;
   CHANNEL_OPEN_FAILURE(protocol: Protocol, id: number, reason: number, description: string): void;
   CHANNEL_DATA(protocol: Protocol, id: number, data: Buffer): void;
@@ -51,6 +53,8 @@ export interface Protocol {
     maxPacket: number,
     route: { srcIP: string; srcPort: number; dstIP: string; dstPort: number },
   ): void;
+  requestFailure(): void;
+  channelOpenFail(peerId: number, reason: number, description: string): void;
   channelData(peerId: number, data: Buffer): void;
   channelEOF(peerId: number): void;
   channelClose(peerId: number): void;
@@ -72,6 +76,14 @@ export function internalsOf(client: Client): ConnectedClient {
   if (!inside._protocol || !inside._sock || !inside._chanMgr)
     throw new Error("the SSH client is not connected");
   return inside as ConnectedClient;
+}
+
+/** What a client does with messages, from connect() on. */
+export function handlersOf(client: Client): MessageHandlers {
+  checkVersion();
+  const { _protocol: protocol } = client as unknown as Partial<ConnectedClient>;
+  if (!protocol) throw new Error("the SSH client was not told to connect");
+  return protocol._handlers;
 }
 
 /** An outgoing AES-GCM stream of ssh2's, written with node:crypto. */
