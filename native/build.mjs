@@ -50,6 +50,13 @@ const modules = [
     headers: ["burst.h", "checksum.h", "device.h", "segment.h", "software.h", "vnet.h", "waiter.h", "wire.h"],
     without: "there is no TUN mode",
   },
+  {
+    name: "udp",
+    sources: ["module.cc", "socket.cc", "../tun/waiter_poll.cc"],
+    headers: ["layout.h", "socket.h", "../tun/waiter.h"],
+    without: "datagrams will go out one by one, which costs more for each",
+    onlyOn: ["linux"],
+  },
 ];
 
 /** All of the privileged helper but what tests it; Windows' is built as docs/platforms.md says. */
