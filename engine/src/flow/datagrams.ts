@@ -1,7 +1,7 @@
 import { type Endpoint, formatEndpoint } from "../endpoint.ts";
 import { DialError } from "../errors.ts";
 import type { DatagramPort } from "../inbound/request.ts";
-import type { Decision } from "../router/route.ts";
+import type { Decision, Router } from "../router/route.ts";
 import type { Dialer, UdpAssociation, UdpDialer, UdpReceiver } from "../upstream/dialer.ts";
 import type { FlowContext } from "./connect.ts";
 import type { DnsCarrier } from "./dns-carrier.ts";
@@ -44,6 +44,10 @@ class Datagrams {
   readonly #dnsAssociations = new Map<string, PortAssociation>();
   /** Upstreams that datagrams can't go to, so that it is said once. */
   readonly #refused = new Set<string>();
+  /** What was decided of the last target, and by whom: most datagrams go where the one before went. */
+  #lastTarget: Endpoint | undefined;
+  #lastRouter: Router | undefined;
+  #lastDecision: Decision | undefined;
   #closed = false;
 
   constructor(context: DatagramContext, port: DatagramPort) {
@@ -55,13 +59,22 @@ class Datagrams {
 
   #send(target: Endpoint, payload: Buffer): void {
     if (this.#closed) return;
-    const decision = this.#context.router().route(target);
+    const decision = this.#decide(target);
     const { to } = decision;
     const isShared = target.port === DNS && to !== "direct";
     const known = (isShared ? this.#dnsAssociations : this.#associations).get(to);
     const association = known ?? this.#open(target, decision);
     if (association) association.send(target, payload);
     else this.#refuse(target, to);
+  }
+
+  #decide(target: Endpoint): Decision {
+    const router = this.#context.router();
+    if (target === this.#lastTarget && router === this.#lastRouter && this.#lastDecision)
+      return this.#lastDecision;
+    this.#lastTarget = target;
+    this.#lastRouter = router;
+    return (this.#lastDecision = router.route(target));
   }
 
   #open(target: Endpoint, decision: Decision): PortAssociation | undefined {
