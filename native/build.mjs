@@ -214,6 +214,8 @@ function unixCommand({ files, include, output }) {
       "-Wextra",
       "-DNAPI_VERSION=8",
       "-DNAPI_CPP_EXCEPTIONS",
+      // A thread that is being ended takes no exception any more: without this, the process ends in its place.
+      "-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
       ...include.flatMap((folder) => ["-isystem", folder]),
       ...files,
       ...linking,

@@ -230,7 +230,8 @@ class UdpSockets : public Napi::ObjectWrap<UdpSockets> {
   void rest() {
     if (waiter_ == nullptr) return;
     waiter_.reset();
-    Unref();
+    // Not Unref(), which throws where the environment is about to end, and nobody could catch that.
+    napi_reference_unref(env_, *this, nullptr);
     leaveContext();
   }
 

@@ -1,3 +1,4 @@
+import { Cancel, type CancelSignal } from "../cancel.ts";
 import { type Endpoint, formatEndpoint } from "../endpoint.ts";
 import { DialError } from "../errors.ts";
 import type { DatagramPort } from "../inbound/request.ts";
@@ -12,6 +13,9 @@ import type { UdpSupport } from "./udp-support.ts";
 const MAX_WAITING_DATAGRAMS = 64;
 
 const DNS = 53;
+
+/** An error that is there already: each has its stack to find out, and a stub resolver has a source for every question. */
+const applicationEnded = new DialError("closed", "the application ended it");
 
 /** What carrying datagrams needs of the engine beside what connections need. */
 export interface DatagramContext extends FlowContext {
@@ -138,7 +142,7 @@ class Datagrams {
   #close(): void {
     this.#closed = true;
     const open = [...this.#associations.values(), ...this.#dnsAssociations.values()];
-    for (const association of open) association.close(new DialError("closed", "the application ended it"));
+    for (const association of open) association.close(applicationEnded);
   }
 }
 
@@ -152,7 +156,7 @@ class PortAssociation implements UdpReceiver {
   readonly #context: FlowContext;
   readonly #port: DatagramPort;
   readonly #flow: Flow;
-  readonly #abort = new AbortController();
+  readonly #cancel = new Cancel();
   #association: UdpAssociation | undefined;
   #waiting: Waiting[] = [];
   #over = false;
@@ -169,15 +173,15 @@ class PortAssociation implements UdpReceiver {
   }
 
   async open(
-    associate: (receiver: UdpReceiver, signal: AbortSignal) => Promise<UdpAssociation>,
+    associate: (receiver: UdpReceiver, signal: CancelSignal) => Promise<UdpAssociation>,
   ): Promise<void> {
     const upstream = this.#flow.decision.to;
     const timeoutMs = this.#context.dialTimeoutMs();
     const deadline = setTimeout(() => {
-      this.#abort.abort(new DialError("timeout", `no UDP association within ${timeoutMs / 1000} s`));
+      this.#cancel.abort(new DialError("timeout", `no UDP association within ${timeoutMs / 1000} s`));
     }, timeoutMs);
     try {
-      const association = await associate(this, this.#abort.signal);
+      const association = await associate(this, this.#cancel);
       if (this.#over) {
         association.close();
         return;
@@ -204,7 +208,7 @@ class PortAssociation implements UdpReceiver {
   }
 
   close(error: DialError): void {
-    this.#abort.abort(error);
+    this.#cancel.abort(error);
     this.#association?.close();
     this.#gone();
   }
