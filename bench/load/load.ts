@@ -157,13 +157,22 @@ export interface IdleFlows extends AsyncDisposable {
   readonly seconds: number;
 }
 
-/** Opens flows, has one byte echoed through each, and holds them until it is disposed of. */
-export async function openIdleFlows(
+/** Opens flows through a SOCKS5 proxy, has one byte echoed through each, and holds them until it is disposed of. */
+export function openIdleFlows(
   flows: number,
   proxyPort: number,
   target: Pick<Target, "echo">,
 ): Promise<IdleFlows> {
-  const child = spawn(program("load"), ["idle", flows, proxyPort, target.echo, 0, 0].map(String), {
+  return holdFlows(flows, "load", ["idle", flows, proxyPort, target.echo, 0, 0]);
+}
+
+/** Flows that a program opens, tells of in a line of JSON, and holds until its standard input ends. */
+export async function holdFlows(
+  flows: number,
+  by: "load" | "apps",
+  args: readonly (string | number)[],
+): Promise<IdleFlows> {
+  const child = spawn(program(by), args.map(String), {
     stdio: ["pipe", "pipe", "inherit"],
     signal: interruption.signal,
   });

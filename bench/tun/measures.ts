@@ -1,9 +1,7 @@
-import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { createInterface } from "node:readline";
+import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { startChild } from "../child.ts";
-import { program, type IdleFlows, type Window } from "../load/load.ts";
+import { holdFlows, program, type IdleFlows, type Window } from "../load/load.ts";
 import type { Namespaces } from "./namespaces.ts";
 import { ECHO_PORT, HTTP_PORT, IPERF_PORT } from "./server.ts";
 
@@ -150,24 +148,6 @@ export async function measureDatagrams(at: Reach, window: Window): Promise<Datag
 }
 
 /** Opens flows, has a byte echoed through each, and holds them until it is disposed of. */
-export async function openIdleFlows({ host, shift }: Reach, flows: number): Promise<IdleFlows> {
-  const child = spawn(program("apps"), ["idle", host, ECHO_PORT + shift, flows, 0, 0].map(String), {
-    stdio: ["pipe", "pipe", "inherit"],
-  });
-  const ended = once(child, "exit");
-  const [line] = (await Promise.race([
-    once(createInterface(child.stdout), "line"),
-    ended.then(() => {
-      throw new Error(`no ${flows} idle flows could be opened`);
-    }),
-  ])) as [string];
-  const { open, seconds } = JSON.parse(line) as { open: number; seconds: number };
-  return {
-    open,
-    seconds,
-    async [Symbol.asyncDispose]() {
-      child.stdin.end();
-      await ended;
-    },
-  };
+export function openIdleFlows({ host, shift }: Reach, flows: number): Promise<IdleFlows> {
+  return holdFlows(flows, "apps", ["idle", host, ECHO_PORT + shift, flows, 0, 0]);
 }

@@ -1,35 +1,5 @@
 #!/usr/bin/env node
-// The `sockeye` command. Node 24 runs the TypeScript as it is; an older Node hands over to the one that the project installs.
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+// The `sockeye` command.
+import { launch } from "./launch.mjs";
 
-const main = new URL("../src/main.ts", import.meta.url);
-const [major] = process.versions.node.split(".").map(Number);
-if (major >= 24) await import(main.href);
-else handOver();
-
-function handOver() {
-  const node = fileURLToPath(new URL("../../node_modules/node/bin/node", import.meta.url));
-  if (!existsSync(node)) {
-    console.error(
-      `sockeye: Node 24 or later is needed, and this is ${process.version}; run "npm start" once, which installs it`,
-    );
-    process.exit(1);
-  }
-  const child = spawn(node, [fileURLToPath(main), ...process.argv.slice(2)], { stdio: "inherit" });
-  // A terminal's Ctrl-C reaches the child by itself, and a second one would cut its flows; all else is passed on.
-  process.on("SIGINT", () => {
-    if (!process.stdin.isTTY) child.kill("SIGINT");
-  });
-  for (const signal of ["SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));
-  child.on("error", (error) => {
-    console.error(`sockeye: can't start ${node}: ${error.message}`);
-    process.exit(1);
-  });
-  child.on("exit", (code, signal) => {
-    if (signal === null) process.exit(code);
-    process.removeAllListeners(signal);
-    process.kill(process.pid, signal);
-  });
-}
+await launch("sockeye", new URL("../src/main.ts", import.meta.url));

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
 
-const LAUNCHER = new URL("../bin/sockeye.mjs", import.meta.url).pathname;
+const LAUNCHERS = new URL("../bin", import.meta.url).pathname;
 const root = mkdtempSync(join(tmpdir(), "sockeye-launcher-"));
 const children = new Set<ChildProcess>();
 after(() => {
@@ -22,9 +22,8 @@ let projects = 0;
 /** A project with the launcher, a Node (unless there is none yet), and this program as the command. */
 function project(program: string, hasNode = true): string {
   const folder = join(root, String(++projects));
-  for (const part of ["cli/bin", "cli/src", "node_modules/node/bin"])
-    mkdirSync(join(folder, part), { recursive: true });
-  cpSync(LAUNCHER, join(folder, "cli/bin/sockeye.mjs"));
+  for (const part of ["cli/src", "node_modules/node/bin"]) mkdirSync(join(folder, part), { recursive: true });
+  cpSync(LAUNCHERS, join(folder, "cli/bin"), { recursive: true });
   writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
   writeFileSync(join(folder, "cli/src/main.ts"), program);
   if (hasNode) symlinkSync(process.execPath, join(folder, "node_modules/node/bin/node"));

@@ -45,6 +45,11 @@ test("a password is asked for by name, corrected by backspace, and never shown",
   assert.doesNotMatch(screen, /s3c/);
 });
 
+test("an answer that was wrong is told before it is asked for again", { skip }, async () => {
+  const { screen } = await ask({ ...password, again: true }, "s3cret\r");
+  assert.match(screen, /production: the server refused that; once more, please\r?\n.*password for/);
+});
+
 test("Ctrl-D declines; Ctrl-C declines and interrupts", { skip }, async () => {
   assert.equal((await ask(password, "abc\x04")).answer, undefined);
   const interrupted = await ask(password, "abc\x03");

@@ -95,9 +95,9 @@ function askOnce(prompt: Prompt, words: string, signal: AbortSignal): Promise<st
 function question(prompt: Prompt): string {
   switch (prompt.kind) {
     case "passphrase":
-      return `${prompt.upstream}: passphrase for ${prompt.file}: `;
+      return `${again(prompt, "that does not open the key")}${prompt.upstream}: passphrase for ${prompt.file}: `;
     case "password":
-      return `${prompt.upstream}: password for ${prompt.user}@${prompt.host}: `;
+      return `${again(prompt, "the server refused that")}${prompt.upstream}: password for ${prompt.user}@${prompt.host}: `;
     case "keyboard-interactive": {
       const said = [prompt.title, prompt.instructions].map(scrub).filter((line) => line.trim() !== "");
       const lines = said.map((line) => `${prompt.upstream} says: ${line}\n`);
@@ -109,4 +109,8 @@ function question(prompt: Prompt): string {
         `Trust it, and connect (yes/no)? `
       );
   }
+}
+
+function again(prompt: { readonly upstream: string; readonly again?: true }, what: string): string {
+  return prompt.again ? `${prompt.upstream}: ${what}; once more, please\n` : "";
 }

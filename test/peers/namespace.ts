@@ -2,6 +2,7 @@
  * Tests of the kernel's networking run in namespaces of their own, made without root where the system allows it: the machine's
  * own network is never touched, and with the last process in them all that they made is gone.
  */
+import assert from "node:assert/strict";
 import { spawn, spawnSync, type ChildProcess, type SpawnOptions } from "node:child_process";
 import { once } from "node:events";
 import { test } from "node:test";
@@ -13,6 +14,7 @@ const UNSHARE = ["--user", "--map-root-user", "--net", "--mount", "--pid", "--fo
 const INSIDE = "SOCKEYE_TEST_NAMESPACE";
 const PROBE_TIMEOUT_MS = 10_000;
 const RUN_TIMEOUT_MS = 60_000;
+const AS_ROOT_TIMEOUT_MS = 55_000;
 /** What a program prints is kept up to here. */
 const MAX_OUTPUT = 1024 * 1024;
 
@@ -125,4 +127,26 @@ export async function enterNamespace(file: string): Promise<boolean> {
   if (child.connected) await disconnected;
   process.exitCode = code ?? 1;
   return false;
+}
+
+/**
+ * Executes a test file a second time, with `as-root` as its argument, in fresh namespaces of the machine's own root: a user
+ * namespace made without root has one user only, and some tests need others. @returns what that run's tests told, in TAP.
+ */
+export async function runAsRoot(file: string): Promise<string> {
+  const namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
+  const command = [process.execPath, "--test-reporter=tap", file, "as-root"];
+  // Not spawnSync(): whoever runs the file hears of its tests meanwhile, however long they take.
+  const child = spawn("unshare", [...namespaces, ...command], {
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: AS_ROOT_TIMEOUT_MS,
+    killSignal: "SIGKILL",
+    env: { ...process.env, NODE_TEST_CONTEXT: undefined },
+  });
+  let said = "";
+  for (const stream of [child.stdout, child.stderr])
+    stream.setEncoding("utf8").on("data", (text: string) => (said += text));
+  const [status] = (await once(child, "close")) as [number | null];
+  assert.equal(status, 0, said);
+  return said;
 }

@@ -78,15 +78,7 @@ export async function connectRaw(handlers: RawHandlers): Promise<RawConnection> 
   client.connect({ sock: clientSocket, username: "test", algorithms: preferredAlgorithms() });
   await once(client, "ready");
   const inside = await ready.promise;
-  Object.assign(inside._protocol._handlers, {
-    CHANNEL_OPEN: (peer: RawPeer, open: RawOpen) => handlers.onOpen?.(peer, open),
-    CHANNEL_DATA: (_: RawPeer, ours: number, data: Buffer) => handlers.onData?.(ours, data),
-    CHANNEL_WINDOW_ADJUST: (_: RawPeer, ours: number, bytes: number) =>
-      handlers.onWindowAdjust?.(ours, bytes),
-    CHANNEL_EOF: (_: RawPeer, ours: number) => handlers.onEof?.(ours),
-    CHANNEL_CLOSE: (_: RawPeer, ours: number) => handlers.onClose?.(ours),
-    CHANNEL_FAILURE: (_: RawPeer, ours: number) => handlers.onFailure?.(ours),
-  });
+  takeMessages(inside._protocol._handlers, handlers);
   return {
     client,
     peer: inside._protocol,
@@ -98,6 +90,53 @@ export async function connectRaw(handlers: RawHandlers): Promise<RawConnection> 
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };
+}
+
+/** A server that lets anybody in by password, and what it does with a connection once somebody is. */
+export interface RawServer extends AsyncDisposable {
+  readonly port: number;
+}
+
+/** Such a server, for clients of their own making. `options` are ssh2's. */
+export async function startRawServer(
+  onReady: (peer: RawPeer, socket: Socket, handlers: (own: RawHandlers) => void) => void,
+  options: Partial<ssh2.ServerConfig> = {},
+): Promise<RawServer> {
+  const server = new ssh2.Server({ ...options, hostKeys: [newHostKey()] });
+  const sockets = new Set<Socket>();
+  server.on("connection", (connection) => {
+    const inside = connection as unknown as Inside;
+    sockets.add(inside._sock);
+    connection.on("authentication", (context) => {
+      if (context.method === "password") context.accept();
+      else context.reject(["password"]);
+    });
+    connection.on("error", () => undefined);
+    connection.on("ready", () =>
+      onReady(inside._protocol, inside._sock, (own) => takeMessages(inside._protocol._handlers, own)),
+    );
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    port: (server.address() as AddressInfo).port,
+    [Symbol.asyncDispose]: async () => {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+function takeMessages(inside: Inside["_protocol"]["_handlers"], handlers: RawHandlers): void {
+  Object.assign(inside, {
+    CHANNEL_OPEN: (peer: RawPeer, open: RawOpen) => handlers.onOpen?.(peer, open),
+    CHANNEL_DATA: (_: RawPeer, ours: number, data: Buffer) => handlers.onData?.(ours, data),
+    CHANNEL_WINDOW_ADJUST: (_: RawPeer, ours: number, bytes: number) =>
+      handlers.onWindowAdjust?.(ours, bytes),
+    CHANNEL_EOF: (_: RawPeer, ours: number) => handlers.onEof?.(ours),
+    CHANNEL_CLOSE: (_: RawPeer, ours: number) => handlers.onClose?.(ours),
+    CHANNEL_FAILURE: (_: RawPeer, ours: number) => handlers.onFailure?.(ours),
+  });
 }
 
 /** One in some hundreds of the keys that ssh2 makes is one that it can't read. */

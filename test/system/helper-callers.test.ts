@@ -24,7 +24,7 @@ import { helperProgram } from "../../engine/src/helper/spawn.ts";
 import { until } from "../peers/exercise.ts";
 import { DEVICE, makeMachine, machineState, run, startHelper } from "../peers/helper-machine.ts";
 import { findProgram, makePeerFolder, skipWithout, skipWithoutRoot } from "../peers/peer-process.ts";
-import { enterNamespace } from "../peers/namespace.ts";
+import { enterNamespace, runAsRoot } from "../peers/namespace.ts";
 
 const ATTACKER = fileURLToPath(new URL("../peers/helper-attacker.c", import.meta.url));
 const CALLER = fileURLToPath(new URL("../peers/helper-caller-process.ts", import.meta.url));
@@ -252,22 +252,8 @@ if (process.argv[2] === "as-root") {
     it("is told as such", () => assert.rejects(HelperClient.connect(), { code: "missing" }));
   });
 } else {
-  // A user namespace made without root has one user only.
   it("a listening helper is asked by other users", { skip: skipWithoutRoot() }, async () => {
-    const namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
-    const command = [process.execPath, "--test-reporter=tap", import.meta.filename, "as-root"];
-    // Not spawnSync(): whoever runs this file hears of its tests meanwhile, however long they take.
-    const child = spawn("unshare", [...namespaces, ...command], {
-      stdio: ["ignore", "pipe", "pipe"],
-      timeout: 55_000,
-      killSignal: "SIGKILL",
-      env: { ...process.env, NODE_TEST_CONTEXT: undefined },
-    });
-    let said = "";
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding("utf8").on("data", (text: string) => (said += text));
-    const [status] = (await once(child, "close")) as [number | null];
-    assert.equal(status, 0, said);
+    const said = await runAsRoot(import.meta.filename);
     assert.match(said, /# pass 16/);
   });
 }

@@ -1,5 +1,8 @@
 /** What the SSH upstream says, asks and logs: through real servers, in the words that a person reads. */
 import assert from "node:assert/strict";
+import { execFileSync, spawn } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
+import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -70,6 +73,21 @@ describe("an SSH upstream", { skip: skipWithoutSshd() }, () => {
     await web.stop();
   });
 
+  test("says what a server would take where nothing is in common, and that one takes nobody for now", async () => {
+    await using old = await startSshd({ config: ["Ciphers aes256-cbc,aes128-cbc"], hostKeys: ["ed25519"] });
+    await using bastion = upstreamFor(old);
+    const error = await refusal(bastion);
+    assert.equal(error.code, "protocol");
+    assert.match(error.message, /no cipher in common; the server takes aes256-cbc, aes128-cbc$/);
+
+    const full = await startTcpServer((socket) => socket.end("Exceeded MaxStartups\r\n"));
+    await using crowded = upstreamFor(sshd, { config: { address: `127.0.0.1:${full.port}` } });
+    const refused = await refusal(crowded);
+    assert.equal(refused.code, "limit");
+    assert.match(refused.message, /turns connections away for now: it says "Exceeded MaxStartups"$/);
+    await full.stop();
+  });
+
   test("says of a host first met what was trusted: in the log, and in a test's notes", async () => {
     const trustStorePath = join(sshd.directory, "words", "trusted");
     const log = recordLog();
@@ -121,6 +139,64 @@ describe("an SSH upstream", { skip: skipWithoutSshd() }, () => {
     const said = (await refusal(other)).message;
     assert.match(said, /the passphrase of .* \(\/run\/secret is not there\)/);
     assert.doesNotMatch(said, /nobody to ask/);
+  });
+
+  test("says why a public key, a missing one and one with a certificate are of no use", async () => {
+    const onlyPublic = { identity_file: [`${sshd.identityFile}.pub`] };
+    await using publicKey = upstreamFor(sshd, { config: onlyPublic });
+    assert.match(
+      (await refusal(publicKey)).message,
+      /\.pub \(it is a public key, and no agent holds the private/,
+    );
+
+    const home = process.env["HOME"];
+    process.env["HOME"] = join(sshd.directory, "empty");
+    try {
+      await using keyless = upstreamFor(sshd, { config: { identity_file: [] } });
+      assert.match(
+        (await refusal(keyless)).message,
+        /publickey \(there is no agent, and none of .*id_ed25519, /,
+      );
+    } finally {
+      if (home === undefined) delete process.env["HOME"];
+      else process.env["HOME"] = home;
+    }
+
+    const key = join(sshd.directory, "certified");
+    const { privateKey } = generateKeyPairSync("ed25519");
+    await writeFile(key, privateKey.export({ type: "pkcs8", format: "pem" }));
+    await writeFile(`${key}-cert.pub`, "");
+    await using certified = upstreamFor(sshd, { config: { identity_file: [key] } });
+    assert.match(
+      (await refusal(certified)).message,
+      /tried \S+certified;.*certified-cert\.pub \(certificates are not/,
+    );
+  });
+
+  test("says how to choose among an agent's keys where the server has enough of them", async () => {
+    const agent = join(sshd.directory, "agent.sock");
+    const agentProcess = spawn("ssh-agent", ["-D", "-a", agent], { stdio: "ignore" });
+    try {
+      await until(() => existsSync(agent), "the agent is there", 5000);
+      const keys = ["stranger_1", "stranger_2", "stranger_3"].map((name) => join(sshd.directory, name));
+      for (const key of keys) {
+        execFileSync("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", key]);
+        execFileSync("ssh-add", ["-q", key], {
+          env: { ...process.env, SSH_AUTH_SOCK: agent },
+          stdio: "ignore",
+        });
+      }
+      await using impatient = await startSshd({ hostKeys: ["ed25519"], config: ["MaxAuthTries 2"] });
+      await using bastion = upstreamFor(impatient, { config: { agent } });
+      const { message, code } = await refusal(bastion);
+      assert.equal(code, "auth");
+      assert.match(
+        message,
+        /tried agent \(3 keys\);.*Too many authentication failures; identity_file says which/,
+      );
+    } finally {
+      agentProcess.kill();
+    }
   });
 
   test("asks for a passphrase up to three times", async () => {

@@ -17,6 +17,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { until } from "../peers/exercise.ts";
 import { FAR, machineState, makeMachine, routeOf, run, startOutside } from "../peers/helper-machine.ts";
+import { runAsRoot } from "../peers/namespace.ts";
 import { skipWithoutRoot } from "../peers/peer-process.ts";
 
 const COMMAND = fileURLToPath(new URL("../../cli/src/main.ts", import.meta.url));
@@ -36,21 +37,8 @@ function skipUnreadable(): string | false {
 
 if (process.argv[2] === "as-root") asRoot();
 else {
-  // A user namespace made without root has one user only, so that nobody could be become.
   test("sudo sockeye run", { skip: skipWithoutRoot() || skipUnreadable() }, async () => {
-    const namespaces = ["--net", "--mount", "--pid", "--fork", "--kill-child"];
-    const command = [process.execPath, "--test-reporter=tap", import.meta.filename, "as-root"];
-    const child = spawn("unshare", [...namespaces, ...command], {
-      stdio: ["ignore", "pipe", "pipe"],
-      timeout: 55_000,
-      killSignal: "SIGKILL",
-      env: { ...process.env, NODE_TEST_CONTEXT: undefined },
-    });
-    let said = "";
-    for (const stream of [child.stdout, child.stderr])
-      stream.setEncoding("utf8").on("data", (text: string) => (said += text));
-    const [status] = (await once(child, "close")) as [number | null];
-    assert.equal(status, 0, said);
+    const said = await runAsRoot(import.meta.filename);
     assert.match(said, /# pass 1\n/);
   });
 }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "playwright-core";
+import { pages } from "../../renderer/src/shell/page-names.ts";
 import { startEcho, type TcpPeer } from "../peers/echo.ts";
 import {
   type InterfaceUnderTest,
@@ -19,7 +20,6 @@ import { connectThrough } from "./client.ts";
 
 /** Pictures for people; kept out of the repository. */
 const SCREENSHOTS = join(import.meta.dirname, "..", "..", ".cache", "screenshots");
-const pages = ["home", "upstreams", "routes", "share", "connections", "logs", "metrics", "settings"] as const;
 const sizes = [
   { width: 1180, height: 760 },
   { width: 720, height: 720 },

@@ -55,8 +55,11 @@ describe("questions and secrets in the interface", { skip: skipWithoutChromium()
         const page = await browser.open(on);
         await beginTest(page);
         const dialog = page.getByRole("dialog", { name: "Passphrase" });
+        const wrong = dialog.getByText("That passphrase does not open the key.");
         for (const passphrase of ["wrong", sshd.passphrase]) {
           await dialog.getByText(sshd.encryptedIdentityFile).waitFor();
+          if (passphrase === sshd.passphrase) await wrong.waitFor();
+          else assert.equal(await wrong.count(), 0);
           const field = dialog.getByLabel("Passphrase of the key");
           await eventually("an empty field", async () => (await field.inputValue()) === "");
           await field.fill(passphrase);

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { Locator, Page } from "playwright-core";
+import { pages as names } from "../../renderer/src/shell/page-names.ts";
 import {
   type InterfaceUnderTest,
   serveInterface,
@@ -16,17 +17,7 @@ import { startEcho, type TcpPeer } from "../peers/echo.ts";
 import { eventually, goTo } from "../peers/interface-page.ts";
 import { connectThrough } from "./client.ts";
 
-const pages = [
-  "home",
-  "upstreams",
-  "routes",
-  "share",
-  "connections",
-  "logs",
-  "metrics",
-  "settings",
-  "home/first-run",
-] as const;
+const pages = [...names, "home/first-run"] as const;
 /** Opened over a page. */
 const dialogs = ["upstreams/bastion", "upstreams/import", "share/+"] as const;
 /** As long as names may be, nearly. */

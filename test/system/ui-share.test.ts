@@ -109,7 +109,7 @@ describe("the Share page", { skip: skipWithoutChromium() }, () => {
 
   it("a share is changed, stopped, started and deleted, and a relay that goes is waited for", async () => {
     const target = local.port;
-    const shares = { one: { target, name: "one" }, other: { target, name: "other" } };
+    const shares = { one: { target, name: "one" }, other: { target, name: "other", relay: "home" } };
     await using on = await serveInterface({ upstreams, relays: { home: homeRelay() }, shares }, quiet);
     const page = await browser.open(on);
     await goTo(page, "#/share");
@@ -149,6 +149,23 @@ describe("the Share page", { skip: skipWithoutChromium() }, () => {
     await shows(page, "other", "Reconnecting");
     relay = await startTestRelay({ control: { address: `127.0.0.1:${port}` }, names: { hold: 0 } });
     await shows(page, "other", "Live");
+
+    // A relay that is renamed takes its shares along, those that name it and those that don't.
+    const relays = page.getByRole("region", { name: "Relays" });
+    await relays.getByRole("link", { name: "home" }).click();
+    const renaming = page.getByRole("dialog", { name: "home" });
+    await renaming.getByLabel("Name", { exact: true }).fill("the office");
+    await renaming.getByLabel("Address").focus();
+    await renaming.getByText("Letters, digits, dots").waitFor();
+    await renaming.getByLabel("Name", { exact: true }).fill("office");
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog", { name: "Discard your changes?" }).getByText("Go on editing").click();
+    await renaming.getByRole("button", { name: "Save" }).click();
+    for (const name of ["one", "other"]) {
+      await row(page, name).getByText("through office").waitFor();
+      await shows(page, name, "Live");
+    }
+    await relays.getByRole("link", { name: "office" }).waitFor();
     assert.deepEqual(on.failures, []);
   });
 

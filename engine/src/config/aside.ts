@@ -1,4 +1,4 @@
-import { Worker } from "node:worker_threads";
+import { aside, AsideError } from "../aside.ts";
 import { type ParseOptions, type ParseResult, parseConfig } from "./load.ts";
 import { readConfigText } from "@sockeye/config-kit/read-text";
 
@@ -14,27 +14,18 @@ const MAX_HEAP_MEGABYTES = 3072;
  */
 export async function parseConfigAside(text: string, options: ParseOptions): Promise<ParseResult> {
   if (text.length < ASIDE_FROM_CHARACTERS) return parseConfig(text, options);
-  const worker = new Worker(new URL("./parse-worker.ts", import.meta.url), {
-    // Copied first: the environment of a process is no plain object, and can't be handed over.
-    workerData: { text, options: { ...options, env: { ...options.env } } },
-    resourceLimits: { maxOldGenerationSizeMb: MAX_HEAP_MEGABYTES },
-  });
-  const result = Promise.withResolvers<ParseResult>();
-  const timer = setTimeout(
-    () => result.resolve(refusal(`the file could not be read within ${DEADLINE_MS / 1000} s`)),
-    DEADLINE_MS,
-  );
-  worker.on("message", (parsed: ParseResult) => result.resolve(withPlainLookups(parsed)));
-  worker.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "ERR_WORKER_OUT_OF_MEMORY") result.resolve(refusal("the file needs too much memory"));
-    else result.reject(error);
-  });
-  worker.on("exit", () => result.reject(new Error("the thread that reads the configuration ended early")));
+  // Copied first: the environment of a process is no plain object, and can't be handed over.
+  const data = { text, options: { ...options, env: { ...options.env } } };
   try {
-    return await result.promise;
-  } finally {
-    clearTimeout(timer);
-    await worker.terminate();
+    const parsed = await aside<ParseResult>(new URL("./parse-worker.ts", import.meta.url), data, {
+      what: "reading the file",
+      deadlineMs: DEADLINE_MS,
+      maxHeapMegabytes: MAX_HEAP_MEGABYTES,
+    });
+    return withPlainLookups(parsed);
+  } catch (error) {
+    if (!(error instanceof AsideError)) throw error;
+    return { errors: [{ line: 1, column: 1, path: "", message: error.message }], warnings: [], files: [] };
   }
 }
 
@@ -60,8 +51,4 @@ function withPlainLookups(result: ParseResult): ParseResult {
 
 function byName<T extends object>(entries: T): T {
   return Object.assign(Object.create(null), entries) as T;
-}
-
-function refusal(message: string): ParseResult {
-  return { errors: [{ line: 1, column: 1, path: "", message }], warnings: [], files: [] };
 }

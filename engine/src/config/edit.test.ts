@@ -137,6 +137,33 @@ test("an upstream that is renamed is followed wherever it is named, and comments
   assert.equal(rename("production", "production")(), text);
 });
 
+test("a relay that is renamed takes the shares that go through it along, and comments stay", () => {
+  const text = `relays:
+  # ours
+  home: { address: relay.example.com, token_file: /t } # since May
+  other: { address: other.example.com }
+shares:
+  shop: { target: 3000, relay: home } # the shop
+  docs: { target: 3001, relay: other }
+`;
+  const rename = (name: string, to: string) => editConfig(text, [{ kind: "rename-relay", name, to }]);
+  const expected = text.replace("  home:", "  office:").replace("relay: home", "relay: office");
+  assert.equal(rename("home", "office"), expected);
+  assert.equal(rename("home", "home"), text);
+  assert.throws(() => rename("home", "other"), {
+    name: "SyntaxError",
+    message: 'a relay is called "other" already',
+  });
+  assert.throws(() => rename("nobody", "x"), {
+    name: "SyntaxError",
+    message: 'no relay is called "nobody"',
+  });
+  // A share that names none goes through the only one, whatever that is called.
+  const only = "relays: { home: { address: h } }\nshares:\n  shop: { target: 3000 }\n";
+  const renamed = editConfig(only, [{ kind: "rename-relay", name: "home", to: "office" }]);
+  assert.equal(renamed, only.replace("home", "office"));
+});
+
 test("upstreams keep their comments when they change places, and none may be left out", () => {
   const order = (names: readonly string[]) =>
     editConfig(file, [{ kind: "order-upstreams", names: [...names] }]);

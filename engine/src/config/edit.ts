@@ -76,6 +76,9 @@ function apply(document: Document, edit: ConfigEdit): void {
     case "set-relay":
       merge(document, ["relays", edit.name], edit.relay);
       return;
+    case "rename-relay":
+      renameRelay(document, edit.name, edit.to);
+      return;
     case "delete-relay":
       remove(document, ["relays", edit.name]);
       return;
@@ -145,7 +148,11 @@ function setList(document: Document, list: YAMLSeq, values: readonly unknown[]):
   list.items = values.map((value) => reusable.get(value)?.shift() ?? document.createNode(value));
 }
 
-function blockOf(document: Document, block: "upstreams" | "shares"): YAMLMap {
+/** Blocks of entries with names, and what one of them is called with its article. */
+const entryOf = { upstreams: "an upstream", shares: "a share", relays: "a relay" } as const;
+type Block = keyof typeof entryOf;
+
+function blockOf(document: Document, block: Block): YAMLMap {
   openWay(document, [block, ""]);
   // openWay has made it one.
   return document.get(block, true) as YAMLMap;
@@ -157,16 +164,15 @@ function nameOf(pair: Pair): string {
 
 function renameIn(
   document: Document,
-  block: "upstreams" | "shares",
+  block: Block,
   { name, to }: { readonly name: string; readonly to: string },
 ): void {
   const entries = blockOf(document, block);
-  const what = block === "upstreams" ? "upstream" : "share";
   const pair = entries.items.find((item) => nameOf(item) === name);
-  if (!pair) throw new SyntaxError(`no ${what} is called "${name}"`);
+  if (!pair) throw new SyntaxError(`no ${entryOf[block].replace(/^an? /, "")} is called "${name}"`);
   if (name === to) return;
   if (entries.items.some((item) => nameOf(item) === to)) {
-    throw new SyntaxError(`${what === "upstream" ? "an" : "a"} ${what} is called "${to}" already`);
+    throw new SyntaxError(`${entryOf[block]} is called "${to}" already`);
   }
   if (isScalar(pair.key)) pair.key.value = to;
   else pair.key = document.createNode(to);
@@ -184,6 +190,14 @@ function renameUpstream(document: Document, name: string, to: string): void {
     if (isMap(rule) && refersTo(rule.get("to", true))) rule.set("to", to);
   }
   if (refersTo(document.get("default", true))) document.set("default", to);
+}
+
+function renameRelay(document: Document, name: string, to: string): void {
+  renameIn(document, "relays", { name, to });
+  if (!document.has("shares")) return;
+  for (const { value } of blockOf(document, "shares").items) {
+    if (isMap(value) && value.get("relay") === name) value.set("relay", to);
+  }
 }
 
 function orderUpstreams(document: Document, names: readonly string[]): void {

@@ -121,9 +121,9 @@ export class ControlPrompter implements Prompter, PromptDesk {
 function questionOf(prompt: Prompt): PromptQuestion {
   switch (prompt.kind) {
     case "passphrase":
-      return { kind: "passphrase", file: prompt.file };
+      return { kind: "passphrase", file: prompt.file, ...(prompt.again && { again: true }) };
     case "password":
-      return { kind: "password", user: prompt.user, host: prompt.host };
+      return { kind: "password", user: prompt.user, host: prompt.host, ...(prompt.again && { again: true }) };
     case "keyboard-interactive": {
       const { kind, title, instructions, prompt: text, echo } = prompt;
       return { kind, title: scrub(title), instructions: scrub(instructions), prompt: scrub(text), echo };

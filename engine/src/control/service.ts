@@ -1,7 +1,7 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { exportUpstreams } from "../import/export.ts";
-import { previewSshConfig, previewText } from "../import/import.ts";
+import { previewAside } from "../import/aside.ts";
 import {
   calls,
   streams,
@@ -103,9 +103,10 @@ function createHandlers(host: ControlHost): Handlers {
     "secret.support": () => host.secrets.support(),
     "secret.store": (secret) => host.secrets.keep(secret),
     "import.preview": ({ source }) =>
-      source.kind === "text"
-        ? previewText(source.text, host.config())
-        : previewSshConfig(join(homedir(), ".ssh", "config"), host.config()),
+      previewAside(
+        source.kind === "text" ? { text: source.text } : { path: join(homedir(), ".ssh", "config") },
+        host.config(),
+      ),
     export: async ({ upstreams }) => exportUpstreams(host.configText, upstreams),
     "tun.preflight": async (networks) => ({ overlaps: [...overlapsOf(host, networks)] }),
     helper: () => host.helper(),

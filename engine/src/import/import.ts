@@ -29,7 +29,15 @@ const MAX_SKIPPED = 100;
 const DECEITFUL =
   /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/;
 
-type ImportPreview = CallResult<"import.preview">;
+export type ImportPreview = CallResult<"import.preview">;
+
+/** A text, or the user's own ssh_config by its path. */
+export type ImportSource = { readonly text: string } | { readonly path: string };
+
+/** It may take any time: an engine at work has it done aside (aside.ts). */
+export function previewSource(source: ImportSource, config: Config): Promise<ImportPreview> {
+  return "path" in source ? previewSshConfig(source.path, config) : previewText(source.text, config);
+}
 
 /** What is in a text, with names that are free beside `config`. Nothing is applied, and nothing in the text is run or asked. */
 export async function previewText(text: string, config: Config): Promise<ImportPreview> {

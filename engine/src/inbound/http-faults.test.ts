@@ -341,3 +341,33 @@ describe("the flow of a forwarded request", () => {
     assert.equal((ended[0] as { code?: string } | undefined)?.code, "closed");
   });
 });
+
+describe("a hostile head", () => {
+  it("that names a hundred thousand headers of its own in Connection costs no time to speak of", async () => {
+    const named = Array.from({ length: 100_000 }, (_, i) => `n${i.toString(36)}`).join(",");
+    const headers = Array.from({ length: 60_000 }, (_, i) => `z${i.toString(36)}:\r\n`).join("");
+    await inbound.close();
+    await listen({ handshakeBytes: 2_000_000 });
+    await using server = await LoopbackServer.start((socket) => {
+      // It is sent on whole, which is more than a server of node:http takes.
+      socket.once("data", () =>
+        socket.end("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"),
+      );
+    });
+    const startedAt = performance.now();
+    const head = `GET http://127.0.0.1:${server.port}/ HTTP/1.1\r\nHost: x\r\nConnection: close,${named}\r\n${headers}\r\n`;
+    assert.match(await converse(head), /^HTTP\/1\.1 200 OK[^]*ok$/);
+    // With each compared to each it took a minute.
+    assert.ok(performance.now() - startedAt < 10_000, `${performance.now() - startedAt} ms`);
+  });
+
+  for (const coding of ["gzip, chunked", "gzip", "chunked, chunked"]) {
+    it(`of an answer in the transfer coding ${coding} is a failure, for what it says would be lost`, async () => {
+      await using server = await scripted(
+        `HTTP/1.1 200 OK\r\nTransfer-Encoding: ${coding}\r\n\r\n5\r\nhello\r\n0\r\n\r\n`,
+      );
+      const request = `GET http://127.0.0.1:${server.port}/ HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n`;
+      assert.match(await converse(request), /^HTTP\/1\.1 502 /);
+    });
+  }
+});

@@ -88,12 +88,11 @@ interface Turns {
 /** Forwards a request and its response, bodies streamed, trailers kept. Every failure becomes an answer or a cut. */
 export function forward(exchange: Exchange): void {
   const { incoming, response, guard } = exchange;
-  const coding = incoming.headers["transfer-encoding"];
-  if (coding !== undefined && coding.toLowerCase() !== "chunked") {
+  if (!isPlainlyChunked(incoming)) {
     answer(response, { status: 501, sentence: "the only transfer coding known here is chunked" });
     return;
   }
-  const framing = coding === undefined ? [] : ["Transfer-Encoding", "chunked"];
+  const framing = "transfer-encoding" in incoming.headers ? ["Transfer-Encoding", "chunked"] : [];
   const outgoing = open(exchange, framing);
   if (outgoing === undefined) return;
   const repeatable = !hasBody(incoming) && REPEATABLE.has(incoming.method ?? "");
@@ -110,8 +109,10 @@ export function forward(exchange: Exchange): void {
   response.once("close", () => {
     if (!response.writableFinished) outgoing.destroy();
   });
-  if (hasBody(incoming)) pump(incoming, outgoing, guard);
-  else outgoing.end();
+  if (hasBody(incoming)) {
+    outgoing.flushHeaders();
+    pump(incoming, outgoing, guard);
+  } else outgoing.end();
 }
 
 /** Takes whatever the server says, up to its answer. Silence and failure are answered for it. */
@@ -151,10 +152,12 @@ export function heed(exchange: Exchange, outgoing: ClientRequest, { upgraded, ag
     guard(() => upgraded(reply, upstream, head));
   });
   outgoing.on("error", (error) => guard(() => fail(error)));
-  outgoing.on("close", () => guard(() => fail(new Error("closed without an answer"))));
+  outgoing.on("close", () => {
+    if (!answered) guard(() => fail(new Error("closed without an answer")));
+  });
 }
 
-/** Starts the outgoing request. Returns undefined when node:http finds it malformed, which is answered. */
+/** Makes the outgoing request, of which nothing is sent yet. Returns undefined when node:http finds it malformed, which is answered. */
 export function open(exchange: Exchange, extra: readonly string[]): ClientRequest | undefined {
   const { incoming, response, target, agent } = exchange;
   const chunked = extra[0] === "Transfer-Encoding";
@@ -163,7 +166,7 @@ export function open(exchange: Exchange, extra: readonly string[]): ClientReques
   if (incoming.headers["content-length"] !== undefined && !chunked)
     headers.push("Content-Length", incoming.headers["content-length"]);
   try {
-    const outgoing = request({
+    return request({
       agent,
       host: target.endpoint.host,
       port: target.endpoint.port,
@@ -172,8 +175,6 @@ export function open(exchange: Exchange, extra: readonly string[]): ClientReques
       headers: [...headers, ...extra],
       maxHeaderSize: MAX_HEADER_BYTES,
     });
-    outgoing.flushHeaders();
-    return outgoing;
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
     answer(response, badRequest("the request's target or headers have characters that HTTP does not allow"));
@@ -183,14 +184,17 @@ export function open(exchange: Exchange, extra: readonly string[]): ClientReques
 
 /** The headers that go on, flat, without those of this hop, those that Connection names, and those that are written anew. */
 export function endToEnd(message: IncomingMessage, rewritten: readonly string[]): string[] {
-  const named = (message.headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase());
+  // A set: a head may name thousands, and hold thousands.
+  const named = new Set(
+    (message.headers.connection ?? "").split(",").map((name) => name.trim().toLowerCase()),
+  );
   const headers: string[] = [];
   for (let i = 0; i < message.rawHeaders.length; i += 2) {
     const name = message.rawHeaders[i]!;
     const key = name.toLowerCase();
     if (HOP_BY_HOP.has(key) || rewritten.includes(key)) continue;
     // A length frames the body; it is not Connection's to take away (RFC 9110 §7.6.1).
-    if (named.includes(key) && key !== "content-length") continue;
+    if (named.has(key) && key !== "content-length") continue;
     headers.push(name, message.rawHeaders[i + 1]!);
   }
   return headers;
@@ -209,6 +213,13 @@ function pump(incoming: IncomingMessage, outgoing: ClientRequest, guard: Guard):
 
 /** Sends the response's head at once and its body as it comes. A response cut short cuts the client's connection. */
 function relay({ incoming, response, guard }: Exchange, reply: IncomingMessage): void {
+  // None was asked for with TE, and it is a hop's own: without its name, nobody could undo it.
+  if (!isPlainlyChunked(reply)) {
+    reply.destroy();
+    const sentence = "the server's answer is in a transfer coding that nobody asked for";
+    answer(response, failureAnswer(new DialError("protocol", sentence)));
+    return;
+  }
   const status = reply.statusCode ?? 502;
   const replyHasBody = incoming.method !== "HEAD" && status !== 204 && status !== 304;
   const chunked =
@@ -222,7 +233,7 @@ function relay({ incoming, response, guard }: Exchange, reply: IncomingMessage):
     answer(response, failureAnswer(new DialError("protocol", "the server's answer is not HTTP")));
     return;
   }
-  response.flushHeaders();
+  flushHead(response);
   reply.on("end", () =>
     guard(() => {
       if (chunked && reply.rawTrailers.length > 0) response.addTrailers(pairs(reply.rawTrailers));
@@ -237,6 +248,19 @@ function relay({ incoming, response, guard }: Exchange, reply: IncomingMessage):
   if (replyHasBody && !hasLength && reply.headers["transfer-encoding"] === undefined)
     reply.socket.once("error", cut);
   reply.pipe(response, { end: false });
+}
+
+function isPlainlyChunked({ headers }: IncomingMessage): boolean {
+  const coding = headers["transfer-encoding"];
+  return coding === undefined || coding.toLowerCase() === "chunked";
+}
+
+/** Sends the head without waiting for a body, but in one piece with as much of the body as has come with it. */
+function flushHead(response: ServerResponse): void {
+  const { socket } = response;
+  socket?.cork();
+  response.flushHeaders();
+  if (socket) setImmediate(() => socket.uncork());
 }
 
 /** The answer is given, and the rest of the request is of no use: it is dropped, and the connection ends. */

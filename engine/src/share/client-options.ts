@@ -1,7 +1,7 @@
-import { readFile } from "node:fs/promises";
 import type { ConnectionOptions } from "node:tls";
 import { parseEndpoint } from "@sockeye/config-kit/endpoint";
 import type { RelayConfig, Secret } from "../config/config.ts";
+import { readNamedFile } from "../named-file.ts";
 import type { ShareClientOptions } from "./share.ts";
 
 /**
@@ -32,9 +32,11 @@ async function tlsOptions(config: RelayConfig): Promise<ConnectionOptions> {
   };
 }
 
+const MAX_PEM_BYTES = 4 * 1024 * 1024;
+
 async function readPem(path: string): Promise<string> {
   try {
-    return await readFile(path, "utf8");
+    return await readNamedFile(path, MAX_PEM_BYTES);
   } catch (error) {
     throw new Error(`${path} can't be read: ${(error as Error).message}`, { cause: error });
   }

@@ -1,7 +1,20 @@
 /** A question that only a person can answer, while an upstream connects. */
 export type Prompt =
-  | { readonly kind: "passphrase"; readonly upstream: string; readonly file: string }
-  | { readonly kind: "password"; readonly upstream: string; readonly user: string; readonly host: string }
+  | {
+      readonly kind: "passphrase";
+      readonly upstream: string;
+      readonly file: string;
+      /** The answer before does not open it. */
+      readonly again?: true;
+    }
+  | {
+      readonly kind: "password";
+      readonly upstream: string;
+      readonly user: string;
+      readonly host: string;
+      /** The server refused the answer before. */
+      readonly again?: true;
+    }
   | {
       readonly kind: "keyboard-interactive";
       readonly upstream: string;

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import {
@@ -10,8 +9,12 @@ import {
   type TLSSocket,
 } from "node:tls";
 import { abortReason, DialError } from "../errors.ts";
+import { readNamedFile } from "../named-file.ts";
 import type { DialOptions } from "./dialer.ts";
 import { ignoreError } from "./egress.ts";
+
+/** A system's whole list of authorities takes a fifth of a megabyte. */
+const MAX_CA_BYTES = 4 * 1024 * 1024;
 
 /** TLS to a proxy: its certificate must be for the proxy's name, in date, and from an authority that is trusted. */
 export class ProxyTls {
@@ -87,7 +90,7 @@ export class ProxyTls {
   async #makeContext(): Promise<SecureContext> {
     if (this.#caFile === undefined) return createSecureContext();
     try {
-      const further = await readFile(this.#caFile, "utf8");
+      const further = await readNamedFile(this.#caFile, MAX_CA_BYTES);
       return createSecureContext({ ca: [...getCACertificates("default"), further] });
     } catch (error) {
       const words = `tls_ca_file can't be used: ${error instanceof Error ? error.message : String(error)}`;

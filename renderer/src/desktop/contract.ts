@@ -5,6 +5,7 @@
  */
 import { configProblem, MAX_CONFIG_CHARACTERS } from "@sockeye/engine/control/contract";
 import * as z from "zod";
+import { pages } from "../shell/page-names.ts";
 
 /** A new value is told to everybody: the tray shows it too. Kept beside the window's state, not in the configuration file. */
 export const desktopSettings = z.strictObject({
@@ -124,7 +125,7 @@ export const desktopEvents = {
   link: z.strictObject({ text: z.string().max(65_536) }),
   /** The tray or the menu asks for a page. */
   navigate: z.strictObject({
-    page: z.enum(["home", "upstreams", "routes", "connections", "logs", "metrics", "settings"]),
+    page: z.enum(pages),
   }),
 } as const;
 

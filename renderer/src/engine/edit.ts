@@ -35,6 +35,16 @@ export async function previewEdit(edits: ControlEdit[]): Promise<CallResult<"con
 }
 
 /**
+ * Checks edits before a secret is stored for what can't be written. Nothing is written.
+ * @throws {ControlError} invalid-config with the problems.
+ */
+export async function checkEdit(edits: ControlEdit[]): Promise<void> {
+  if (edits.length === 0) return;
+  const { problems } = await previewEdit(edits);
+  if (problems.length > 0) throw new ControlError("invalid-config", problems[0]!.message, { problems });
+}
+
+/**
  * Puts back the text from before an edit.
  * @throws {ControlError} conflict where the file has changed since.
  */

@@ -20,12 +20,14 @@ export function SecretPrompt({
 }: PromptProps & { readonly question: Question<"passphrase" | "password"> }) {
   const text = useText().prompts;
   const isPassphrase = question.kind === "passphrase";
+  const words = isPassphrase ? text.passphrase : text.password;
   return (
     <AnswerDialog
       {...rest}
-      title={isPassphrase ? text.passphrase.title : text.password.title}
-      label={isPassphrase ? text.passphrase.label : text.password.label}
-      submit={isPassphrase ? text.passphrase.submit : text.password.submit}
+      title={words.title}
+      label={words.label}
+      submit={words.submit}
+      wrong={question.again && words.again}
     >
       <p>
         {isPassphrase
@@ -68,6 +70,7 @@ function AnswerDialog({
   label,
   submit,
   echo = false,
+  wrong,
   behind,
   busy,
   onAnswer,
@@ -78,6 +81,8 @@ function AnswerDialog({
   readonly submit: string;
   /** What is typed may be seen. */
   readonly echo?: boolean;
+  /** Of the answer before, until another is begun. */
+  readonly wrong?: string | undefined;
   readonly children: ReactNode;
 }) {
   const text = useText().prompts;
@@ -104,7 +109,7 @@ function AnswerDialog({
       }
     >
       {children}
-      <Field label={label}>
+      <Field label={label} error={answer === "" ? wrong : undefined}>
         {(control) => (
           <TextInput
             {...control}

@@ -11,7 +11,8 @@ import { Spinner } from "../ui/spinner.tsx";
 import { Toasts } from "../ui/toast.tsx";
 import styles from "./app.module.css";
 import { Lost, LostBanner } from "./lost.tsx";
-import { linkTo, type PageName, usePlace } from "./pages.ts";
+import type { PageName } from "./page-names.ts";
+import { linkTo, usePlace } from "./pages.ts";
 import { Sidebar } from "./sidebar.tsx";
 import { Working } from "./working.tsx";
 

@@ -1,16 +1,5 @@
 import { useSyncExternalStore } from "react";
-
-export const pages = [
-  "home",
-  "upstreams",
-  "routes",
-  "share",
-  "connections",
-  "logs",
-  "metrics",
-  "settings",
-] as const;
-export type PageName = (typeof pages)[number];
+import { type PageName, pages } from "./page-names.ts";
 
 /** The page and what follows it (`#/upstreams/bastion`): the address is the state, so Back and reload work. */
 export interface Place {

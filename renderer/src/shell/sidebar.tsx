@@ -13,7 +13,8 @@ import { useEngine } from "../engine/engine.ts";
 import { useFormat, useText } from "../i18n/text.ts";
 import { StateMark } from "../ui/state-mark.tsx";
 import styles from "./app.module.css";
-import { linkTo, type PageName, pages } from "./pages.ts";
+import { type PageName, pages } from "./page-names.ts";
+import { linkTo } from "./pages.ts";
 
 const icons: Readonly<Record<PageName, LucideIcon>> = {
   home: House,

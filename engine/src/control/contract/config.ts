@@ -60,6 +60,8 @@ export const configEdit = z.discriminatedUnion("kind", [
   }),
   /** Adds the relay, or changes the keys that are named. */
   z.strictObject({ kind: z.literal("set-relay"), name: upstreamName, relay: editMapping }),
+  /** With it, in the shares that go through it. */
+  z.strictObject({ kind: z.literal("rename-relay"), name: upstreamName, to: upstreamName }),
   /** Shares that go through it are to be changed first, or with it. */
   z.strictObject({ kind: z.literal("delete-relay"), name: upstreamName }),
   /** Adds the share, or changes the keys that are named. */

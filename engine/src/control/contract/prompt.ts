@@ -1,10 +1,13 @@
 /** Questions for a person. */
 import * as z from "zod";
 
+/** The answer before was wrong. */
+const wrongBefore = z.literal(true).optional();
+
 /** A question that only a person can answer. A client that listens to `prompts` says that a person is there. */
 const promptQuestion = z.discriminatedUnion("kind", [
-  z.object({ kind: z.literal("passphrase"), file: z.string() }),
-  z.object({ kind: z.literal("password"), user: z.string(), host: z.string() }),
+  z.object({ kind: z.literal("passphrase"), file: z.string(), again: wrongBefore }),
+  z.object({ kind: z.literal("password"), user: z.string(), host: z.string(), again: wrongBefore }),
   z.object({
     kind: z.literal("keyboard-interactive"),
     title: z.string(),

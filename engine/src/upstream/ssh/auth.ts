@@ -5,7 +5,13 @@ import { formatEndpoint } from "../../endpoint.ts";
 import { DialError } from "../../errors.ts";
 import type { Prompt, Prompter } from "../prompter.ts";
 import { AgentKeys } from "./agent-keys.ts";
-import { type CredentialMemory, publicKeyOf, readIdentity, type Identity } from "./identity.ts";
+import {
+  type CredentialMemory,
+  hasCertificate,
+  publicKeyOf,
+  readIdentity,
+  type Identity,
+} from "./identity.ts";
 import type { SshHost } from "./host.ts";
 
 export interface AuthOptions {
@@ -43,6 +49,7 @@ export class Authentication {
   #offered: readonly string[] = [];
   /** ssh2 does not pass on what the server answers to an agent's key: until the next answer, `#offered` may be old. */
   #offerIsStale = false;
+  #offeredKey = false;
   #usedPassword: string | undefined;
   #agentKeys: AgentKeys | undefined;
 
@@ -87,6 +94,7 @@ export class Authentication {
   failure(cause?: unknown): DialError {
     const { host } = this.#options;
     const agent = this.#agentKeys?.describe();
+    if (this.#offered.includes("publickey") && !this.#offeredKey) this.#noteNoKey();
     const tried = this.#tried.map((label) => (label === "agent" && agent !== undefined ? agent : label));
     const parts = [
       `${formatEndpoint(host.server)} did not accept ${host.user}`,
@@ -98,6 +106,23 @@ export class Authentication {
       this.#options.memory.forgetPassword(this.#who(), this.#usedPassword);
     }
     return new DialError("auth", parts.join("; "), { step: "auth", scope: "upstream", cause });
+  }
+
+  /** The server hung up after so many attempts, with things left to try. */
+  tooManyAttempts(said: string): void {
+    const advice =
+      (this.#agentKeys?.count ?? 0) > 1
+        ? "; identity_file says which of the agent's keys goes first, and agent: false leaves the agent out"
+        : "";
+    this.note(`what would have come after (the server said: ${said}${advice})`);
+  }
+
+  /** Where keys were chosen, each has its own reason; the usual ones need not be there, and nobody has been told of them. */
+  #noteNoKey(): void {
+    const { agent, identitiesChosen, identityFiles } = this.#options.host;
+    if (identitiesChosen) return;
+    const noAgent = agent === undefined ? "there is no agent, and " : "";
+    this.note(`publickey (${noAgent}none of ${identityFiles.join(", ")} could be used)`);
   }
 
   #candidates(): Candidate[] {
@@ -136,6 +161,7 @@ export class Authentication {
       const method = await candidate.prepare();
       if (method === undefined) continue;
       this.#tried.push(candidate.label);
+      this.#offeredKey ||= candidate.method === "publickey";
       this.#offerIsStale = method.type === "agent";
       return method;
     }
@@ -164,6 +190,8 @@ export class Authentication {
     if (publicKey !== undefined && this.#agentKeys?.holds(publicKey)) return undefined;
     const key = await this.#unlock(file, await readIdentity(file));
     if (key === undefined || this.#agentKeys?.holds(key.getPublicSSH())) return undefined;
+    if (await hasCertificate(file))
+      this.note(`${file}-cert.pub (certificates are not supported, and the server may want one)`);
     return { type: "publickey", username: this.#options.host.user, key };
   }
 
@@ -177,6 +205,7 @@ export class Authentication {
         return undefined;
       case "public":
         // It names the agent's key of choice; there is nothing to sign with here.
+        this.note(`${file} (it is a public key, and no agent holds the private one)`);
         return undefined;
       case "plain":
         return identity.key;
@@ -212,7 +241,8 @@ export class Authentication {
       return undefined;
     }
     for (let asked = 0; asked < maxPassphrasePrompts; asked++) {
-      const answer = await this.#ask({ kind: "passphrase", upstream, file });
+      const again = asked > 0 && ({ again: true } as const);
+      const answer = await this.#ask({ kind: "passphrase", upstream, file, ...again });
       if (answer === undefined) {
         this.note(`${file} (no passphrase was given)`);
         return undefined;
@@ -230,7 +260,9 @@ export class Authentication {
     if (password === undefined && prompter !== undefined) {
       const prompt = { kind: "password", upstream, user: host.user, host: host.server.host } as const;
       password = await this.#waitForPerson(() =>
-        memory.askOnce(this.#who(), this.#options.signal, () => this.#ask(prompt)),
+        memory.askOnce(this.#who(), this.#options.signal, (again) =>
+          this.#ask({ ...prompt, ...(again && { again }) }),
+        ),
       );
       if (password === undefined) this.note("password (none was given)");
     } else if (password === undefined && host.password === undefined) {

@@ -451,7 +451,10 @@ function refusal(reason: number, description: string, target: Endpoint): DialErr
     new DialError(code, `${text}${said}`, { step: "dial" });
   switch (reason) {
     case 1:
-      return error("forbidden", `the SSH server does not allow connections to ${where}`);
+      return error(
+        "forbidden",
+        `the SSH server does not allow connections to ${where} (AllowTcpForwarding, PermitOpen, or the options of the key there)`,
+      );
     case 2:
       return error(connectFailure(description), `the SSH server could not connect to ${where}`);
     case 3:

@@ -18,6 +18,7 @@ import { HostKeyCheck, type TrustStore } from "./host-keys.ts";
 import { fingerprint, keyTypeOf, type KnownHost } from "./known-hosts.ts";
 import type { CredentialMemory } from "./identity.ts";
 import { internalsOf } from "./internals.ts";
+import { maxOfferBytes, nothingInCommon } from "./offer.ts";
 import { ProxyCommandStream } from "./proxy-command.ts";
 import { TransportReader } from "./transport-reader.ts";
 
@@ -124,6 +125,7 @@ export async function shakeHands(
       authentication,
       deadline,
       onStep,
+      heard: Buffer.alloc(0),
       onTrusted: (key) => {
         const { sentence, fields } = newlyTrusted(host, key);
         context.log.info({ upstream: context.name, ...fields }, sentence);
@@ -177,8 +179,11 @@ async function askToTrust(question: TrustQuestion): Promise<boolean> {
   });
 }
 
-/** Enough of what a peer says first to find out that it is no SSH server. */
-const maxHeardBytes = 1024;
+/**
+ * Of what is sent and waits for the server to read it. Flows' data stops far below it (mux.ts); what is left are answers to the server's own
+ * questions, which ssh2 gives at once, and as many as are asked.
+ */
+const maxUnreadBytes = 4 * 1024 * 1024;
 
 interface ClientParts {
   readonly host: SshHost;
@@ -189,8 +194,8 @@ interface ClientParts {
   readonly onStep: (step: DialStep) => void;
   /** The key of a host never seen was accepted and remembered. */
   readonly onTrusted: (key: Buffer) => void;
-  /** The peer's first bytes, once there are any. */
-  heard?: Buffer;
+  /** The peer's first bytes, as far as they have come: they tell whether it is an SSH server, and what it offers. */
+  heard: Buffer;
 }
 
 function newlyTrusted(host: SshHost, key: Buffer) {
@@ -227,7 +232,10 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
   client.once("ready", () => resolve(undefined));
   client.once("close", () => reject(closedEarly(parts)));
   client.once("end", () => reject(closedEarly(parts)));
-  client.on("handshake", () => onStep("auth"));
+  client.on("handshake", () => {
+    transport.removeListener("data", hear);
+    onStep("auth");
+  });
   client.on("change password", () => {
     authentication.note("password (the server wants it to be changed first)");
     reject(authentication.failure());
@@ -235,6 +243,10 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
   const onAbort = (): void => reject(abortReason(deadline.signal));
   deadline.signal.addEventListener("abort", onAbort, { once: true });
 
+  const hear = (chunk: Buffer): void => {
+    parts.heard = Buffer.concat([parts.heard, chunk.subarray(0, maxOfferBytes - parts.heard.length)]);
+    if (parts.heard.length === maxOfferBytes) transport.removeListener("data", hear);
+  };
   const verify = (key: Buffer, accept: (ok: boolean) => void): void => {
     // A new exchange of keys within the connection must show the same one.
     if (acceptedKey !== undefined) {
@@ -268,8 +280,12 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
       hostVerifier: verify,
       authHandler: authentication.next,
     });
-    // ssh2 reads already: one more listener changes nothing for it.
-    transport.once("data", (chunk: Buffer) => (parts.heard = Buffer.from(chunk.subarray(0, maxHeardBytes))));
+    // ssh2 reads already: more listeners change nothing for it. The first comes first, for ssh2 fails on what it has just read.
+    transport.prependListener("data", hear);
+    transport.on("data", () => {
+      if (transport.writableLength > maxUnreadBytes && !transport.destroyed)
+        onError(new Error("the server asks on and does not read our answers"));
+    });
     await promise;
     authentication.succeeded();
   } catch (error) {
@@ -278,6 +294,7 @@ async function connectClient(parts: ClientParts): Promise<Handshake> {
     throw error instanceof DialError ? error : handshakeError(error as Error, parts);
   } finally {
     deadline.signal.removeEventListener("abort", onAbort);
+    transport.removeListener("data", hear);
   }
   return {
     client,
@@ -305,7 +322,10 @@ function handshakeError(error: Error & { level?: string; code?: unknown }, parts
     case "client-socket":
       return failed("closed", `the connection to ${where} broke: ${error.message}`);
     case "handshake":
-      return failed("protocol", `no SSH handshake with ${where}: ${error.message}`);
+      return failed(
+        "protocol",
+        `no SSH handshake with ${where}: ${nothingInCommon(error.message, parts.heard) ?? error.message}`,
+      );
     case "protocol":
       if (error.message.includes("lost before handshake")) return closedEarly(parts, error);
       return failed("protocol", `${where} broke the SSH protocol: ${error.message}`);
@@ -315,7 +335,7 @@ function handshakeError(error: Error & { level?: string; code?: unknown }, parts
   if (typeof error.code === "number") {
     const tooMany = error.code === disconnectProtocolError && /authentication failures/i.test(error.message);
     if (authenticating && (tooMany || error.code === disconnectNoMoreMethods)) {
-      parts.authentication.note(`what would have come after (the server said: ${error.message})`);
+      parts.authentication.tooManyAttempts(error.message);
       return parts.authentication.failure(error);
     }
     return failed("closed", `${where} ended the connection: ${error.message}`);
@@ -323,11 +343,18 @@ function handshakeError(error: Error & { level?: string; code?: unknown }, parts
   return failed("protocol", `what answers at ${where} does not speak SSH: ${error.message}`);
 }
 
+/** What OpenSSH says in place of its version: too many who have not logged in yet (MaxStartups), or a penalty for an address. */
+const overloaded = /^(?:Exceeded MaxStartups|Not allowed at this time)/;
+
 function closedEarly(parts: ClientParts, cause?: unknown): DialError {
   const { host, transport, deadline, heard } = parts;
   const options = { step: deadline.step, scope: "upstream", cause } as const;
   // A server may send lines of its own before its version (RFC 4253 §4.2).
-  if (heard !== undefined && !/^SSH-/m.test(heard.toString("latin1"))) {
+  if (heard.length > 0 && !/^SSH-/m.test(heard.toString("latin1"))) {
+    if (overloaded.test(heard.toString("latin1"))) {
+      const busy = `the SSH server at ${formatEndpoint(host.server)} turns connections away for now: it says ${quoteFirstWords(heard)}`;
+      return new DialError("limit", busy, options);
+    }
     const sentence = `what answers at ${formatEndpoint(host.server)} does not speak SSH: it says ${quoteFirstWords(heard)}`;
     return new DialError("protocol", sentence, options);
   }

@@ -1,10 +1,11 @@
 /** Whether a server's host key is the one that we know: known_hosts files, and a store of our own for hosts never seen. */
-import { mkdir, open, readFile } from "node:fs/promises";
+import { mkdir, open } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { ServerHostKeyAlgorithm } from "ssh2";
 import type { SshUpstreamConfig } from "../../config/config.ts";
 import { formatEndpoint, type Endpoint } from "../../endpoint.ts";
 import { DialError } from "../../errors.ts";
+import { readNamedFile } from "../../named-file.ts";
 import {
   fingerprint,
   formatKnownHost,
@@ -187,9 +188,12 @@ function hostKeyError(message: string, cause?: unknown): DialError {
   return new DialError("host-key", message, { step: "host-key", scope: "upstream", cause });
 }
 
+/** Some 100,000 hosts. */
+const MAX_KNOWN_HOSTS_BYTES = 16 * 1024 * 1024;
+
 async function readKnownHosts(path: string): Promise<KnownHost[]> {
   try {
-    return parseKnownHosts(await readFile(path, "utf8"), path);
+    return parseKnownHosts(await readNamedFile(path, MAX_KNOWN_HOSTS_BYTES), path);
   } catch (error) {
     if (isMissing(error)) return [];
     throw hostKeyError(`${path} can't be read: ${(error as Error).message}`, error);

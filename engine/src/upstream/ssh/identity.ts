@@ -1,6 +1,7 @@
 /** Identity files: private keys on disk, some behind a passphrase, and what was opened of them, kept in memory. */
-import { readFile, stat } from "node:fs/promises";
+import { access } from "node:fs/promises";
 import type { ParsedKey } from "ssh2";
+import { readNamedFile } from "../../named-file.ts";
 import { parseKey } from "./plain-key.ts";
 import { unlockAside } from "./unlock.ts";
 
@@ -22,11 +23,11 @@ export type Identity =
 export async function readIdentity(file: string): Promise<Identity> {
   let text: string;
   try {
-    if ((await stat(file)).size > maxIdentityBytes) return { kind: "unreadable", reason: "it is too large" };
-    text = await readFile(file, "utf8");
+    text = await readNamedFile(file, maxIdentityBytes);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    return code === "ENOENT" ? { kind: "missing" } : { kind: "unreadable", reason: message };
+    if (code === "ENOENT") return { kind: "missing" };
+    return { kind: "unreadable", reason: code === "EISDIR" ? "it is a directory" : message };
   }
   const key = parseKey(text);
   if (!(key instanceof Error)) return key.isPrivateKey() ? { kind: "plain", key } : { kind: "public" };
@@ -37,11 +38,19 @@ export async function readIdentity(file: string): Promise<Identity> {
 /** The public half (RFC 4253 §6.6), from `FILE.pub`, the file itself where it is public, or an unencrypted key. */
 export async function publicKeyOf(file: string): Promise<Buffer | undefined> {
   for (const path of [`${file}.pub`, file]) {
-    const text = await readFile(path, "utf8").catch(() => undefined);
+    const text = await readNamedFile(path, maxIdentityBytes).catch(() => undefined);
     const key = text === undefined ? undefined : parseKey(text);
     if (key !== undefined && !(key instanceof Error)) return key.getPublicSSH();
   }
   return undefined;
+}
+
+/** True where a certificate lies beside the key, under the name by which `ssh` finds it. */
+export async function hasCertificate(file: string): Promise<boolean> {
+  return await access(`${file}-cert.pub`).then(
+    () => true,
+    () => false,
+  );
 }
 
 /** What an upstream's connections have in common, so that a person is asked once and not at each reconnect. */
@@ -51,6 +60,8 @@ export class CredentialMemory {
   readonly #asking = new Map<string, { answer: Promise<string | undefined>; signal: AbortSignal }>();
   #lastQuestion: Promise<unknown> = Promise.resolve();
   readonly #passwords = new Map<string, string>();
+  /** Whose last password, given by a person, the server refused. */
+  readonly #refused = new Set<string>();
 
   /** The opened key of a file, or the outcome of opening it, which two connections never do at once. */
   async unlockOnce(file: string, open: () => Promise<ParsedKey | undefined>): Promise<ParsedKey | undefined> {
@@ -72,22 +83,27 @@ export class CredentialMemory {
 
   keepPassword(who: string, password: string): void {
     this.#passwords.set(who, password);
+    this.#refused.delete(who);
   }
 
   /** @param refused what was tried: a newer one, which a person gave meanwhile, is kept. */
   forgetPassword(who: string, refused: string | undefined): void {
-    if (refused === undefined || this.#passwords.get(who) === refused) this.#passwords.delete(who);
+    const given = this.#passwords.get(who);
+    if (refused !== undefined && given !== refused) return;
+    this.#passwords.delete(who);
+    if (given !== undefined) this.#refused.add(who);
   }
 
   /**
    * The password that a person gives, also to every other connection that needs it at the same moment. It counts until
    * the server refuses it.
    * @param signal of whoever asks: where its dial ends before the answer, the next in line asks.
+   * @param ask `again`: the server refused the one before.
    */
   async askOnce(
     who: string,
     signal: AbortSignal,
-    ask: () => Promise<string | undefined>,
+    ask: (again: boolean) => Promise<string | undefined>,
   ): Promise<string | undefined> {
     for (;;) {
       const asking = this.#asking.get(who);
@@ -95,7 +111,7 @@ export class CredentialMemory {
       const given = await asking.answer;
       if (given !== undefined || signal.aborted || !asking.signal.aborted) return given;
     }
-    const answer = ask().finally(() => this.#asking.delete(who));
+    const answer = ask(this.#refused.has(who)).finally(() => this.#asking.delete(who));
     this.#asking.set(who, { answer, signal });
     const given = await answer;
     if (given !== undefined) this.keepPassword(who, given);

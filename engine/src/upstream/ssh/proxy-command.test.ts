@@ -18,6 +18,39 @@ test("tokens are expanded, and an unknown one is an error", () => {
   assert.throws(() => expandTokens("nc %", host), { message: /% is not a token/ });
 });
 
+test("a host or user that a shell would take for more than a word runs nothing", () => {
+  const users = [
+    "$(id)",
+    "`id`",
+    "a;id",
+    "a b",
+    "a|id",
+    "a&id",
+    "-oProxyCommand=id",
+    "a'",
+    'a"',
+    "a\nid",
+    "~a",
+    "a*",
+    "a\\",
+  ];
+  for (const user of users) {
+    assert.throws(() => expandTokens("ssh -l %r gate", { ...host, user }), {
+      code: "unsupported",
+      message: /the value of %r would mean more than itself to a shell/,
+    });
+    assert.equal(expandTokens("nc %h %p", { ...host, user }), "nc 192.0.2.1 2222");
+  }
+  const server = { host: "-x$(id)", port: 22 };
+  assert.throws(() => expandTokens("nc %h", { ...host, server }), { message: /the value of %h/ });
+  assert.throws(() => expandTokens("nc %n", { ...host, alias: "$(id)" }), { message: /the value of %n/ });
+  for (const user of ["deploy", "jürgen", "first.last+x@corp", "CORP\\deploy", "a_b-c%1"]) {
+    assert.equal(expandTokens("ssh -l %r", { ...host, user }), `ssh -l ${user}`);
+  }
+  const v6 = { host: "2001:db8::1", port: 22 };
+  assert.equal(expandTokens("nc %h", { ...host, server: v6 }), "nc 2001:db8::1");
+});
+
 test("bytes go through the program both ways, with backpressure, and its end is the stream's end", async () => {
   const stream = new ProxyCommandStream("cat");
   const sent = randomBytes(3 * 1024 * 1024);

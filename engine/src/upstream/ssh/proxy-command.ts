@@ -21,27 +21,38 @@ export function startProxyCommand(command: string, host: SshHost): ProxyCommandS
   return new ProxyCommandStream(expandTokens(command, host));
 }
 
-/** ssh_config(5), TOKENS: %h, %n, %p, %r and %%. */
+/**
+ * ssh_config(5), TOKENS: %h, %n, %p, %r and %%. The command goes to a shell, and hosts and users come from links and other people's
+ * files too: a value that a shell, or the program as an option, would take for more than a word is refused.
+ * @throws {DialError} `unsupported`, scope upstream.
+ */
 export function expandTokens(command: string, host: SshHost): string {
+  const refused = (why: string): DialError =>
+    new DialError("unsupported", `ProxyCommand "${command}": ${why}`, { scope: "upstream" });
+  const word = (token: string, value: string): string => {
+    if (PLAIN_WORD.test(value)) return value;
+    throw refused(`the value of ${token} would mean more than itself to a shell: ${JSON.stringify(value)}`);
+  };
   return command.replace(/%(.?)/g, (all, token: string) => {
     switch (token) {
       case "%":
         return "%";
       case "h":
-        return host.server.host;
+        return word(all, host.server.host);
       case "n":
-        return host.alias;
+        return word(all, host.alias);
       case "p":
         return String(host.server.port);
       case "r":
-        return host.user;
+        return word(all, host.user);
       default:
-        throw new DialError("unsupported", `ProxyCommand "${command}": ${all} is not a token it can have`, {
-          scope: "upstream",
-        });
+        throw refused(`${all} is not a token it can have`);
     }
   });
 }
+
+/** What neither a shell nor a program's reading of its options takes apart; a backslash only before a letter, as in `DOMAIN\user`. */
+const PLAIN_WORD = /^(?![-~])(?:[\p{L}\p{N}._@%+:,=/~-]|\\(?=[\p{L}\p{N}]))+$/u;
 
 export class ProxyCommandStream extends Duplex {
   readonly #child: ChildProcessByStdio<Writable, Readable, Readable>;

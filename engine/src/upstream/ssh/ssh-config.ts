@@ -1,9 +1,10 @@
 /** What ~/.ssh/config says of one host (ssh_config(5)), in our terms. The `ssh-config` package parses and computes. */
-import { glob as globFiles, readFile } from "node:fs/promises";
+import { glob as globFiles } from "node:fs/promises";
 import { homedir, userInfo } from "node:os";
 import { dirname, isAbsolute, join } from "node:path";
 import SSHConfig, { glob as matchesPatterns, LineType, type Line } from "ssh-config";
 import { DialError } from "../../errors.ts";
+import { readNamedFile } from "../../named-file.ts";
 
 /** Absent means: the file says nothing. Paths are expanded. */
 export interface HostSettings {
@@ -30,6 +31,7 @@ export interface HostSettings {
 export const noSettings: HostSettings = { identityFiles: [], identitiesOnly: false };
 
 const maxIncludeDepth = 16;
+const maxFileBytes = 4 * 1024 * 1024;
 
 /** Include, and keywords that Match looks at, must be spelt as the package spells them. */
 const canonicalKeywords = new Map([
@@ -109,7 +111,7 @@ export class SshConfigFiles {
   async #read(path: string): Promise<string> {
     if (this.#given !== undefined) return path === this.#given.path ? this.#given.text : "";
     try {
-      return await readFile(path, "utf8");
+      return await readNamedFile(path, maxFileBytes);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
       throw configError(`${path} can't be read: ${(error as Error).message}`, error);

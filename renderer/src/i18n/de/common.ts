@@ -18,4 +18,13 @@ export const common: typeof en.common = {
   block: "Sperren",
   up: "Hinauf",
   down: "Herunter",
+  editing: {
+    notSaved: "Es wurde nicht gesichert.",
+    elsewhere: "An anderer Stelle der Konfiguration:",
+    line: (line) => `Zeile ${line}`,
+    discard: "Änderungen verwerfen?",
+    discardWhy: "Was Sie hier geändert haben, ist nicht gesichert.",
+    discardYes: "Verwerfen",
+    discardNo: "Weiter bearbeiten",
+  },
 };

@@ -20,12 +20,14 @@ export const prompts: typeof en.prompts = {
     title: "Passphrase",
     lead: (upstream) => `${upstream} meldet sich mit einem verschlossenen privaten Schlüssel an:`,
     label: "Passphrase des Schlüssels",
+    again: "Diese Passphrase öffnet den Schlüssel nicht.",
     submit: "Aufschließen",
   },
   password: {
     title: "Passwort",
     lead: (upstream, user, host) => `${upstream} meldet sich als ${user} bei ${host} an.`,
     label: "Passwort",
+    again: "Der Server hat dieses Passwort nicht angenommen.",
     submit: "Anmelden",
   },
   interactive: {

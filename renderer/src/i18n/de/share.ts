@@ -148,13 +148,8 @@ export const share: typeof en.share = {
     inspectHint: "Zum Ansehen und um sie noch einmal zu senden.",
     saved: (name) => `${name} ist gesichert`,
     added: (name) => `${name} ist hinzugefügt`,
-    notSaved: "Nicht gesichert.",
     gone: "So heißt keine Freigabe",
     goneWhy: (name) => `„${name}“ wurde umbenannt oder gelöscht.`,
-    discard: "Änderungen verwerfen?",
-    discardWhy: "Was Sie hier geändert haben, ist nicht gesichert.",
-    discardYes: "Verwerfen",
-    discardNo: "Weiter bearbeiten",
   },
   relayEditor: {
     newTitle: "Neues Relay",
@@ -166,7 +161,7 @@ export const share: typeof en.share = {
     testIt: "Testen",
     stop: "Anhalten",
     gone: "So heißt kein Relay",
-    goneWhy: (name) => `„${name}“ wurde gelöscht.`,
+    goneWhy: (name) => `„${name}“ wurde umbenannt oder gelöscht.`,
     test: {
       authenticated: "Es funktioniert: das Relay lässt diesen Rechner ein.",
       hints: {

@@ -16,4 +16,13 @@ export const common = {
   block: "Block",
   up: "Up",
   down: "Down",
+  editing: {
+    notSaved: "It was not saved.",
+    elsewhere: "Elsewhere in the configuration:",
+    line: (line: number) => `line ${line}`,
+    discard: "Discard your changes?",
+    discardWhy: "What you have changed here is not saved.",
+    discardYes: "Discard",
+    discardNo: "Go on editing",
+  },
 };

@@ -18,12 +18,14 @@ export const prompts = {
     title: "Passphrase",
     lead: (upstream: string) => `${upstream} logs in with a private key that is locked:`,
     label: "Passphrase of the key",
+    again: "That passphrase does not open the key.",
     submit: "Unlock",
   },
   password: {
     title: "Password",
     lead: (upstream: string, user: string, host: string) => `${upstream} logs in as ${user} at ${host}.`,
     label: "Password",
+    again: "The server did not accept that password.",
     submit: "Log in",
   },
   interactive: {

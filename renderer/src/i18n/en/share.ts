@@ -147,13 +147,8 @@ export const share = {
     inspectHint: "To look at them and to send them again.",
     saved: (name: string) => `${name} is saved`,
     added: (name: string) => `${name} is added`,
-    notSaved: "It was not saved.",
     gone: "No share has this name",
     goneWhy: (name: string) => `“${name}” was renamed or deleted.`,
-    discard: "Discard your changes?",
-    discardWhy: "What you have changed here is not saved.",
-    discardYes: "Discard",
-    discardNo: "Go on editing",
   },
   relayEditor: {
     newTitle: "New relay",
@@ -165,7 +160,7 @@ export const share = {
     testIt: "Test",
     stop: "Stop",
     gone: "No relay has this name",
-    goneWhy: (name: string) => `“${name}” was deleted.`,
+    goneWhy: (name: string) => `“${name}” was renamed or deleted.`,
     test: {
       authenticated: "It works: the relay lets this machine in.",
       hints: {

@@ -1,4 +1,5 @@
-import type { FieldName, FormError } from "../../pages/upstreams/form.ts";
+import type { FieldName } from "../../pages/upstreams/form.ts";
+import type { FormError } from "../../pages/upstreams/form-check.ts";
 
 const errors: Readonly<Record<FormError, string>> = {
   nameMissing: "Give it a name.",
@@ -173,17 +174,10 @@ export const upstreams = {
     stop: "Stop",
     saved: (name: string) => `${name} is saved`,
     added: (name: string) => `${name} is added`,
-    notSaved: "It was not saved.",
-    elsewhere: "Elsewhere in the configuration:",
-    line: (line: number) => `line ${line}`,
     gone: "No upstream has this name",
     goneWhy: (name: string) => `“${name}” was renamed or deleted.`,
     unreadable: "The configuration has problems",
     unreadableWhy: "Until its file is right, it can’t be changed from here.",
-    discard: "Discard your changes?",
-    discardWhy: "What you have changed here is not saved.",
-    discardYes: "Discard",
-    discardNo: "Go on editing",
     draftKept: (name: string) =>
       name === "" ? "Your new upstream is kept" : `Your changes to ${name} are kept`,
     goOn: "Go on",

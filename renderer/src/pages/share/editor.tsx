@@ -1,19 +1,16 @@
-import type { CallResult } from "@sockeye/engine/control/contract";
 import { ControlError } from "@sockeye/engine/control/control-error";
 import { useState } from "react";
-import { edit, previewEdit } from "../../engine/edit.ts";
+import { checkEdit, edit } from "../../engine/edit.ts";
 import { call } from "../../engine/engine.ts";
-import { failureText } from "../../i18n/failure.ts";
 import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
-import { Confirm } from "../../ui/confirm.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { useClosing } from "../../ui/discarding.tsx";
 import { focusFirstInvalid } from "../../ui/focus-invalid.ts";
-import { Notice } from "../../ui/surface.tsx";
+import { NotSaved } from "../../ui/not-saved.tsx";
 import { toast } from "../../ui/toast.tsx";
-import { referenceOf } from "../upstreams/form.ts";
-import { useSecretSupport } from "../upstreams/secrets.ts";
+import { storeSecret, useSecretSupport } from "../upstreams/secrets.ts";
 import { ShareFields } from "./editor-fields.tsx";
 import {
   checkShare,
@@ -101,7 +98,6 @@ function EditorForm({
   const [submitted, setSubmitted] = useState(false);
   const [saving, setSaving] = useState(false);
   const [failure, setFailure] = useState<ControlError | Error>();
-  const [leaving, setLeaving] = useState(false);
   const support = useSecretSupport();
   const errors = checkShare(form, taken);
   const problems = failure instanceof ControlError ? (failure.problems ?? []) : [];
@@ -120,10 +116,7 @@ function EditorForm({
     const follows = before === undefined && form.publicName === publicNameOf(form.name);
     setForm(follows && changes.name !== undefined ? { ...next, publicName: publicNameOf(next.name) } : next);
   };
-  const close = () => {
-    if (dirty) setLeaving(true);
-    else onClose();
-  };
+  const { close, question } = useClosing(dirty, onClose);
   const save = async () => {
     setSubmitted(true);
     setFailure(undefined);
@@ -170,26 +163,8 @@ function EditorForm({
         onChange={change}
         onLeave={leave}
       />
-      {failure && (
-        <Notice kind="bad">
-          <strong>{words.notSaved}</strong> {failureText(text, failure)}
-          {elsewhere.map((problem, index) => (
-            <p key={index}>{problemText(text, problem)}</p>
-          ))}
-        </Notice>
-      )}
-      {leaving && (
-        <Confirm
-          title={words.discard}
-          yes={words.discardYes}
-          no={words.discardNo}
-          danger
-          onNo={() => setLeaving(false)}
-          onYes={onClose}
-        >
-          <p>{words.discardWhy}</p>
-        </Confirm>
-      )}
+      {failure && <NotSaved error={failure} elsewhere={elsewhere} />}
+      {question}
     </Dialog>
   );
 }
@@ -203,9 +178,6 @@ function isOf(path: string, form: ShareForm): boolean {
   return own.some((one) => path === one || path.startsWith(`${one}.`));
 }
 
-/** The system may ask the person to open the keychain first. */
-const STORE_DEADLINE_MS = 120_000;
-
 /** Checks first, so that no secret is stored for what can't be written. */
 async function apply(
   before: ShareForm | undefined,
@@ -215,44 +187,21 @@ async function apply(
   const password = form.kind === "http" && form.password.kind === "typed" ? form.password.text : "";
   const token = form.relay === "" && form.token.kind === "typed" ? form.token.text : "";
   const later = { keychain: "not-stored-yet" };
-  const { problems } = await previewEdit(
+  await checkEdit(
     editsOf(before, form, {
       ...(password !== "" && { password: { password: later } }),
       ...(token !== "" && { token: { token: later } }),
     }),
-  ).catch((error: unknown) => {
-    // Nothing differs, so there is nothing to look at first.
-    if (error instanceof ControlError && error.code === "bad-request") return { problems: [] };
-    throw error;
-  });
-  if (problems.length > 0) throw new ControlError("invalid-config", problems[0]!.message, { problems });
+  );
+  const [share, relay] = [form.name.trim(), form.relayName.trim()];
   const references: ShareReferences = {
     ...(password !== "" && {
-      password: await store({
-        upstream: form.name.trim(),
-        kind: "password",
-        of: "share",
-        value: password,
-        where,
-      }),
+      password: await storeSecret({ upstream: share, kind: "password", of: "share", value: password, where }),
     }),
     ...(token !== "" && {
-      token: await store({
-        upstream: form.relayName.trim(),
-        kind: "token",
-        of: "relay",
-        value: token,
-        where,
-      }),
+      token: await storeSecret({ upstream: relay, kind: "token", of: "relay", value: token, where }),
     }),
   };
   const edits = editsOf(before, form, references);
   if (edits.length > 0) await edit(edits);
-}
-
-async function store(secret: Parameters<typeof call<"secret.store">>[1]) {
-  const { reference }: CallResult<"secret.store"> = await call("secret.store", secret, {
-    timeoutMs: STORE_DEADLINE_MS,
-  });
-  return referenceOf(reference);
 }

@@ -1,11 +1,6 @@
-import type { ControlEdit, EditValue } from "@sockeye/engine/control/contract";
-import {
-  difference,
-  type SecretInput,
-  secretInFile,
-  secretOf,
-  type SecretReference,
-} from "../upstreams/form.ts";
+import type { ControlEdit } from "@sockeye/engine/control/contract";
+import { difference, type FileMapping } from "../upstreams/file-mapping.ts";
+import { type SecretInput, secretInFile, secretOf, type SecretReference } from "../upstreams/secret-input.ts";
 
 /** A share as a form: every value a text, as a person types it, with the relay that is to be added for it. */
 export interface ShareForm {
@@ -170,9 +165,7 @@ export interface ShareReferences {
   readonly token?: SecretReference | undefined;
 }
 
-type FileShare = Readonly<Record<string, EditValue>>;
-
-function toFile(form: ShareForm, references: ShareReferences): FileShare {
+function toFile(form: ShareForm, references: ShareReferences): FileMapping {
   const target = form.target.trim();
   const text = (key: string, value: string) => (value.trim() === "" ? {} : { [key]: value.trim() });
   const allow = allowOf(form);

@@ -1,22 +1,20 @@
-import type { CallResult } from "@sockeye/engine/control/contract";
 import { ControlError } from "@sockeye/engine/control/control-error";
 import { useState } from "react";
-import { edit, previewEdit } from "../../engine/edit.ts";
+import { checkEdit, edit } from "../../engine/edit.ts";
 import { call } from "../../engine/engine.ts";
 import { useTestRun } from "../../engine/test-run.ts";
-import { failureText } from "../../i18n/failure.ts";
 import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
-import { Confirm } from "../../ui/confirm.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { useClosing } from "../../ui/discarding.tsx";
 import { Disclosure } from "../../ui/disclosure.tsx";
 import { Field, TextInput } from "../../ui/field.tsx";
-import { Notice } from "../../ui/surface.tsx";
+import { focusFirstInvalid } from "../../ui/focus-invalid.ts";
+import { NotSaved } from "../../ui/not-saved.tsx";
 import { toast } from "../../ui/toast.tsx";
-import { referenceOf, type SecretReference } from "../upstreams/form.ts";
 import { SecretField } from "../upstreams/secret-field.tsx";
-import { useSecretSupport } from "../upstreams/secrets.ts";
+import { storeSecret, useSecretSupport } from "../upstreams/secrets.ts";
 import { TestResult } from "../upstreams/test-result.tsx";
 import { LoadedEditor } from "./loaded-editor.tsx";
 import {
@@ -85,7 +83,6 @@ function EditorForm({ name, loaded, onClose }: RelayEditorProps & { readonly loa
   const [submitted, setSubmitted] = useState(false);
   const [saving, setSaving] = useState(false);
   const [failure, setFailure] = useState<ControlError | Error>();
-  const [leaving, setLeaving] = useState(false);
   const test = useTestRun("relay.test");
   const support = useSecretSupport();
   const errors = checkRelay(form, taken);
@@ -104,15 +101,12 @@ function EditorForm({ name, loaded, onClose }: RelayEditorProps & { readonly loa
     test.clear();
     setForm({ ...form, ...changes });
   };
-  const close = () => {
-    if (dirty) setLeaving(true);
-    else onClose();
-  };
+  const { close, question } = useClosing(dirty, onClose);
   const isRight = (): boolean => {
     setSubmitted(true);
     setFailure(undefined);
     if (Object.keys(errors).length === 0) return true;
-    focusFirst();
+    focusFirstInvalid();
     return false;
   };
   const save = async () => {
@@ -125,12 +119,16 @@ function EditorForm({ name, loaded, onClose }: RelayEditorProps & { readonly loa
     } catch (error) {
       setFailure(error instanceof Error ? error : new Error(String(error)));
       setSaving(false);
-      focusFirst();
+      focusFirstInvalid();
     }
   };
   const startTest = () => {
     if (!isRight()) return;
-    test.start({ name: form.name.trim(), ...(dirty && { config: unsavedRelay(read, form) }) });
+    // Under the name that the configuration knows.
+    test.start({
+      name: before?.name ?? form.name.trim(),
+      ...(dirty && { config: unsavedRelay(read, form) }),
+    });
   };
   const input = (field: Exclude<RelayField, "token">, more: InputOptions = {}) => (
     <Field
@@ -187,7 +185,7 @@ function EditorForm({ name, loaded, onClose }: RelayEditorProps & { readonly loa
         </>
       }
     >
-      {before === undefined && input("name", { placeholder: "home", hint: words.nameHint, first: true })}
+      {input("name", { placeholder: "home", hint: words.nameHint, first: before === undefined })}
       {input("address", {
         placeholder: "relay.example.com",
         hint: text.share.editor.relayAddressHint,
@@ -214,26 +212,8 @@ function EditorForm({ name, loaded, onClose }: RelayEditorProps & { readonly loa
         {input("tls_cert_file", { optional: true })}
         {input("tls_key_file", { optional: true })}
       </Disclosure>
-      {failure && (
-        <Notice kind="bad">
-          <strong>{text.share.editor.notSaved}</strong> {failureText(text, failure)}
-          {elsewhere.map((problem, index) => (
-            <p key={index}>{problemText(text, problem)}</p>
-          ))}
-        </Notice>
-      )}
-      {leaving && (
-        <Confirm
-          title={text.share.editor.discard}
-          yes={text.share.editor.discardYes}
-          no={text.share.editor.discardNo}
-          danger
-          onNo={() => setLeaving(false)}
-          onYes={onClose}
-        >
-          <p>{text.share.editor.discardWhy}</p>
-        </Confirm>
-      )}
+      {failure && <NotSaved error={failure} elsewhere={elsewhere} />}
+      {question}
     </Dialog>
   );
 }
@@ -245,9 +225,6 @@ interface InputOptions {
   readonly first?: boolean;
 }
 
-/** The system may ask the person to open the keychain first. */
-const STORE_DEADLINE_MS = 120_000;
-
 /** Checks first, so that no token is stored for what can't be written. */
 async function apply(
   before: RelayForm | undefined,
@@ -255,31 +232,11 @@ async function apply(
   where: "keychain" | "file",
 ): Promise<void> {
   const value = form.token.kind === "typed" ? form.token.text : "";
-  const later: SecretReference | undefined =
-    value === "" ? undefined : { token: { keychain: "not-stored-yet" } };
-  const { problems } = await previewEdit(relayEditsOf(before, form, later));
-  if (problems.length > 0) throw new ControlError("invalid-config", problems[0]!.message, { problems });
-  const token = value === "" ? undefined : await store(form.name.trim(), value, where);
+  if (value !== "") await checkEdit(relayEditsOf(before, form, { token: { keychain: "not-stored-yet" } }));
+  const upstream = form.name.trim();
+  const token =
+    value === "" ? undefined : await storeSecret({ upstream, kind: "token", of: "relay", value, where });
   const edits = relayEditsOf(before, form, token);
   // A token that takes the old one's place in the keychain or its file changes no line.
   if (edits.length > 0) await edit(edits);
-}
-
-async function store(relay: string, value: string, where: "keychain" | "file"): Promise<SecretReference> {
-  const { reference }: CallResult<"secret.store"> = await call(
-    "secret.store",
-    { upstream: relay, kind: "token", of: "relay", value, where },
-    { timeoutMs: STORE_DEADLINE_MS },
-  );
-  return referenceOf(reference);
-}
-
-/** Once the errors are drawn. */
-function focusFirst(): void {
-  requestAnimationFrame(() => {
-    const field = document.querySelector<HTMLElement>("dialog [aria-invalid=true]");
-    const more = field?.closest("details");
-    if (more) more.open = true;
-    field?.focus();
-  });
 }

@@ -26,6 +26,17 @@ test("of a relay that is changed only what differs is written, and what is gone 
   ]);
 });
 
+test("a new name is a renaming, and what else changed is written under it", () => {
+  const before = relayFormOf("home", read);
+  assert.deepEqual(relayEditsOf(before, { ...before, name: " office " }, undefined), [
+    { kind: "rename-relay", name: "home", to: "office" },
+  ]);
+  assert.deepEqual(relayEditsOf(before, { ...before, name: "office", address: "other" }, undefined), [
+    { kind: "rename-relay", name: "home", to: "office" },
+    { kind: "set-relay", name: "office", relay: { address: "other" } },
+  ]);
+});
+
 test("what is tested is what would be saved: with the token that was typed, and TLS where the address asks for it", () => {
   const form = relayFormOf("home", read);
   assert.deepEqual(unsavedRelay(read, { ...form, token: { kind: "typed", text: "a${HOME}" } }), {

@@ -1,11 +1,6 @@
-import type { ControlEdit, EditValue } from "@sockeye/engine/control/contract";
-import {
-  difference,
-  type SecretInput,
-  secretInFile,
-  secretOf,
-  type SecretReference,
-} from "../upstreams/form.ts";
+import type { ControlEdit } from "@sockeye/engine/control/contract";
+import { difference, type FileMapping } from "../upstreams/file-mapping.ts";
+import { type SecretInput, secretInFile, secretOf, type SecretReference } from "../upstreams/secret-input.ts";
 
 /** A relay as a form: every value a text, as a person types it. */
 export interface RelayForm {
@@ -65,10 +60,8 @@ export function checkRelay(
   return errors;
 }
 
-type FileRelay = Readonly<Record<string, EditValue>>;
-
 /** @param token what stands for a token that was typed. */
-function toFile(form: RelayForm, token: SecretReference | undefined): FileRelay {
+function toFile(form: RelayForm, token: SecretReference | undefined): FileMapping {
   const text = (key: "tls_ca_file" | "tls_cert_file" | "tls_key_file") =>
     form[key].trim() === "" ? {} : { [key]: form[key].trim() };
   return {
@@ -91,7 +84,11 @@ export function relayEditsOf(
 ): ControlEdit[] {
   const after = toFile(form, token);
   const relay = before ? difference(toFile(before, undefined), after) : after;
-  return Object.keys(relay).length === 0 ? [] : [{ kind: "set-relay", name: form.name.trim(), relay }];
+  const name = form.name.trim();
+  const edits: ControlEdit[] = [];
+  if (before && before.name !== name) edits.push({ kind: "rename-relay", name: before.name, to: name });
+  if (Object.keys(relay).length > 0) edits.push({ kind: "set-relay", name, relay });
+  return edits;
 }
 
 /** Keys that the form does not show, and that a relay keeps when the form is saved. */

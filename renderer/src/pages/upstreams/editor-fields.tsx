@@ -2,7 +2,8 @@ import { useEngine } from "../../engine/engine.ts";
 import { useText } from "../../i18n/text.ts";
 import { Field, TextInput } from "../../ui/field.tsx";
 import { Segmented } from "../../ui/segmented.tsx";
-import { possibleVia, upstreamTypes } from "./form.ts";
+import { upstreamTypes } from "./form.ts";
+import { possibleVia } from "./via.ts";
 import {
   BooleanField,
   ChoiceField,

@@ -1,7 +1,7 @@
 import type { ConfigProblem } from "@sockeye/engine/control/contract";
 import { ControlError } from "@sockeye/engine/control/control-error";
 import { useState } from "react";
-import { edit, previewEdit } from "../../engine/edit.ts";
+import { checkEdit, edit } from "../../engine/edit.ts";
 import { useEngine } from "../../engine/engine.ts";
 import { parseTarget } from "../../engine/target.ts";
 import { useTestRun } from "../../engine/test-run.ts";
@@ -9,25 +9,18 @@ import { failureText } from "../../i18n/failure.ts";
 import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
-import { Confirm } from "../../ui/confirm.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
+import { useClosing } from "../../ui/discarding.tsx";
 import { TextInput } from "../../ui/field.tsx";
 import { focusFirstInvalid } from "../../ui/focus-invalid.ts";
+import { NotSaved } from "../../ui/not-saved.tsx";
 import { Notice } from "../../ui/surface.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { takeDraft, useDraft } from "./drafts.ts";
 import { EditorFields } from "./editor-fields.tsx";
-import {
-  checkForm,
-  clearReferences,
-  type FieldName,
-  placeholderReferences,
-  placeProblems,
-  sameForm,
-  toFile,
-  typedSecrets,
-  type UpstreamForm,
-} from "./form.ts";
+import type { FieldName, UpstreamForm } from "./form.ts";
+import { checkForm, placeProblems } from "./form-check.ts";
+import { clearReferences, placeholderReferences, sameForm, toFile, typedSecrets } from "./form-file.ts";
 import { editsOf } from "./save.ts";
 import { type Keeping, storeSecrets, useSecretSupport } from "./secrets.ts";
 import { TestResult } from "./test-result.tsx";
@@ -55,7 +48,6 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
   const [keep, setKeep] = useState<Exclude<Keeping, "keychain">>();
   const [saving, setSaving] = useState(false);
   const [failure, setFailure] = useState<{ error: unknown; problems: readonly ConfigProblem[] }>();
-  const [leaving, setLeaving] = useState(false);
   const [target, setTarget] = useState("");
   const test = useTestRun();
   const support = useSecretSupport();
@@ -83,10 +75,10 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
     if (field !== "type") setTouched(new Set(touched).add(field));
   };
 
-  const close = () => {
-    if (dirty) setLeaving(true);
-    else onClose();
-  };
+  const { close, question } = useClosing(dirty, () => {
+    settled();
+    onClose();
+  });
 
   const save = async () => {
     setSubmitted(true);
@@ -203,47 +195,9 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
             {failureText(text, { code: "config-warning", message })}
           </Notice>
         ))}
-      {failure && (
-        <Notice kind="bad">
-          <strong>{words.notSaved}</strong> {failureText(text, failure.error)}
-          <Elsewhere problems={placed.others} />
-        </Notice>
-      )}
-      {leaving && (
-        <Confirm
-          title={words.discard}
-          yes={words.discardYes}
-          no={words.discardNo}
-          danger
-          onNo={() => setLeaving(false)}
-          onYes={() => {
-            settled();
-            onClose();
-          }}
-        >
-          <p>{words.discardWhy}</p>
-        </Confirm>
-      )}
+      {failure && <NotSaved error={failure.error} elsewhere={placed.others} />}
+      {question}
     </Dialog>
-  );
-}
-
-function Elsewhere({ problems }: { readonly problems: readonly ConfigProblem[] }) {
-  const text = useText();
-  const words = text.upstreams.editor;
-  if (problems.length === 0) return null;
-  return (
-    <>
-      <p>{words.elsewhere}</p>
-      <ul>
-        {problems.map((problem, index) => (
-          <li key={index}>
-            {problemText(text, problem)}
-            {problem.hint === undefined ? "" : `; ${problem.hint}`} ({words.line(problem.line)})
-          </li>
-        ))}
-      </ul>
-    </>
   );
 }
 
@@ -252,18 +206,13 @@ async function apply(before: UpstreamForm | undefined, form: UpstreamForm, where
   const secrets = typedSecrets(form);
   const name = form.name.trim();
   if (secrets.length > 0 && where !== "ask") {
-    await preview(before, form);
+    await checkEdit(editsOf(before, form, placeholderReferences(form)));
     const references = await storeSecrets(name, secrets, where);
     await edit(editsOf(before, form, references));
     return;
   }
   const edits = editsOf(before, form, {});
   if (edits.length > 0) await edit(edits);
-}
-
-async function preview(before: UpstreamForm | undefined, form: UpstreamForm): Promise<void> {
-  const { problems } = await previewEdit(editsOf(before, form, placeholderReferences(form)));
-  if (problems.length > 0) throw new ControlError("invalid-config", problems[0]!.message, { problems });
 }
 
 const MISSING_CHOICE = "dialog fieldset[data-missing] input";

@@ -105,7 +105,7 @@ export function Editor({ name, duplicateOf: source, onClose }: EditorProps) {
             <ul>
               {loaded.document.problems.map((problem, index) => (
                 <li key={index}>
-                  {problemText(text, problem)} ({words.line(problem.line)})
+                  {problemText(text, problem)} ({text.common.editing.line(problem.line)})
                 </li>
               ))}
             </ul>

@@ -1,5 +1,6 @@
 import type { ControlEdit, EditValue, ImportedUpstream } from "@sockeye/engine/control/contract";
-import type { SecretName, SecretReference } from "./form.ts";
+import type { SecretName } from "./form.ts";
+import type { SecretReference } from "./secret-input.ts";
 
 /** A secret that stood in what was imported. */
 export interface FoundSecret {

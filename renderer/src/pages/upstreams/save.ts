@@ -1,5 +1,7 @@
 import type { ControlEdit } from "@sockeye/engine/control/contract";
-import { changesOf, type SecretName, type SecretReference, toFile, type UpstreamForm } from "./form.ts";
+import type { SecretName, UpstreamForm } from "./form.ts";
+import { changesOf, toFile } from "./form-file.ts";
+import type { SecretReference } from "./secret-input.ts";
 
 /**
  * What makes the configuration say what the form says.

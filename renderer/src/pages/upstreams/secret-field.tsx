@@ -5,7 +5,9 @@ import { Button, IconButton } from "../../ui/button.tsx";
 import { Choices } from "../../ui/choice.tsx";
 import { Field, TextInput } from "../../ui/field.tsx";
 import { Notice } from "../../ui/surface.tsx";
-import { type SecretInput, typedSecrets, type UpstreamForm } from "./form.ts";
+import type { UpstreamForm } from "./form.ts";
+import { typedSecrets } from "./form-file.ts";
+import type { SecretInput } from "./secret-input.ts";
 import type { Keeping, SecretSupport } from "./secrets.ts";
 import styles from "./editor.module.css";
 

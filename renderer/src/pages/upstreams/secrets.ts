@@ -1,7 +1,8 @@
-import type { CallResult } from "@sockeye/engine/control/contract";
+import type { CallParams, CallResult } from "@sockeye/engine/control/contract";
 import { useEffect, useState } from "react";
 import { call } from "../../engine/engine.ts";
-import { type SecretName, type SecretReference, referenceOf } from "./form.ts";
+import type { SecretName } from "./form.ts";
+import { referenceOf, type SecretReference } from "./secret-input.ts";
 
 export type SecretSupport = CallResult<"secret.support">;
 
@@ -32,6 +33,16 @@ export function useSecretSupport(): SecretSupport | undefined {
 const STORE_DEADLINE_MS = 120_000;
 
 /**
+ * Stores one secret.
+ * @returns what stands for it in the file.
+ * @throws {ControlError} no-secret-store, unavailable.
+ */
+export async function storeSecret(secret: CallParams<"secret.store">): Promise<SecretReference> {
+  const { reference } = await call("secret.store", secret, { timeoutMs: STORE_DEADLINE_MS });
+  return referenceOf(reference);
+}
+
+/**
  * Stores secrets of one upstream.
  * @returns what stands for each in the file; nothing for `ask`.
  * @throws {ControlError} no-secret-store, unavailable.
@@ -43,13 +54,8 @@ export async function storeSecrets(
 ): Promise<Partial<Record<SecretName, SecretReference>>> {
   const references: Partial<Record<SecretName, SecretReference>> = {};
   if (where === "ask") return references;
-  for (const { kind, value } of secrets) {
-    const { reference } = await call(
-      "secret.store",
-      { upstream, kind, value, where },
-      { timeoutMs: STORE_DEADLINE_MS },
-    );
-    references[kind] = referenceOf(reference);
+  for (const secret of secrets) {
+    references[secret.kind] = await storeSecret({ upstream, ...secret, where });
   }
   return references;
 }

@@ -2,7 +2,9 @@ import type { ConfigProblem } from "@sockeye/engine/control/contract";
 import { ControlError } from "@sockeye/engine/control/control-error";
 import { useEffect, useState } from "react";
 import { previewEdit } from "../../engine/edit.ts";
-import { type FormErrors, freeName, placeholderReferences, type UpstreamForm } from "./form.ts";
+import { freeName, type UpstreamForm } from "./form.ts";
+import type { FormErrors } from "./form-check.ts";
+import { placeholderReferences } from "./form-file.ts";
 import { editsOf } from "./save.ts";
 
 /** After the last key. */
