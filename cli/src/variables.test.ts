@@ -122,10 +122,14 @@ describe("the variables", () => {
     const all = Object.fromEntries(flags.map(({ option }) => [option.envVar!, "1"]));
     const program: Command = newProgram();
     assert.deepEqual(unreadVariables(program, { ...all, SOCKEYE_RUNTIME_DIR: "/run", HOME: "/" }), []);
-    assert.deepEqual(unreadVariables(program, { SOCKEYE_LOGLEVEL: "x", SOCKEYE_SSH_CRYPTO: "fast" }), [
-      "nothing reads SOCKEYE_LOGLEVEL; did you mean SOCKEYE_LOG_LEVEL?",
-      'SOCKEYE_SSH_CRYPTO is "fast" and counts for nothing; it may be javascript',
-    ]);
+    assert.deepEqual(
+      unreadVariables(program, { SOCKEYE_LOGLEVEL: "x", SOCKEYE_SSH_CRYPTO: "fast", SOCKEYE_UDP: "fast" }),
+      [
+        "nothing reads SOCKEYE_LOGLEVEL; did you mean SOCKEYE_LOG_LEVEL?",
+        'SOCKEYE_SSH_CRYPTO is "fast" and counts for nothing; it may be javascript',
+        'SOCKEYE_UDP is "fast" and counts for nothing; it may be node',
+      ],
+    );
   });
 
   it("a switch that is off is as if its variable were not there", () => {

@@ -4,8 +4,14 @@ import { CommandFailure, ExitCode } from "./exit-codes.ts";
 
 /** The SOCKEYE_* variables, each of which stands for a flag. commander reads them; what it does not do with them is here. */
 
-/** Variables that no flag mirrors: the folder of running engines, and which code encrypts SSH. */
-const WITHOUT_FLAG = ["SOCKEYE_RUNTIME_DIR", "SOCKEYE_SSH_CRYPTO"];
+/** Variables that keep the engine from native code of ours, each with its one value. */
+const WITHOUT_NATIVE: Readonly<Record<string, string>> = {
+  SOCKEYE_SSH_CRYPTO: "javascript",
+  SOCKEYE_UDP: "node",
+};
+
+/** Variables that no flag mirrors: the folder of running engines, and which code encrypts SSH and sends datagrams. */
+const WITHOUT_FLAG = ["SOCKEYE_RUNTIME_DIR", ...Object.keys(WITHOUT_NATIVE)];
 
 const YES = ["1", "true", "yes", "on"];
 const NO = ["0", "false", "no", "off"];
@@ -48,7 +54,8 @@ export function unreadVariables(program: Command, env: NodeJS.ProcessEnv): strin
   const unread = Object.keys(env)
     .filter((name) => name.startsWith("SOCKEYE_") && !known.includes(name))
     .map((name) => `nothing reads ${name}${didYouMean(name, known)}`);
-  const crypto = env["SOCKEYE_SSH_CRYPTO"];
-  if (crypto === undefined || crypto === "javascript") return unread;
-  return [...unread, `SOCKEYE_SSH_CRYPTO is "${crypto}" and counts for nothing; it may be javascript`];
+  const ineffective = Object.entries(WITHOUT_NATIVE)
+    .filter(([name, only]) => env[name] !== undefined && env[name] !== only)
+    .map(([name, only]) => `${name} is "${env[name]}" and counts for nothing; it may be ${only}`);
+  return [...unread, ...ineffective];
 }

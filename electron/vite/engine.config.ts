@@ -4,7 +4,7 @@ import { defineConfig, type Plugin } from "vite";
 import { carryAlong, nodeBundle, root, UNBUNDLED } from "./bundle.ts";
 
 /** As native/build.mjs has them; a system has those that it needs. */
-const NATIVE_MODULES = ["sshcrypto", "handover", "tun", "egress"];
+const NATIVE_MODULES = ["sshcrypto", "handover", "tun", "udp", "egress"];
 
 /** The engine's threads, each an entry of its own: `history-worker` → engine/src/observe/history-worker.ts. */
 const workers = Object.fromEntries(

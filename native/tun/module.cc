@@ -58,7 +58,7 @@ class TunDevice : public Napi::ObjectWrap<TunDevice> {
     }
     if (!info[0].IsFunction()) throw Napi::TypeError::New(info.Env(), "a function is needed");
     waiter_ = Waiter::start(
-        env_, *device_, [this](bool failed) { return onReady(failed); }, [this] { close(); });
+        env_, device_->waitable(), [this](bool failed) { return onReady(failed); }, [this] { close(); });
     if (waiter_ == nullptr) throw Napi::Error::New(info.Env(), "the event loop can't wait for the device");
     callback_ = Napi::Persistent(info[0].As<Napi::Function>());
     napi_value name = Napi::String::New(info.Env(), "sockeye:tun");

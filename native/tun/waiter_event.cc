@@ -103,10 +103,10 @@ class EventWaiter final : public Waiter {
 
 }  // namespace
 
-std::unique_ptr<Waiter> Waiter::start(napi_env env, Device& device, std::function<bool(bool)> onReady,
+std::unique_ptr<Waiter> Waiter::start(napi_env env, intptr_t waitable, std::function<bool(bool)> onReady,
                                       std::function<void()> onEnd) {
   auto waiter = std::make_unique<EventWaiter>(env, std::move(onReady), std::move(onEnd));
-  if (!waiter->start(reinterpret_cast<HANDLE>(device.waitable()))) return nullptr;
+  if (!waiter->start(reinterpret_cast<HANDLE>(waitable))) return nullptr;
   return waiter;
 }
 

@@ -104,10 +104,10 @@ class PollWaiter final : public Waiter {
 
 }  // namespace
 
-std::unique_ptr<Waiter> Waiter::start(napi_env env, Device& device, std::function<bool(bool)> onReady,
+std::unique_ptr<Waiter> Waiter::start(napi_env env, intptr_t waitable, std::function<bool(bool)> onReady,
                                       std::function<void()> onEnd) {
   auto waiter = std::make_unique<PollWaiter>(std::move(onReady), std::move(onEnd));
-  if (!waiter->start(env, static_cast<int>(device.waitable()))) return nullptr;
+  if (!waiter->start(env, static_cast<int>(waitable))) return nullptr;
   return waiter;
 }
 

@@ -107,7 +107,7 @@ describe("what is packaged", () => {
   });
 
   it("has compiled modules that speak Node-API alone, which is the same in every Electron", () => {
-    for (const name of ["tun", "handover", "sshcrypto"]) {
+    for (const name of ["tun", "udp", "handover", "sshcrypto"]) {
       const file = join(root, "native", name, "build/Release", `${name}.node`);
       if (!existsSync(file)) continue;
       const text = readFileSync(file, "latin1");

@@ -1,7 +1,8 @@
+import { Cancel, type CancelSignal } from "../cancel.ts";
 import { type Endpoint, formatEndpoint } from "../endpoint.ts";
 import { DialError } from "../errors.ts";
 import type { DatagramPort } from "../inbound/request.ts";
-import type { Decision } from "../router/route.ts";
+import type { Decision, Router } from "../router/route.ts";
 import type { Dialer, UdpAssociation, UdpDialer, UdpReceiver } from "../upstream/dialer.ts";
 import type { FlowContext } from "./connect.ts";
 import type { DnsCarrier } from "./dns-carrier.ts";
@@ -12,6 +13,9 @@ import type { UdpSupport } from "./udp-support.ts";
 const MAX_WAITING_DATAGRAMS = 64;
 
 const DNS = 53;
+
+/** An error that is there already: each has its stack to find out, and a stub resolver has a source for every question. */
+const applicationEnded = new DialError("closed", "the application ended it");
 
 /** What carrying datagrams needs of the engine beside what connections need. */
 export interface DatagramContext extends FlowContext {
@@ -44,6 +48,10 @@ class Datagrams {
   readonly #dnsAssociations = new Map<string, PortAssociation>();
   /** Upstreams that datagrams can't go to, so that it is said once. */
   readonly #refused = new Set<string>();
+  /** What was decided of the last target, and by whom: most datagrams go where the one before went. */
+  #lastTarget: Endpoint | undefined;
+  #lastRouter: Router | undefined;
+  #lastDecision: Decision | undefined;
   #closed = false;
 
   constructor(context: DatagramContext, port: DatagramPort) {
@@ -55,13 +63,22 @@ class Datagrams {
 
   #send(target: Endpoint, payload: Buffer): void {
     if (this.#closed) return;
-    const decision = this.#context.router().route(target);
+    const decision = this.#decide(target);
     const { to } = decision;
     const isShared = target.port === DNS && to !== "direct";
     const known = (isShared ? this.#dnsAssociations : this.#associations).get(to);
     const association = known ?? this.#open(target, decision);
     if (association) association.send(target, payload);
     else this.#refuse(target, to);
+  }
+
+  #decide(target: Endpoint): Decision {
+    const router = this.#context.router();
+    if (target === this.#lastTarget && router === this.#lastRouter && this.#lastDecision)
+      return this.#lastDecision;
+    this.#lastTarget = target;
+    this.#lastRouter = router;
+    return (this.#lastDecision = router.route(target));
   }
 
   #open(target: Endpoint, decision: Decision): PortAssociation | undefined {
@@ -125,7 +142,7 @@ class Datagrams {
   #close(): void {
     this.#closed = true;
     const open = [...this.#associations.values(), ...this.#dnsAssociations.values()];
-    for (const association of open) association.close(new DialError("closed", "the application ended it"));
+    for (const association of open) association.close(applicationEnded);
   }
 }
 
@@ -139,7 +156,7 @@ class PortAssociation implements UdpReceiver {
   readonly #context: FlowContext;
   readonly #port: DatagramPort;
   readonly #flow: Flow;
-  readonly #abort = new AbortController();
+  readonly #cancel = new Cancel();
   #association: UdpAssociation | undefined;
   #waiting: Waiting[] = [];
   #over = false;
@@ -156,15 +173,15 @@ class PortAssociation implements UdpReceiver {
   }
 
   async open(
-    associate: (receiver: UdpReceiver, signal: AbortSignal) => Promise<UdpAssociation>,
+    associate: (receiver: UdpReceiver, signal: CancelSignal) => Promise<UdpAssociation>,
   ): Promise<void> {
     const upstream = this.#flow.decision.to;
     const timeoutMs = this.#context.dialTimeoutMs();
     const deadline = setTimeout(() => {
-      this.#abort.abort(new DialError("timeout", `no UDP association within ${timeoutMs / 1000} s`));
+      this.#cancel.abort(new DialError("timeout", `no UDP association within ${timeoutMs / 1000} s`));
     }, timeoutMs);
     try {
-      const association = await associate(this, this.#abort.signal);
+      const association = await associate(this, this.#cancel);
       if (this.#over) {
         association.close();
         return;
@@ -191,7 +208,7 @@ class PortAssociation implements UdpReceiver {
   }
 
   close(error: DialError): void {
-    this.#abort.abort(error);
+    this.#cancel.abort(error);
     this.#association?.close();
     this.#gone();
   }

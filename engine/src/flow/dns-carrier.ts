@@ -145,8 +145,8 @@ class DnsAssociation implements UdpAssociation {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const gone = new DialError("cancelled", "the application ended it");
-    for (const pending of this.#pending) pending.abort(gone);
+    for (const pending of this.#pending)
+      pending.abort(new DialError("cancelled", "the application ended it"));
     this.#receiver.onClose();
   }
 
@@ -154,8 +154,9 @@ class DnsAssociation implements UdpAssociation {
   async #ask(target: Endpoint, query: Asked): Promise<void> {
     const pending = new AbortController();
     this.#pending.add(pending);
-    const late = new DialError("timeout", `the DNS server ${formatEndpoint(target)} did not answer`);
-    const deadline = setTimeout(() => pending.abort(late), this.#deadlineMs);
+    const deadline = setTimeout(() => {
+      pending.abort(new DialError("timeout", `the DNS server ${formatEndpoint(target)} did not answer`));
+    }, this.#deadlineMs);
     let answer: Buffer | undefined;
     try {
       answer = await this.#askServer(target, query, pending.signal);

@@ -1,4 +1,3 @@
-import { createSocket, type RemoteInfo, type Socket } from "node:dgram";
 import { closeSync } from "node:fs";
 import { isIP } from "node:net";
 import type { Endpoint } from "../endpoint.ts";
@@ -8,13 +7,14 @@ import type { Egress, SocketSource, TakenSocket } from "./egress.ts";
 import { plainHost } from "./plain-host.ts";
 import type { Answer, Resolver } from "./resolver.ts";
 import { toDialError } from "./system-errors.ts";
+import { udpBatch } from "./udp-batch.ts";
+import { DgramSocket } from "./udp-dgram.ts";
+import type { UdpSocket, UdpSocketOwner } from "./udp-socket.ts";
 
 /** Datagrams that wait for one name; more are dropped. */
 const MAX_WAITING = 16;
 /** Bytes of datagrams that wait for names in one association before more are dropped. */
 const MAX_WAITING_BYTES = 256 * 1024;
-/** Bytes that wait in one socket before datagrams are dropped. */
-const MAX_QUEUED_BYTES = 1 << 20;
 
 /** Datagrams to a name, until there is an answer for it. */
 interface NameWait {
@@ -22,10 +22,16 @@ interface NameWait {
   readonly datagrams: { readonly port: number; readonly payload: Buffer }[];
 }
 
+/** A literal address. */
+interface Address {
+  readonly host: string;
+  readonly port: number;
+  readonly family: 4 | 6;
+}
+
 /** A datagram to an address, until the egress has a socket for it. */
 interface Addressed {
-  readonly address: string;
-  readonly port: number;
+  readonly to: Address;
   readonly payload: Buffer;
 }
 
@@ -33,11 +39,9 @@ interface Addressed {
 interface Way {
   /** Where it comes from; another one means a new socket. */
   readonly source: SocketSource | undefined;
-  socket: Socket | undefined;
+  socket: UdpSocket | undefined;
   /** Until the socket is there. */
   readonly datagrams: Addressed[];
-  /** The socket is connected to the peer. */
-  connected: boolean;
 }
 
 /** UDP over the machine's own network: one socket for each address family that an association uses. */
@@ -81,6 +85,10 @@ class DirectUdpAssociation implements UdpAssociation {
   readonly #ways: { 4: Way | undefined; 6: Way | undefined } = { 4: undefined, 6: undefined };
   #closed = false;
 
+  /** The last target that was an address, and how that is written: most datagrams go where the one before went. */
+  #lastTarget: Endpoint | undefined;
+  #lastAddress: Address | undefined;
+
   /** Whom sockets are connected to, which saves the kernel and us the address of each datagram. */
   readonly #peer: Endpoint | undefined;
 
@@ -94,11 +102,17 @@ class DirectUdpAssociation implements UdpAssociation {
 
   send(target: Endpoint, payload: Buffer): void {
     const { port } = target;
+    if (target === this.#lastTarget && this.#lastAddress) {
+      this.#sendTo(this.#lastAddress, payload);
+      return;
+    }
     if (this.#closed || !(port > 0 && port <= 65_535)) return;
     const host = plainHost(target.host);
-    const family = isIP(host);
-    if (family !== 0) {
-      this.#sendTo(host, port, payload);
+    const address = addressOf(host, port);
+    if (address) {
+      this.#lastTarget = target;
+      this.#lastAddress = address;
+      this.#sendTo(address, payload);
       return;
     }
     if (host === "") return;
@@ -138,25 +152,17 @@ class DirectUdpAssociation implements UdpAssociation {
   }
 
   #sendToAnswer(answer: Answer, port: number, payload: Buffer): void {
-    if (!(answer instanceof Error)) this.#sendTo(plainHost(answer[0]!.address), port, payload);
+    if (answer instanceof Error) return;
+    const address = addressOf(plainHost(answer[0]!.address), port);
+    if (address) this.#sendTo(address, payload);
   }
 
-  #sendTo(address: string, port: number, payload: Buffer): void {
+  #sendTo(to: Address, payload: Buffer): void {
     if (this.#closed) return;
-    const way = this.#way(isIP(address) === 4 ? 4 : 6, address);
+    const way = this.#way(to.family, to.host);
     if (!way) return;
-    const { socket, datagrams } = way;
-    if (socket) {
-      if (socket.getSendQueueSize() > MAX_QUEUED_BYTES) return;
-      if (way.connected) this.#sendToPeer(socket, { address, port, payload });
-      else socket.send(payload, port, address, ignoreSendError);
-    } else if (datagrams.length < MAX_WAITING) {
-      datagrams.push({ address, port, payload });
-    }
-  }
-
-  #sendToPeer(socket: Socket, { address, port, payload }: Addressed): void {
-    if (address === this.#peer!.host && port === this.#peer!.port) socket.send(payload, ignoreSendError);
+    if (way.socket) way.socket.send(to.host, to.port, payload);
+    else if (way.datagrams.length < MAX_WAITING) way.datagrams.push({ to, payload });
   }
 
   /** The way of a family, opened when first needed and when the egress has changed; undefined where that ended it all. */
@@ -164,12 +170,12 @@ class DirectUdpAssociation implements UdpAssociation {
     const { source } = this.#egress;
     const open = this.#ways[family];
     if (open && open.source === source) return open;
-    closeSocket(open?.socket);
-    const way: Way = { source, socket: undefined, datagrams: [], connected: false };
+    open?.socket?.close();
+    const way: Way = { source, socket: undefined, datagrams: [] };
     this.#ways[family] = way;
     const taken = source?.take(family, "dgram", target);
     if (taken === undefined) {
-      this.#open(way, family, (socket) => socket.bind(0, family === 4 ? "0.0.0.0" : "::"));
+      this.#open(way, family, undefined);
     } else if (typeof taken !== "object") {
       this.#adopt(way, family, taken);
     } else {
@@ -189,38 +195,17 @@ class DirectUdpAssociation implements UdpAssociation {
       if (typeof taken === "number") closeSync(taken);
       return;
     }
-    this.#open(way, family, (socket) =>
-      typeof taken === "number" ? socket.bind({ fd: taken }) : socket.bind(0, taken),
-    );
-    for (const { address, port, payload } of way.datagrams.splice(0)) this.#sendTo(address, port, payload);
+    this.#open(way, family, taken);
+    for (const { to, payload } of way.datagrams.splice(0)) this.#sendTo(to, payload);
   }
 
-  #open(way: Way, family: 4 | 6, bind: (socket: Socket) => void): void {
-    const socket = createSocket({
-      type: family === 4 ? "udp4" : "udp6",
-      ipv6Only: family === 6,
-      lookup: literalLookup,
+  #open(way: Way, family: 4 | 6, taken: TakenSocket | undefined): void {
+    way.socket = openSocket(family, taken, {
+      onDatagram: (source, payload) => this.#receiver.onDatagram(source, payload),
+      onError: (error) => this.#onError(error),
     });
-    // Where binding fails, what ends the association closes it.
-    way.socket = socket;
-    socket.on("error", (error) => this.#onError(error));
-    socket.on("message", (payload: Buffer, from: RemoteInfo) => {
-      if (!this.#closed) this.#receiver.onDatagram({ host: from.address, port: from.port }, payload);
-    });
-    bind(socket);
     const peer = this.#peer;
-    if (peer && isIP(peer.host) === family) this.#connect(way, socket, peer);
-  }
-
-  /** Where it fails the socket stays as it was. The look-up is ours, so that it is connected, or has failed, on return. */
-  #connect(way: Way, socket: Socket, { host, port }: Endpoint): void {
-    try {
-      socket.connect(port, host, ignoreSendError);
-      socket.remoteAddress();
-      way.connected = true;
-    } catch {
-      way.connected = false;
-    }
+    if (peer && isIP(peer.host) === family) way.socket.connect(peer);
   }
 
   #onError(error: unknown): void {
@@ -234,28 +219,26 @@ class DirectUdpAssociation implements UdpAssociation {
     this.#closed = true;
     for (const { leave } of this.#waits.values()) leave();
     this.#waits.clear();
-    for (const way of [this.#ways[4], this.#ways[6]]) closeSocket(way?.socket);
+    for (const way of [this.#ways[4], this.#ways[6]]) way?.socket?.close();
     this.#receiver.onClose(error);
   }
 }
 
-/** Addresses are literal by the time they reach a socket: answering at once keeps datagrams in their order. */
-function literalLookup(
-  host: string,
-  _options: unknown,
-  callback: (error: null, address: string, family: number) => void,
-): void {
-  callback(null, host, isIP(host));
+/** @returns undefined for a name. */
+function addressOf(host: string, port: number): Address | undefined {
+  const family = isIP(host);
+  return family === 4 || family === 6 ? { host, port, family } : undefined;
 }
 
-function ignoreSendError(): void {
-  // A datagram that can't be sent is a datagram lost, which UDP allows.
-}
-
-function closeSocket(socket: Socket | undefined): void {
-  try {
-    socket?.close();
-  } catch {
-    // It never opened.
+/** In a batch where that can be; for sockets that must be bound to an address of the machine's (`taken` is a text) it can't. */
+function openSocket(family: 4 | 6, taken: TakenSocket | undefined, owner: UdpSocketOwner): UdpSocket {
+  if (typeof taken !== "string") {
+    try {
+      const socket = udpBatch()?.open(family, taken, owner);
+      if (socket) return socket;
+    } catch {
+      // Node's own socket meets the same obstacle and says so in its time, or does without.
+    }
   }
+  return new DgramSocket(family, taken, owner);
 }

@@ -50,6 +50,9 @@ class Socks5Association implements UdpAssociation, UdpReceiver {
   /** The header of the last target: most datagrams of an application go where the one before went. */
   #lastTarget: Endpoint | undefined;
   #lastHeader: Buffer = Buffer.alloc(0);
+  /** The header of the last datagram that came, and what it says: most come from where the one before came from. */
+  #cameHeader: Buffer | undefined;
+  #cameFrom: SocksAddress | undefined;
 
   constructor(options: Socks5AssociationOptions) {
     this.#control = options.control;
@@ -90,13 +93,20 @@ class Socks5Association implements UdpAssociation, UdpReceiver {
   /** From the relay, wrapped; anything else is no concern of the application. */
   onDatagram(source: Endpoint, wrapped: Buffer): void {
     if (this.#closed || !this.#isRelay(source)) return;
+    if (this.#cameHeader && this.#cameFrom && startsWith(wrapped, this.#cameHeader)) {
+      this.#receiver.onDatagram(this.#cameFrom, wrapped.subarray(this.#cameHeader.length));
+      return;
+    }
     let read: { address: SocksAddress; payload: Buffer };
     try {
       read = readUdpHeader(wrapped);
     } catch {
       return;
     }
-    this.#receiver.onDatagram(read.address, read.payload);
+    const { address, payload } = read;
+    this.#cameHeader = Buffer.from(wrapped.subarray(0, wrapped.length - payload.length));
+    this.#cameFrom = address;
+    this.#receiver.onDatagram(address, payload);
   }
 
   onClose(error?: Error): void {
@@ -104,8 +114,8 @@ class Socks5Association implements UdpAssociation, UdpReceiver {
   }
 
   #headerFor(target: Endpoint): Buffer | undefined {
-    if (this.#lastTarget?.host === target.host && this.#lastTarget.port === target.port)
-      return this.#lastHeader;
+    const last = this.#lastTarget;
+    if (last === target || (last?.host === target.host && last.port === target.port)) return this.#lastHeader;
     try {
       this.#lastHeader = writeUdpHeader(proxyTarget(target));
     } catch {
@@ -133,6 +143,12 @@ class Socks5Association implements UdpAssociation, UdpReceiver {
     this.#inner?.close();
     this.#receiver.onClose(error);
   }
+}
+
+function startsWith(bytes: Buffer, beginning: Buffer): boolean {
+  if (bytes.length < beginning.length) return false;
+  for (let i = 0; i < beginning.length; i++) if (bytes[i] !== beginning[i]) return false;
+  return true;
 }
 
 /** An unspecified address means the proxy's own host, which the control connection knows best. */
