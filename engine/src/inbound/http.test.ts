@@ -156,6 +156,20 @@ describe("a request forwarded by the HTTP inbound", () => {
     other.close();
   });
 
+  it("leaves no listeners behind on a kept connection, however many follow", async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ name }: Error): void => void warnings.push(name);
+    process.on("warning", onWarning);
+    using client = new RawClient(inbound.address);
+    for (let i = 0; i < 20; i++) {
+      client.send(`GET ${origin()}/${i} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      await client.takeUntil(`GET /${i}`);
+    }
+    process.off("warning", onWarning);
+    assert.equal(handler.requests.length, 1);
+    assert.deepEqual(warnings, []);
+  });
+
   it("never uses another client's outgoing connection", async () => {
     for (const expected of [1, 2]) {
       using client = new RawClient(inbound.address);
