@@ -16,6 +16,18 @@ export class CredentialCheck {
     const passwordIsRight = timingSafeEqual(digest(password), this.#password);
     return usernameIsRight && passwordIsRight;
   }
+
+  /** @param header the value of Proxy-Authorization. */
+  acceptsBasic(header: string | undefined): boolean {
+    const text = Buffer.from(readBasic(header) ?? "", "base64").toString("utf8");
+    const colon = text.indexOf(":");
+    return colon !== -1 && this.accepts(text.slice(0, colon), text.slice(colon + 1));
+  }
+}
+
+/** What Basic authentication presents (RFC 7617 §2), still encoded; undefined for anything else. */
+export function readBasic(header: string | undefined): string | undefined {
+  return /^basic +([a-z0-9+/=]+) *$/i.exec(header ?? "")?.[1];
 }
 
 function digest(text: string): Buffer {

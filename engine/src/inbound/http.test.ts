@@ -9,6 +9,7 @@ import { Socket, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket, WebSocketServer } from "ws";
 import { DirectHandler } from "../../../test/peers/direct-handler.ts";
 import { curl, LoopbackServer, RawClient, until } from "../../../test/peers/loopback.ts";
@@ -457,6 +458,17 @@ describe("CONNECT over the HTTP inbound", () => {
     assert.equal((await client.rest()).toString(), "220 ready\r\n");
     client.socket.end(" and late");
     await until("all is there", () => received.join("") === "early and late");
+  });
+
+  it("is the same with a head that comes in pieces", async () => {
+    await using server = await LoopbackServer.echo();
+    using client = new RawClient(inbound.address);
+    const head = open(server.port, "early");
+    for (const piece of [head.slice(0, 3), head.slice(3, 30), head.slice(30)]) {
+      client.send(piece);
+      await sleep(20);
+    }
+    assert.equal(await client.takeUntil("early"), "HTTP/1.1 200 Connection established\r\n\r\nearly");
   });
 
   it("cancels the dial on a reset, and not on an end", async () => {
