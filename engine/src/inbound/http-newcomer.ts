@@ -10,7 +10,7 @@ interface NewSocket extends Socket {
 
 /**
  * A connection whose first bytes have not come. It is held until then, because most connections to a proxy ask for a tunnel
- * and are never HTTP again: node:http spends more on each than the tunnel itself costs.
+ * and are never HTTP again: node:http spends more on each than SOCKS5's whole handshake costs. The time for the rest of a head begins when its first bytes are there.
  */
 export class Newcomer {
   readonly socket: Socket;
