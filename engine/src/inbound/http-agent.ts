@@ -42,6 +42,8 @@ export class ClientAgent extends Agent {
     const request = new ForwardRequest(this.#source, target, (error, stream) => {
       this.#dialling.delete(request);
       this.#onPending(-1);
+      // Once for the whole life of the stream, which may carry any number of requests.
+      stream.on("close", () => this.#idle.delete(stream));
       // node:http looks at the stream only where there is no error.
       connected?.(error, stream);
     });
@@ -60,13 +62,13 @@ export class ClientAgent extends Agent {
       oldest.end();
     }
     this.#idle.add(stream);
-    stream.once("close", () => this.#idle.delete(stream));
     return true;
   }
 
   override reuseSocket(stream: Duplex, request: ClientRequest): void {
     this.#idle.delete(stream);
-    request.reusedSocket = true;
+    // It takes away what node:http has put on an idle stream.
+    super.reuseSocket(stream, request);
   }
 
   /** The client is gone: its dials are cancelled, its idle connections end, and those within an exchange are cut. */

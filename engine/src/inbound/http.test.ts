@@ -9,6 +9,7 @@ import { Socket, connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, afterEach, before, beforeEach, describe, it } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocket, WebSocketServer } from "ws";
 import { DirectHandler } from "../../../test/peers/direct-handler.ts";
 import { curl, LoopbackServer, RawClient, until } from "../../../test/peers/loopback.ts";
@@ -167,6 +168,20 @@ describe("a request forwarded by the HTTP inbound", () => {
     );
     other.closeAllConnections();
     other.close();
+  });
+
+  it("leaves no listeners behind on a kept connection, however many follow", async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ name }: Error): void => void warnings.push(name);
+    process.on("warning", onWarning);
+    using client = new RawClient(inbound.address);
+    for (let i = 0; i < 20; i++) {
+      client.send(`GET ${origin()}/${i} HTTP/1.1\r\nHost: x\r\n\r\n`);
+      await client.takeUntil(`GET /${i}`);
+    }
+    process.off("warning", onWarning);
+    assert.equal(handler.requests.length, 1);
+    assert.deepEqual(warnings, []);
   });
 
   it("never uses another client's outgoing connection", async () => {
@@ -458,6 +473,17 @@ describe("CONNECT over the HTTP inbound", () => {
     assert.equal((await client.rest()).toString(), "220 ready\r\n");
     client.socket.end(" and late");
     await until("all is there", () => received.join("") === "early and late");
+  });
+
+  it("is the same with a head that comes in pieces", async () => {
+    await using server = await LoopbackServer.echo();
+    using client = new RawClient(inbound.address);
+    const head = open(server.port, "early");
+    for (const piece of [head.slice(0, 3), head.slice(3, 30), head.slice(30)]) {
+      client.send(piece);
+      await sleep(20);
+    }
+    assert.equal(await client.takeUntil("early"), "HTTP/1.1 200 Connection established\r\n\r\nearly");
   });
 
   it("cancels the dial on a reset, and not on an end", async () => {

@@ -3,10 +3,12 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { type Endpoint, formatEndpoint } from "../endpoint.ts";
-import { CredentialCheck } from "./credentials.ts";
+import { CredentialCheck, readBasic } from "./credentials.ts";
+import { DeadlineQueue } from "../deadline-queue.ts";
 import { ClientAgent } from "./http-agent.ts";
 import { type Answer, answerBytes, badRequest, PASSWORD_WANTED } from "./http-answers.ts";
 import { answer, forward, type Guard, hasBody, MAX_HEADER_BYTES, readForwardTarget } from "./http-forward.ts";
+import { credentialsOf, Newcomer, readPlainConnect } from "./http-newcomer.ts";
 import { readTunnelTarget, TunnelRequest } from "./http-tunnel.ts";
 import { forwardUpgrade } from "./http-upgrade.ts";
 import { endWith, ignoreError, socketOptions, sourceOf, startListening, stopListening } from "./listener.ts";
@@ -42,6 +44,10 @@ class HttpInbound implements Inbound {
   /** Connections that have not sent a whole head yet. */
   readonly #fresh = new Roster<Socket>();
   readonly #clients = new WeakMap<Socket, Client>();
+  /** Those of them that have not sent a byte. */
+  readonly #newcomers: DeadlineQueue<Newcomer>;
+  /** What node:http does with a connection. */
+  readonly #serve: (this: Server, socket: Socket) => void;
   readonly #forget: (this: Socket) => void;
   #closing = false;
 
@@ -73,6 +79,10 @@ class HttpInbound implements Inbound {
     Object.assign(this.#server, { httpAllowHalfOpen: true });
     // The size of a head is limited, so no header is dropped for their number.
     this.#server.maxHeadersCount = 0;
+    const [serve] = this.#server.listeners("connection") as [(this: Server, socket: Socket) => void];
+    this.#serve = serve;
+    this.#server.off("connection", serve);
+    this.#newcomers = new DeadlineQueue(options.handshakeTimeoutMs, (newcomer) => this.#tooLate(newcomer));
     this.#server.on("connection", (socket) => this.#guard(socket, () => this.#begin(socket)));
     for (const event of ["request", "checkContinue", "checkExpectation"])
       this.#server.on(event, (incoming: IncomingMessage, response: ServerResponse) =>
@@ -103,6 +113,7 @@ class HttpInbound implements Inbound {
   setLimits(limits: InboundLimits): void {
     this.#server.maxConnections = limits.maxConnections;
     this.#server.headersTimeout = limits.handshakeTimeoutMs;
+    this.#newcomers.setLength(limits.handshakeTimeoutMs);
     this.#headBytes = limits.handshakeBytes ?? MAX_HEADER_BYTES;
     // node:http looks at it for each new connection, and has no type for that.
     Object.assign(this.#server, { maxHeaderSize: this.#headBytes });
@@ -121,6 +132,45 @@ class HttpInbound implements Inbound {
   #begin(socket: Socket): void {
     this.#fresh.add(socket);
     socket.on("close", this.#forget);
+    new Newcomer(socket, this.#newcomers, this.#onFirst);
+  }
+
+  readonly #onFirst = (socket: Socket, chunk: Buffer): void => {
+    this.#guard(socket, () => {
+      if (this.#tunnel(socket, chunk)) return;
+      socket.off("error", ignoreError);
+      socket.pause();
+      this.#serve.call(this.#server, socket);
+      socket.unshift(chunk);
+      socket.resume();
+    });
+  };
+
+  /** @returns whether it is a CONNECT about which there is nothing more to say. */
+  #tunnel(socket: Socket, chunk: Buffer): boolean {
+    const asked = readPlainConnect(chunk, this.#headBytes);
+    if (asked === undefined) return false;
+    if (this.#credentials?.acceptsBasic(credentialsOf(asked.head)) === false) return false;
+    const target = readTunnelTarget(asked.head.target);
+    if ("status" in target) return false;
+    this.#fresh.delete(socket);
+    socket.off("close", this.#forget);
+    socket.pause();
+    if (asked.rest.length > 0) socket.unshift(asked.rest);
+    this.#dial(socket, target);
+    return true;
+  }
+
+  #dial(socket: Socket, target: Endpoint): void {
+    this.unanswered++;
+    this.#handler.connect(new TunnelRequest(socket, target, () => this.unanswered--));
+  }
+
+  #tooLate(newcomer: Newcomer): void {
+    newcomer.leave();
+    const failure = parseFailure({ code: "ERR_HTTP_REQUEST_TIMEOUT" }, this.#headBytes);
+    this.#options.onRefused?.(sourceOf(newcomer.socket), failure.sentence);
+    endWith(newcomer.socket, answerBytes(failure));
   }
 
   /** Runs what a client's event asks for. A defect in it costs that client's connection only, and is told. */
@@ -196,8 +246,7 @@ class HttpInbound implements Inbound {
     else if ("status" in target) endWith(socket, answerBytes(target));
     else {
       if (head.length > 0) socket.unshift(head);
-      this.unanswered++;
-      this.#handler.connect(new TunnelRequest(socket, target, () => this.unanswered--));
+      this.#dial(socket, target);
     }
   }
 
@@ -254,12 +303,11 @@ class HttpInbound implements Inbound {
 
   /** RFC 7617: the answer to a request without the right credentials. */
   #strangerRefusal(incoming: IncomingMessage): Answer | undefined {
-    if (this.#credentials === undefined) return undefined;
-    const given = /^basic +([a-z0-9+/=]+) *$/i.exec(incoming.headers["proxy-authorization"] ?? "");
-    const bytes = Buffer.from(given?.[1] ?? "", "base64");
-    if (holdsCredentials(bytes, this.#credentials)) return undefined;
+    const presented = incoming.headers["proxy-authorization"];
+    if (this.#credentials?.acceptsBasic(presented) !== false) return undefined;
     // Without credentials it is only the question to which a client answers with them.
-    if (given) this.#options.onRefused?.(sourceOf(incoming.socket), "wrong username or password");
+    if (readBasic(presented) !== undefined)
+      this.#options.onRefused?.(sourceOf(incoming.socket), "wrong username or password");
     return PASSWORD_WANTED;
   }
 
@@ -297,18 +345,9 @@ interface Client {
   readonly unfinished: Set<ServerResponse>;
 }
 
-/** RFC 7617 §2.1 leaves the coding open: most clients write UTF-8, and some, such as Python's requests, Latin-1. */
-function holdsCredentials(bytes: Buffer, credentials: CredentialCheck): boolean {
-  return (["utf8", "latin1"] as const).some((coding) => {
-    const text = bytes.toString(coding);
-    const colon = text.indexOf(":");
-    return colon !== -1 && credentials.accepts(text.slice(0, colon), text.slice(colon + 1));
-  });
-}
-
 /** @param error of node:http's, with the bytes that it could not read, if there are any. */
 function parseFailure(
-  { code, rawPacket }: NodeJS.ErrnoException & { readonly rawPacket?: Buffer },
+  { code, rawPacket }: Pick<NodeJS.ErrnoException, "code"> & { readonly rawPacket?: Buffer },
   headBytes: number,
 ): Answer {
   if (code === "HPE_HEADER_OVERFLOW")

@@ -32,6 +32,11 @@ export class PairEnd extends Duplex {
     this.on("error", ignoreError);
   }
 
+  /** As a socket has it, for an agent of node:http: nothing here keeps a process alive. */
+  ref(): this {
+    return this;
+  }
+
   override _read(): void {
     const callback = this.#pending;
     this.#pending = undefined;
