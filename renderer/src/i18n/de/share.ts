@@ -7,9 +7,9 @@ const errors: Readonly<Record<ShareFormError, string>> = {
   nameShape:
     "Buchstaben, Ziffern, Punkte, Binde- und Unterstriche, höchstens 64, am Anfang ein Buchstabe oder eine Ziffer.",
   nameTaken: "So heißt schon eine andere Freigabe.",
-  targetMissing: "Was wird geteilt? Ein Port dieses Rechners oder Host:Port.",
-  targetScheme: "Ein Port oder Host:Port, ohne http://.",
-  targetShape: "Ein Port wie 3000 oder Host:Port.",
+  targetMissing: "Was wird geteilt? Ein Port dieses Rechners oder Rechner:Port.",
+  targetScheme: "Ein Port oder Rechner:Port, ohne http://.",
+  targetShape: "Ein Port wie 3000 oder Rechner:Port.",
   publicName: "Kleinbuchstaben, Ziffern und Bindestriche, höchstens 63.",
   port: "Eine ganze Zahl von 1 bis 65535.",
   usernameMissing: "Zu einem Passwort gehört ein Benutzername.",
@@ -18,7 +18,7 @@ const errors: Readonly<Record<ShareFormError, string>> = {
   allow: "In jeder Zeile ein Netz oder eine Adresse, etwa 192.0.2.0/24.",
   relayNameMissing: "Geben Sie dem Relay einen Namen.",
   relayNameTaken: "So heißt schon ein anderes Relay.",
-  relayAddress: "Wo ist es? Ein Host oder Host:Port.",
+  relayAddress: "Wo ist es? Ein Rechner oder Rechner:Port.",
 };
 
 const fields: Readonly<Record<ShareField, string>> = {
@@ -130,12 +130,12 @@ export const share: typeof en.share = {
     fields,
     errors,
     nameHint: "Wie Sie sie hier nennen.",
-    targetHint: "Ein Port dieses Rechners oder Host:Port.",
+    targetHint: "Ein Port dieses Rechners oder Rechner:Port.",
     publicNameHint: "Dahinter steht die Domain des Relays.",
     noPublicName: "Leer: das Relay wählt einen.",
     portHint: "Leer: das Relay wählt einen.",
     newRelay: "Anderes Relay…",
-    relayAddressHint: "Host oder Host:Port. Ohne Port ist es 7000.",
+    relayAddressHint: "Rechner oder Rechner:Port. Ohne Port ist es 7000.",
     relayCaHint: "Leer: die üblichen Aussteller.",
     tokenHint: "Wie es der Betreiber des Relays ausgegeben hat.",
     keptInFile: "Es kommt in eine Datei, die nur Sie lesen können; ein Schlüsselbund fehlt hier.",
