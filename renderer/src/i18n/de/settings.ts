@@ -51,7 +51,6 @@ export const settings: typeof en.settings = {
   fileNone: "Dieser Dienst läuft ohne Konfigurationsdatei.",
   fileText: "Text der Konfigurationsdatei",
   fileFine: "Alles in Ordnung.",
-  fileDoubtful: "Es lässt sich anwenden. Ist es so gemeint?",
   fileProblems: (count) => (count === 1 ? "Ein Problem" : `${count} Probleme`),
   fileAt: (line, column) => `Zeile ${line}, Spalte ${column}`,
   fileSave: "Sichern und anwenden",

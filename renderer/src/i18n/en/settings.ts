@@ -49,7 +49,6 @@ export const settings = {
   fileNone: "This engine runs without a configuration file.",
   fileText: "Text of the configuration file",
   fileFine: "Nothing is wrong.",
-  fileDoubtful: "It can be applied. Is it what you mean?",
   fileProblems: (count: number) => (count === 1 ? "One problem" : `${count} problems`),
   fileAt: (line: number, column: number) => `Line ${line}, column ${column}`,
   fileSave: "Save and apply",

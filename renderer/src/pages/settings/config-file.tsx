@@ -78,9 +78,7 @@ export function ConfigFile() {
     );
   }
   if (!file) return <Skeleton height="20rem" />;
-  const { problems = [], warnings = [] } = findings ?? {};
-  const harmless = warnings.length === 0 ? text.fileFine : text.fileDoubtful;
-  const verdict = problems.length === 0 ? harmless : text.fileProblems(problems.length);
+  const problems = findings?.problems ?? [];
   return (
     <Card title={text.file}>
       <p className={styles["soft"]}>{text.fileHint(file.path)}</p>
@@ -104,7 +102,7 @@ export function ConfigFile() {
       <ConfigEditor value={draft ?? file.text} findings={findings} onChange={setDraft} />
       <div className={styles["foot"]}>
         <span className={styles["soft"]} role="status">
-          {verdict}
+          {problems.length === 0 ? text.fileFine : text.fileProblems(problems.length)}
         </span>
         {draft !== undefined && <Button onClick={read}>{text.fileRevert}</Button>}
         <Button
