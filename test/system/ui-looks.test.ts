@@ -30,6 +30,11 @@ const config = {
     bastion: { address: "127.0.0.1:9", user: "deploy", agent: false, ssh_config: false },
     "office-proxy": { type: "http", address: "127.0.0.1:9", via: "bastion" },
     external: { type: "socks5", address: "127.0.0.1:9" },
+    // As long as names may be.
+    "the-proxy-of-the-office-in-the-old-building-by-the-river-port-22": {
+      type: "http",
+      address: "127.0.0.1:9",
+    },
   },
   routes: [
     { match: "*.corp.example", to: "bastion" },

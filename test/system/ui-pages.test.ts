@@ -154,6 +154,10 @@ describe("pages of the interface", { skip: skipWithoutChromium() }, () => {
       assert.match(await readFile(on.sut.configFile, "utf8"), /10\.0\.0\.0\/8/);
       assert.equal(await match.inputValue(), "");
       assert.equal(await hasFocus(match), true, "so that the next can be written");
+      // It is written, and would decide nothing.
+      await match.fill("10.1.0.0/16");
+      await page.keyboard.press("Enter");
+      await page.getByText("rule 5 can never match, because rule 4 (10.0.0.0/8) comes first").waitFor();
     });
 
     it("Alt with an arrow moves a rule, the focus goes with it, and it is said", async () => {

@@ -127,6 +127,9 @@ describe("upstreams in the interface", { skip: skipWithoutChromium() }, () => {
     await editor.getByLabel("Address").fill("http://example.com");
     await editor.getByText("an address is host:port, without a scheme such as http://").waitFor();
     assert.equal(await editor.getByLabel("Address").getAttribute("aria-invalid"), "true");
+    // What was wrong is no longer there: it is not said of what is typed now.
+    await editor.getByLabel("Address").fill("example.com");
+    assert.equal(await editor.getByLabel("Address").getAttribute("aria-invalid"), null);
     await editor.getByRole("button", { name: "Save" }).click();
     await until(() => isFocused(editor.getByLabel("Name", { exact: true })));
     assert.deepEqual(Object.keys((await fileOf(on)).upstreams ?? {}), ["other"]);
@@ -253,11 +256,13 @@ describe("upstreams in the interface", { skip: skipWithoutChromium() }, () => {
     assert.equal((await fileOf(on)).default, "mine");
   });
 
-  it("the steps can be skipped, and the empty list leads back to them", async () => {
+  it("the steps can be skipped, and Home and the empty list lead back to them", async () => {
     await using on = await serveInterface({});
     const page = await browser.open(on);
     await page.getByRole("button", { name: "Skip for now" }).click();
     await page.getByRole("switch", { name: "Connect" }).waitFor();
+    await page.getByRole("link", { name: "Take the first steps" }).click();
+    await page.getByRole("heading", { name: "Welcome to Sockeye" }).waitFor();
     await goTo(page, "#/upstreams");
     await page.getByRole("button", { name: "Take the first steps" }).click();
     await page.getByRole("heading", { name: "Welcome to Sockeye" }).waitFor();

@@ -57,7 +57,9 @@ function create(language: Language): Format {
     bytes,
     rate: (value) => `${bytes(value)}/s`,
     latency: (ms) =>
-      ms < 999.5 ? `${ms < 9.95 ? one.format(ms) : whole.format(ms)} ms` : `${one.format(ms / 1000)} s`,
+      ms < 999.5
+        ? `${ms > 0 && ms < 9.95 ? one.format(ms) : whole.format(ms)} ms`
+        : `${one.format(ms / 1000)} s`,
     duration: (ms) => {
       const seconds = Math.max(0, Math.floor(ms / 1000));
       const [days, hours, minutes] = [

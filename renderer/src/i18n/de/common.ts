@@ -9,7 +9,7 @@ export const common: typeof en.common = {
   retry: "Noch einmal",
   copy: "Kopieren",
   copied: "Kopiert",
-  optional: "freiwillig",
+  optional: "optional",
   more: "Mehr",
   none: "keine",
   loading: "Lädt…",

@@ -2,7 +2,7 @@ import type { en } from "../en/index.ts";
 
 export const logs: typeof en.logs = {
   title: "Protokoll",
-  subtitle: "Was der Dienst sagt, das Neueste unten",
+  subtitle: "Was der Dienst sagt, das Neueste unten.",
   search: "Suchen",
   level: "Mindestens",
   levels: { trace: "Spur", debug: "Einzelheiten", info: "Hinweise", warn: "Warnungen", error: "Fehler" },
@@ -13,6 +13,7 @@ export const logs: typeof en.logs = {
   copy: "Kopieren",
   copied: (count) => (count === 1 ? "Eine Zeile kopiert" : `${count} Zeilen kopiert`),
   report: "Problembericht…",
+  engineSilent: "Der Dienst schreibt nichts.",
   engineLevel: (level) => `Der Dienst schreibt ab „${level}“.`,
   raise: (level) => `Auch „${level}“ schreiben lassen`,
   dropped: (count) => `Hier fehlen ${count} Zeilen: Sie kamen schneller, als diese Seite liest.`,

@@ -2,7 +2,7 @@ import type { en } from "../en/index.ts";
 
 export const metrics: typeof en.metrics = {
   title: "Messwerte",
-  subtitle: "Jeder Upstream, jetzt und im Lauf der Zeit",
+  subtitle: "Jeder Upstream, jetzt und im Lauf der Zeit.",
   range: "Zeitspanne",
   ranges: { hour: "1 h", quarter: "6 h", day: "24 h", week: "7 d" },
   now: "Seit dem Start des Dienstes",
@@ -10,7 +10,7 @@ export const metrics: typeof en.metrics = {
     upstream: "Upstream",
     active: "Offen",
     connections: "Verbindungen",
-    dial: "Einwahl im Mittel",
+    dial: "Aufbau im Mittel",
     errors: "Fehler",
     reconnects: "Wieder verbunden",
     down: "Herunter",
@@ -18,8 +18,8 @@ export const metrics: typeof en.metrics = {
   },
   show: (upstream) => `${upstream} im Lauf der Zeit zeigen`,
   traffic: "Verkehr",
-  latency: "Dauer der Einwahl",
-  errors: "Misslungene Einwahlen",
+  latency: "Dauer des Aufbaus",
+  errors: "Misslungene Verbindungen",
   reconnects: "Neuverbindungen",
   connections: "Neue Verbindungen",
   chart: (what, upstream) => `${what} von ${upstream} im Lauf der Zeit`,

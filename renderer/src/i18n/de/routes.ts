@@ -2,7 +2,7 @@ import type { en } from "../en/index.ts";
 
 export const routes: typeof en.routes = {
   title: "Regeln",
-  subtitle: "Die erste Regel, die zutrifft, entscheidet",
+  subtitle: "Die erste Regel, die zutrifft, entscheidet.",
   rules: "Regeln",
   columns: {
     order: "Reihenfolge",

@@ -169,7 +169,7 @@ export const upstreams: typeof en.upstreams = {
       chooseFile: "Es muss dort aufbewahrt werden: diese Art kann nicht fragen.",
     },
     target: "Zu erreichen versuchen",
-    targetPlaceholder: "zu Rechner:Port (freiwillig)",
+    targetPlaceholder: "zu Rechner:Port (optional)",
     badTarget: "Rechner und Port, etwa example.com:443.",
     test: "Prüfen",
     stop: "Anhalten",

@@ -1,6 +1,6 @@
 export const logs = {
   title: "Logs",
-  subtitle: "What the engine says, newest at the bottom",
+  subtitle: "What the engine says, the newest at the bottom.",
   search: "Search",
   level: "At least",
   levels: { trace: "Trace", debug: "Debug", info: "Info", warn: "Warnings", error: "Errors" },
@@ -11,6 +11,7 @@ export const logs = {
   copied: (count: number) => (count === 1 ? "One line copied" : `${count} lines copied`),
   report: "Problem report…",
   engineLevel: (level: string) => `The engine writes from “${level}” on.`,
+  engineSilent: "The engine writes nothing.",
   raise: (level: string) => `Let it write “${level}” too`,
   dropped: (count: number) =>
     count === 1

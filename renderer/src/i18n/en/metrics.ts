@@ -1,6 +1,6 @@
 export const metrics = {
   title: "Metrics",
-  subtitle: "Each upstream, now and over time",
+  subtitle: "Each upstream, now and over time.",
   range: "Span of time",
   ranges: { hour: "1 h", quarter: "6 h", day: "24 h", week: "7 d" },
   now: "Since the engine started",

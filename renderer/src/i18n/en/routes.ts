@@ -1,6 +1,6 @@
 export const routes = {
   title: "Routes",
-  subtitle: "The first rule that matches decides",
+  subtitle: "The first rule that matches decides.",
   rules: "Rules",
   columns: {
     order: "Order",

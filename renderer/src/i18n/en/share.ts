@@ -108,6 +108,7 @@ export const share = {
   restored: "It is back",
   relays: "Relays",
   addRelay: "Add relay",
+  noRelays: "None yet. Add one here, or with the first share.",
   relayStates: {
     off: "Not in use",
     connecting: "Connecting",

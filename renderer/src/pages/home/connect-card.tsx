@@ -9,11 +9,16 @@ import { failureText } from "../../i18n/failure.ts";
 import { type Text, useText } from "../../i18n/text.ts";
 import { Field, Select } from "../../ui/field.tsx";
 import { Spinner } from "../../ui/spinner.tsx";
+import { linkTo } from "../../shell/pages.ts";
 import { toastFailure } from "../../ui/toast.tsx";
+import { FIRST_RUN } from "../first-run/place.ts";
 import styles from "./home.module.css";
 
 /** Opening a TUN device may wait for a person at the system's own prompt. */
 const CONNECT_DEADLINE_MS = 120_000;
+
+/** As programs' settings call them. */
+const PROXIES = { socks5: "SOCKS5", http: "HTTP" } as const;
 
 /** The big switch, the state in words, and where traffic goes by default. */
 export function ConnectCard() {
@@ -82,6 +87,7 @@ function headline(
 }
 
 function Detail({ status, text }: { readonly status: EngineStatus; readonly text: Text }) {
+  const upstreams = useEngine((state) => state.upstreams);
   const { connection, listeners, tun } = status;
   if (connection.state === "off") {
     return connection.error ? (
@@ -94,12 +100,19 @@ function Detail({ status, text }: { readonly status: EngineStatus; readonly text
     const { cause, message } = connection;
     return <p className={styles["problem"]}>{failureText(text, { code: cause, message })}</p>;
   }
-  const proxies = listeners
-    .filter(({ kind }) => kind === "socks5" || kind === "http")
-    .map(({ address }) => address);
+  if (upstreams.every(({ name }) => name === "direct")) {
+    return (
+      <p className={styles["detail"]}>
+        {text.home.noUpstream} <a href={linkTo("home", FIRST_RUN)}>{text.upstreams.begin}</a>
+      </p>
+    );
+  }
+  const proxies = listeners.flatMap(({ kind, address }) =>
+    kind === "socks5" || kind === "http" ? `${PROXIES[kind]} ${address}` : [],
+  );
   return (
     <p className={styles["detail"]}>
-      {tun.state === "on" ? text.home.everything : text.home.proxyOnly([...new Set(proxies)].join(", "))}
+      {tun.state === "on" ? text.home.everything : text.home.proxyOnly(proxies.join(", "))}
     </p>
   );
 }

@@ -23,7 +23,12 @@ export function Figures() {
       </Tile>
       <Tile term={text.home.active}>{format.number(flows.active)}</Tile>
       <Tile term={text.home.totals}>
-        {format.bytes(bytes.down)} <small>↓</small> {format.bytes(bytes.up)} <small>↑</small>
+        <span>
+          {format.bytes(bytes.down)} <small>↓</small>
+        </span>{" "}
+        <span>
+          {format.bytes(bytes.up)} <small>↑</small>
+        </span>
       </Tile>
     </dl>
   );

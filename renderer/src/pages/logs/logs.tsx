@@ -93,7 +93,9 @@ export function LogsPage() {
             text.logs.paused(since)
           ) : (
             <>
-              {text.logs.engineLevel(engineLevel === "silent" ? "–" : text.logs.levels[engineLevel])}
+              {engineLevel === "silent"
+                ? text.logs.engineSilent
+                : text.logs.engineLevel(text.logs.levels[engineLevel])}
               <Button kind="quiet" onClick={() => void call("log.level", { level }).catch(toastFailure)}>
                 {text.logs.raise(text.logs.levels[level])}
               </Button>

@@ -21,6 +21,8 @@ const lengths: Readonly<Record<Range, number>> = {
 };
 const POINTS = 240;
 const REFRESH_MS = 10_000;
+/** Bytes per second: an axis of single bytes would say nothing. */
+const LEAST_RATE = 1_000;
 const CHART_HEIGHT = 170;
 
 interface Kept {
@@ -112,7 +114,7 @@ function Charts({ upstream, kept }: { readonly upstream: string; readonly kept: 
     title: string,
     series: ChartSeries[],
     write: (value: number) => string,
-    more: ReactNode = null,
+    { more = null, atLeast = 1 }: { readonly more?: ReactNode; readonly atLeast?: number } = {},
   ) => (
     <Card
       title={title}
@@ -138,7 +140,7 @@ function Charts({ upstream, kept }: { readonly upstream: string; readonly kept: 
         format={write}
         formatTime={format.moment}
         formatTick={lengths.day < kept.to - kept.from ? format.moment : format.clock}
-        atLeast={1}
+        atLeast={atLeast}
       />
     </Card>
   );
@@ -157,6 +159,7 @@ function Charts({ upstream, kept }: { readonly upstream: string; readonly kept: 
           },
         ],
         format.rate,
+        { atLeast: LEAST_RATE },
       )}
       {panel(
         metrics.latency,
@@ -180,7 +183,7 @@ function Charts({ upstream, kept }: { readonly upstream: string; readonly kept: 
           },
         ],
         whole,
-        span,
+        { more: span },
       )}
       {panel(
         metrics.errors,
@@ -194,7 +197,7 @@ function Charts({ upstream, kept }: { readonly upstream: string; readonly kept: 
           },
         ],
         whole,
-        span,
+        { more: span },
       )}
     </div>
   );

@@ -75,7 +75,9 @@ function Row({
           onClick={() => onChoose(upstream)}
         >
           <StateMark state={upstream === "block" ? "blocked" : state} size={8} />
-          {upstream === "direct" ? text.common.direct : upstream === "block" ? text.common.block : upstream}
+          <span>
+            {upstream === "direct" ? text.common.direct : upstream === "block" ? text.common.block : upstream}
+          </span>
         </button>
       </th>
       <td>{format.number(active)}</td>

@@ -1,17 +1,21 @@
 import { ControlError } from "@sockeye/engine/control/control-error";
 import { useRef, useState } from "react";
 import { useEngine } from "../../engine/engine.ts";
+import { failureText } from "../../i18n/failure.ts";
 import { problemText } from "../../i18n/problem.ts";
 import { useText } from "../../i18n/text.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { Field, type Labelled, Select, TextInput } from "../../ui/field.tsx";
-import { toastFailure } from "../../ui/toast.tsx";
+import { toast, toastFailure } from "../../ui/toast.tsx";
 import styles from "./routes.module.css";
 import { type Rule, writeRules } from "./write-rules.ts";
 
-/** A rule's two fields, and what the engine finds wrong with its match. */
-function useRule(initial: Rule, write: (rule: Rule) => Promise<unknown>) {
+/**
+ * A rule's two fields, and what the engine finds wrong with its match.
+ * @param index where it stands once it is written.
+ */
+function useRule(initial: Rule, index: number, write: (rule: Rule) => ReturnType<typeof writeRules>) {
   const text = useText();
   const [rule, setRule] = useState(initial);
   const [problem, setProblem] = useState<string>();
@@ -20,7 +24,11 @@ function useRule(initial: Rule, write: (rule: Rule) => Promise<unknown>) {
     setBusy(true);
     setProblem(undefined);
     try {
-      await write({ match: rule.match.trim(), to: rule.to });
+      const { warnings } = await write({ match: rule.match.trim(), to: rule.to });
+      // Another rule covers it, say.
+      for (const { path, message } of warnings)
+        if (path.startsWith(`routes[${index}]`))
+          toast({ message: failureText(text, { code: "config-warning", message }) });
       return true;
     } catch (error) {
       const problems = error instanceof ControlError ? error.problems : undefined;
@@ -42,7 +50,7 @@ function useRule(initial: Rule, write: (rule: Rule) => Promise<unknown>) {
 export function AddRule({ rules }: { readonly rules: readonly Rule[] }) {
   const text = useText();
   const first = useEngine((state) => state.upstreams.find(({ name }) => name !== "direct")?.name ?? "direct");
-  const form = useRule({ match: "", to: first }, (rule) => writeRules([...rules, rule]));
+  const form = useRule({ match: "", to: first }, rules.length, (rule) => writeRules([...rules, rule]));
   const element = useRef<HTMLFormElement>(null);
   const added = () => {
     form.reset();
@@ -79,7 +87,7 @@ export function EditRule({
   readonly onClose: () => void;
 }) {
   const text = useText();
-  const form = useRule(rules[index]!, (rule) =>
+  const form = useRule(rules[index]!, index, (rule) =>
     writeRules(rules.map((one, at) => (at === index ? rule : one))),
   );
   return (

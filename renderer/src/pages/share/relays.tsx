@@ -45,7 +45,9 @@ export function Relays({ list }: { readonly list: ShareList }) {
           {words.addRelay}
         </Button>
       </div>
-      {list.relays.length > 0 && (
+      {list.relays.length === 0 ? (
+        <p className={styles["noRelays"]}>{words.noRelays}</p>
+      ) : (
         <Card bare>
           <ul>
             {list.relays.map(({ name, address, tls, state }) => {

@@ -18,7 +18,7 @@ import { Notice } from "../../ui/surface.tsx";
 import { toast } from "../../ui/toast.tsx";
 import { takeDraft, useDraft } from "./drafts.ts";
 import { EditorFields } from "./editor-fields.tsx";
-import type { FieldName, UpstreamForm } from "./form.ts";
+import { type FieldName, type UpstreamForm, valueOf } from "./form.ts";
 import { checkForm, placeProblems } from "./form-check.ts";
 import { clearReferences, placeholderReferences, sameForm, toFile, typedSecrets } from "./form-file.ts";
 import { editsOf } from "./save.ts";
@@ -63,10 +63,11 @@ export function EditorForm({ draftKey, title, before, start, onClose }: EditorFo
   const badTarget = target.trim() !== "" && !parseTarget(target);
 
   const placed = placeProblems([...(failure?.problems ?? []), ...checked.problems], checked.name);
+  const isAsChecked = (field: FieldName) => valueOf(form, field) === valueOf(checked.form, field);
   const errorOf = (field: FieldName): string | undefined => {
     const own = errors[field];
     if (own !== undefined) return submitted || touched.has(field) ? words.errors[own] : undefined;
-    const problem = placed.fields[field];
+    const problem = failure || isAsChecked(field) ? placed.fields[field] : undefined;
     return problem && problemText(text, problem);
   };
   const change = (next: UpstreamForm, field: FieldName) => {

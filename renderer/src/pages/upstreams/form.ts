@@ -112,6 +112,20 @@ function textOf(kind: Kind, value: unknown): string {
   return typeof value === "string" || typeof value === "boolean" ? String(value) : "";
 }
 
+/** What stands in a field, for comparing it with what stood there. */
+export function valueOf(form: UpstreamForm, field: FieldName): string {
+  switch (field) {
+    case "name":
+    case "type":
+      return form[field];
+    case "password":
+    case "passphrase":
+      return JSON.stringify(form.secrets[field]);
+    default:
+      return form.values[field] ?? "";
+  }
+}
+
 /** A copy under another name. A secret that stands in the file itself can't be copied: we never saw it. */
 export function duplicateOf(form: UpstreamForm, name: string): UpstreamForm {
   const copied = (secret: SecretInput): SecretInput =>

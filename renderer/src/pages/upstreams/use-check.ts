@@ -2,7 +2,7 @@ import type { ConfigProblem } from "@sockeye/engine/control/contract";
 import { ControlError } from "@sockeye/engine/control/control-error";
 import { useEffect, useState } from "react";
 import { previewEdit } from "../../engine/edit.ts";
-import { freeName, type UpstreamForm } from "./form.ts";
+import { emptyForm, freeName, type UpstreamForm } from "./form.ts";
 import type { FormErrors } from "./form-check.ts";
 import { placeholderReferences } from "./form-file.ts";
 import { editsOf } from "./save.ts";
@@ -15,9 +15,11 @@ export interface Checked {
   readonly warnings: readonly ConfigProblem[];
   /** The name that they speak of: another than the form's while that can't be one. */
   readonly name: string;
+  /** What was checked: a field that has changed since is no longer what is wrong. */
+  readonly form: UpstreamForm;
 }
 
-const nothing: Checked = { problems: [], warnings: [], name: "" };
+const nothing: Checked = { problems: [], warnings: [], name: "", form: emptyForm };
 
 /** What the engine would say of the form, a moment after the last change: in its own words, without writing anything. */
 export function useCheck(
@@ -35,7 +37,7 @@ export function useCheck(
     let gone = false;
     const timer = setTimeout(() => {
       void ask(edits).then((answer) => {
-        if (!gone) setChecked({ ...answer, name });
+        if (!gone) setChecked({ ...answer, name, form });
       });
     }, PAUSE_MS);
     return () => {
@@ -47,7 +49,7 @@ export function useCheck(
   return checked;
 }
 
-async function ask(edits: ReturnType<typeof editsOf>): Promise<Omit<Checked, "name">> {
+async function ask(edits: ReturnType<typeof editsOf>): Promise<Pick<Checked, "problems" | "warnings">> {
   if (edits.length === 0) return nothing;
   try {
     return await previewEdit(edits);
