@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import fs from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { connect, createServer, type AddressInfo } from "node:net";
 import { syncBuiltinESMExports } from "node:module";
-import os from "node:os";
 import { after, before, describe, it } from "node:test";
 import type { Page } from "playwright-core";
 import { startEcho, type TcpPeer } from "../peers/echo.ts";
@@ -229,7 +229,7 @@ describe("pages of the interface", { skip: skipWithoutChromium() }, () => {
     });
 
     it("captured networks that this machine is in itself are warned of before they are saved", async () => {
-      using network = inNetwork("198.51.100.0/24");
+      using network = inNetwork();
       await using on = await serveInterface({ upstreams });
       const page = await browser.open(on);
       await goTo(page, "#/routes");
@@ -407,23 +407,20 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-/** This machine is in this network, too, until disposed: a test machine need not be in any. */
-function inNetwork(cidr: string): Disposable & { readonly cidr: string } {
-  const real = os.networkInterfaces;
-  const one: os.NetworkInterfaceInfo = {
-    address: cidr.split("/")[0] ?? "",
-    cidr,
-    netmask: "255.255.255.0",
-    family: "IPv4",
-    mac: "00:00:00:00:00:00",
-    internal: false,
+/** This machine is in 198.51.100.0/24, too, until disposed: a test machine need not be in any network. */
+function inNetwork(): Disposable & { readonly cidr: string } {
+  const real = fs.readFileSync;
+  const route = "office0\t006433C6\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0";
+  const patched = (...args: Parameters<typeof real>) => {
+    const text = real(...args);
+    return args[0] === "/proc/net/route" && typeof text === "string" ? `${text.trimEnd()}\n${route}\n` : text;
   };
-  os.networkInterfaces = () => ({ ...real(), office0: [one] });
+  Object.assign(fs, { readFileSync: patched });
   syncBuiltinESMExports();
   return {
-    cidr,
+    cidr: "198.51.100.0/24",
     [Symbol.dispose]() {
-      os.networkInterfaces = real;
+      fs.readFileSync = real;
       syncBuiltinESMExports();
     },
   };
