@@ -120,6 +120,7 @@ describe("the command line", { concurrency: 3 }, () => {
     [["run"], { SOCKEYE_SOCKS5: "a:99999" }, /SOCKEYE_SOCKS5.*"99999" is not a port/],
     [["run"], { SOCKEYE_HTTP: "::1" }, /SOCKEYE_HTTP.*write \[::1\]:PORT/],
     [["run"], { SOCKEYE_METRICS: "a b:1" }, /SOCKEYE_METRICS.*neither a host name nor an address/],
+    [["run", "--socks5", ":1080"], {}, /--socks5: ":1080" has no host; write HOST:PORT/],
     [["run"], { SOCKEYE_CONTROL_NAME: "../x" }, /"\.\.\/x" is no name for an engine/],
     [
       ["test", "a"],

@@ -31,6 +31,7 @@ export function parseEndpoint(text: string, defaultPort?: number): Endpoint {
   const host = colon === -1 ? text : text.slice(0, colon);
   if (host.includes(":"))
     throw new SyntaxError(`"${text}": an IPv6 address with a port is written [ADDRESS]:PORT`);
+  if (host === "") throw new SyntaxError(`"${text}" has no host; write HOST:PORT`);
   if (!isHost(host)) throw new SyntaxError(`"${host}" is neither a host name nor an address`);
   return { host, port: parsePort(colon === -1 ? undefined : text.slice(colon + 1), text, defaultPort) };
 }
