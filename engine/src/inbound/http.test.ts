@@ -355,7 +355,7 @@ describe("what the HTTP inbound refuses", () => {
     ["OPTIONS *", "OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 400, /this is an HTTP proxy/],
     ["https in absolute form", "GET https://a.test/ HTTP/1.1\r\nHost: x\r\n\r\n", 400, /by CONNECT/],
     ["a password in the target", "GET http://a:b@c.test/ HTTP/1.1\r\nHost: x\r\n\r\n", 400, /do not belong/],
-    ["a target without a host", "GET http:///x HTTP/1.1\r\nHost: x\r\n\r\n", 400, /neither a host name/],
+    ["a target without a host", "GET http:///x HTTP/1.1\r\nHost: x\r\n\r\n", 400, /has no host/],
     ["CONNECT without a port", "CONNECT a.test HTTP/1.1\r\nHost: x\r\n\r\n", 400, /no port/],
     ["noise", "\x17\x03\x01\x02\x00\r\n\r\n", 400, /not an HTTP request/],
     ["TLS to the proxy", "\x16\x03\x01\x02\x00\r\n\r\n", 400, /this is TLS.* begins with http:/],

@@ -302,7 +302,10 @@ test("many readers that stop hold no more than the budget", async () => {
   }
   servers.forEach((server, i) => server.start(i));
   await until(() => servers.every((server) => server.window === 0), "used-up windows");
-  await until(() => heldBy(held) === budget.promised, "everything promised has come");
+  // The end of each window is a small message, which waits beside the stream for more.
+  const small = held.length * 8 * KB;
+  await until(() => heldBy(held) > budget.promised - small, "everything promised has come");
+  assert.ok(heldBy(held) <= budget.promised);
   assert.ok(budget.promised <= 8 * MB + 64 * 64 * KB, `${budget.promised} bytes`);
   for (const stream of held) stream.destroy();
   assert.equal(budget.promised, 0);
