@@ -14,9 +14,10 @@ describe("a queue of deadlines", () => {
     queue.add({ name: "second" });
     assert.equal(queue.lift(lifted), true);
     assert.equal(queue.lift(lifted), false);
-    await until("the first is due", () => expired.length === 1);
-    assert.deepEqual(expired, ["first"]);
-    await until("the second is due", () => expired.length === 2);
+    await until("the first is due", () => expired.length > 0);
+    assert.equal(expired[0], "first");
+    await until("the second is due", () => expired.length > 1);
+    assert.deepEqual(expired, ["first", "second"]);
     assert.equal(queue.size, 0);
     queue.add({ name: "third" });
     queue.flush();
